@@ -1,0 +1,1 @@
+"""Attention mechanisms, backbones, heads and complete networks, in plain PyTorch."""

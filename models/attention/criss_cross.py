@@ -1,0 +1,66 @@
+"""Criss-cross attention: each position attends to the positions of its row and its column.
+
+Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 2019, eqs. 1-2. https://arxiv.org/abs/1811.11721
+
+    d_{i,u} = q_u . k_i          for the H + W - 1 positions i in the row and the column of u
+    a_u     = softmax_i(d_{i,u})
+    y_u     = gamma * sum_i a_{i,u} v_i + x_u
+
+Applied twice with the same weights (recurrence 2), information flows between any two positions. u itself lies in both its
+row and its column; its copy in the column is masked, so that it counts once.
+"""
+
+import torch
+from torch import Tensor, nn
+
+MASKED = -1e30  # finite, so that no row of scores is NaN; exp(MASKED - max) underflows to exactly 0
+
+
+class CrissCrossAttention(nn.Module):
+    """Return gamma * CCA(x) + x, `recurrence` times over with shared weights.
+
+    Shape: (B, C, H, W) -> (B, C, H, W), for any H and W.
+
+    Args:
+        channels: C.
+        reduction: queries and keys have C / reduction channels; the paper uses 8.
+        recurrence: number of passes R; 2 reaches every position.
+    """
+
+    def __init__(self, channels: int, reduction: int = 8, recurrence: int = 2) -> None:
+        super().__init__()
+        if channels % reduction:
+            raise ValueError(f"channels must be a multiple of reduction, got {channels} and {reduction}")
+        if recurrence < 1:
+            raise ValueError(f"recurrence must be at least 1, got {recurrence}")
+        self.recurrence = recurrence
+        self.query = nn.Conv2d(channels, channels // reduction, kernel_size=1)
+        self.key = nn.Conv2d(channels, channels // reduction, kernel_size=1)
+        self.value = nn.Conv2d(channels, channels, kernel_size=1)
+        self.gamma = nn.Parameter(torch.zeros(1))
+
+    def weights(self, x: Tensor) -> Tensor:
+        """Attention of each position to its column (first H entries) and its row (last W): (B, H, W, H + W)."""
+        height = x.shape[2]
+        q = self.query(x).permute(0, 3, 2, 1)  # (B, W, H, D)
+        k = self.key(x)  # (B, D, H, W)
+        column = torch.matmul(q, k.permute(0, 3, 1, 2))  # (B, W, H, D) @ (B, W, D, H) -> (B, W, H, H)
+        itself = torch.eye(height, dtype=torch.bool, device=x.device)
+        column = column.masked_fill(itself, MASKED).transpose(1, 2)  # (B, H, W, H)
+        row = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 1, 3))  # (B, H, W, D) @ (B, H, D, W) -> (B, H, W, W)
+        return torch.cat([column, row], dim=3).softmax(dim=3)
+
+    def attend(self, x: Tensor) -> Tensor:
+        """One pass: gamma * CCA(x) + x."""
+        height, width = x.shape[2:]
+        to_column, to_row = self.weights(x).split([height, width], dim=3)  # (B, H, W, H), (B, H, W, W)
+        v = self.value(x)  # (B, C, H, W)
+        # Values on the left keep the channel axis contiguous, which is twice as fast in ONNX Runtime.
+        from_column = torch.matmul(v.permute(0, 3, 1, 2), to_column.permute(0, 2, 3, 1))  # (B, W, C, H)
+        from_row = torch.matmul(v.permute(0, 2, 1, 3), to_row.transpose(2, 3))  # (B, H, C, W)
+        return self.gamma * (from_column.permute(0, 2, 3, 1) + from_row.permute(0, 2, 1, 3)) + x
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(self.recurrence):
+            x = self.attend(x)
+        return x

@@ -1,0 +1,88 @@
+"""Weights on disk: read without ever running what is in the file, fitted exactly, written whole or not at all."""
+
+import hashlib
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor, nn
+
+from regard.errors import InvalidWeights
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Read a .safetensors file, or a .pt/.pth state dict whose pickle holds tensors and nothing that runs.
+
+    Raises:
+        InvalidWeights: missing, truncated, or holding anything but named tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load(path.read_bytes())
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise InvalidWeights(f"cannot read the weights {path}: {error.strerror or error}") from None
+    except SafetensorError as error:
+        raise InvalidWeights(f"{path} is not a whole safetensors file: {error}") from None
+    except pickle.UnpicklingError:
+        raise InvalidWeights(
+            f"{path} is a pickle that holds more than tensors; loading it would run its code. "
+            "Save `model.state_dict()` with safetensors.torch.save_file and pass that file."
+        ) from None
+    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+        raise InvalidWeights(f"{path} is not a whole PyTorch checkpoint: {str(error).splitlines()[0]}") from None
+    if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
+        content = content["state_dict"]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise InvalidWeights(f"{path} holds no state dict (a mapping of names to tensors)")
+    return dict(content)
+
+
+def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
+    """Load a state dict that fits the network key by key and shape by shape; half precision is widened.
+
+    Raises:
+        InvalidWeights: keys are missing or left over, or shapes differ; names the first of each.
+    """
+    expected = network.state_dict()
+    missing = sorted(expected.keys() - state.keys())
+    unknown = sorted(state.keys() - expected.keys())
+    misshapen = [
+        f"{key} is {tuple(state[key].shape)} in the file, {tuple(value.shape)} in the network"
+        for key, value in expected.items()
+        if key in state and state[key].shape != value.shape
+    ]
+    faults = [
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for what, keys in (("keys missing", missing), ("keys unknown to the network", unknown), ("shapes differ", misshapen))
+        if keys
+    ]
+    if faults:
+        raise InvalidWeights(f"{source} does not fit {type(network).__name__}: {'; '.join(faults)}")
+    network.load_state_dict(state)
+
+
+def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> str:
+    """Write the network's state dict as safetensors, floating tensors as `dtype`, and return the file's SHA-256.
+
+    The file appears whole or not at all.
+    """
+    state = {
+        key: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
+        for key, value in network.state_dict().items()
+    }
+    draft = path.with_name(f".{path.name}.draft")
+    save_file(state, draft)
+    digest = sha256(draft)
+    os.replace(draft, path)
+    return digest
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,1 @@
+"""Heads that turn a backbone's feature maps into class scores per pixel."""

@@ -1,0 +1,24 @@
+"""Convolution blocks that several heads use."""
+
+from torch import nn
+
+
+def conv_bn_relu(channels: int, out: int, kernel_size: int) -> nn.Sequential:
+    """Convolution, BatchNorm and ReLU that keep the map's size."""
+    return nn.Sequential(
+        nn.Conv2d(channels, out, kernel_size, padding=kernel_size // 2, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    )
+
+
+def separable_conv_bn_relu(channels: int, out: int) -> nn.Sequential:
+    """Depthwise 3x3 convolution, then pointwise, each with BatchNorm and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(channels, channels, 3, padding=1, groups=channels, bias=False),
+        nn.BatchNorm2d(channels),
+        nn.ReLU(inplace=True),
+        nn.Conv2d(channels, out, 1, bias=False),
+        nn.BatchNorm2d(out),
+        nn.ReLU(inplace=True),
+    )

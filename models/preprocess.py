@@ -1,0 +1,81 @@
+"""From the bytes of an image file to the pixels a network takes: the only implementation, in training, proof, server and client.
+
+It needs numpy and Pillow alone, because `regard repo add` copies this very file next to the server's preprocessing step.
+"""
+
+import io
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+Pixels = npt.NDArray[np.uint8]
+
+MAX_PIXELS = 50_000_000  # refused before decoding; 150 MB as RGB
+FORMATS = ("JPEG", "PNG", "WEBP")
+INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
+
+
+class BadImage(ValueError):
+    """Bytes that are not an image we serve, or an image outside the network's sizes."""
+
+
+def decode(encoded: bytes) -> Pixels:
+    """Decode a JPEG, PNG or WebP file to RGB pixels, upright, uint8 of shape (H, W, 3).
+
+    EXIF rotation is applied; palettes, grey, CMYK and 16-bit grey are converted; transparency is laid over white.
+
+    Raises:
+        BadImage: empty, truncated or not such a file, or of more than MAX_PIXELS pixels (checked before any pixel is decoded).
+    """
+    if not encoded:
+        raise BadImage("the image is empty (0 bytes); send a whole JPEG, PNG or WebP file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is the stricter rule
+            image = Image.open(io.BytesIO(encoded), formats=FORMATS)
+    except UnidentifiedImageError:
+        raise BadImage(f"the {len(encoded)} bytes are not a JPEG, PNG or WebP image; convert it to one of these") from None
+    except Image.DecompressionBombError:
+        raise BadImage(f"the image has more than {MAX_PIXELS} pixels; shrink it first") from None
+    except (OSError, ValueError, SyntaxError) as error:
+        raise BadImage(f"the image header is damaged ({error}); send the whole file") from None
+    if image.width * image.height > MAX_PIXELS:
+        raise BadImage(f"the image has {image.width} x {image.height} pixels, more than {MAX_PIXELS}; shrink it first")
+    try:
+        return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+    except (OSError, ValueError, SyntaxError) as error:
+        raise BadImage(f"the image is damaged ({error}); send the whole file") from None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
+        wide = np.asarray(image, dtype=np.uint32)
+        image = Image.fromarray((wide >> 8).clip(0, 255).astype(np.uint8), mode="L")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        white = Image.new("RGBA", image.size, (255, 255, 255, 255))
+        image = Image.alpha_composite(white, image)
+    return image.convert("RGB")
+
+
+def fit(pixels: Pixels, *, resize: str, height: int, width: int, interpolation: str, crop: float) -> Pixels:
+    """Bring RGB pixels (H, W, 3) to the size a network takes, by the input contract of its Card.
+
+    resize: "stretch" to height x width; "center_crop" scales the image so that the crop of height x width covers the
+    fraction `crop` of its shorter side, and cuts the crop from the centre; "none" leaves the size alone.
+    """
+    if resize == "none":
+        return pixels
+    rows, columns = pixels.shape[:2]
+    if (rows, columns) == (height, width) and (resize == "stretch" or crop == 1):
+        return pixels
+    image = Image.fromarray(pixels)
+    method = INTERPOLATIONS[interpolation]
+    if resize == "stretch":
+        return np.asarray(image.resize((width, height), method))
+    scale = max(height / rows, width / columns) / crop
+    scaled = max(width, round(columns * scale)), max(height, round(rows * scale))
+    left, top = (scaled[0] - width) // 2, (scaled[1] - height) // 2
+    return np.asarray(image.resize(scaled, method).crop((left, top, left + width, top + height)))

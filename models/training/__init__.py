@@ -1,0 +1,1 @@
+"""A small trainer: a recipe in, safetensors with a Card out."""

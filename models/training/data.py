@@ -1,0 +1,132 @@
+"""Labelled images in memory, read from three layouts.
+
+    idx            train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-..., t10k-labels-...  (MNIST and its kin)
+    class_folders  {train,val}/<label>/*.{jpg,png,webp}
+    mask_folders   {train,val}/images/*.{jpg,png,webp} and {train,val}/labels/<same stem>.png, 8-bit class numbers
+"""
+
+import gzip
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from regard.errors import InvalidInput
+from regard.models.preprocess import INTERPOLATIONS, BadImage, decode, fit
+from regard.models.training.recipe import Recipe
+
+Split = Literal["train", "val"]
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """images: uint8 (N, H, W, 3). targets: int64 classes (N,), or uint8 label maps (N, H, W)."""
+
+    images: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def load(recipe: Recipe, root: Path, split: Split) -> LabelledImages:
+    """Read one split of a recipe's data, each image brought to the recipe's input size.
+
+    Args:
+        recipe: says layout, folder, labels and size.
+        root: what a relative folder is below.
+        split: "train" or "val".
+
+    Raises:
+        InvalidInput: the folder does not hold the layout, or a label is unknown.
+    """
+    folder = root / recipe.data.folder
+    if not folder.is_dir():
+        raise InvalidInput(f"no data folder {folder}; name the folder that holds {recipe.data.folder!r} with --data")
+    return {"idx": _load_idx, "class_folders": _load_class_folders, "mask_folders": _load_mask_folders}[recipe.data.layout](
+        recipe, folder, split
+    )
+
+
+def _load_idx(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
+    prefix = {"train": "train", "val": "t10k"}[split]
+    images = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")  # (N, H, W)
+    labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")  # (N,)
+    if images.shape[1:] != (recipe.input.height, recipe.input.width):
+        raise InvalidInput(f"{folder} holds images of {images.shape[1:]}, the recipe says {recipe.input.height} x {recipe.input.width}")
+    if labels.max() >= len(recipe.output.labels):
+        raise InvalidInput(f"{folder} holds class {labels.max()}, the recipe names {len(recipe.output.labels)} labels")
+    return LabelledImages(torch.from_numpy(np.repeat(images[..., None], 3, axis=3)), torch.from_numpy(labels.astype(np.int64)))
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """An IDX file: two zero bytes, type 8 (uint8), rank, one big-endian size per axis, then the values."""
+    try:
+        with gzip.open(path) as file:
+            content = file.read()
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error}") from None
+    if len(content) < 4 or content[:3] != b"\0\0\x08":
+        raise InvalidInput(f"{path} is not an IDX file of bytes")
+    rank = content[3]
+    shape = np.frombuffer(content, ">u4", count=rank, offset=4)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
+
+
+def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
+    images, labels = [], []
+    for index, label in enumerate(recipe.output.labels):
+        paths = _image_paths(folder / split / label)
+        images += [_read_image(path, recipe) for path in paths]
+        labels += [index] * len(paths)
+    return LabelledImages(torch.from_numpy(np.stack(images)), torch.tensor(labels))
+
+
+def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
+    known = {*range(len(recipe.output.labels)), recipe.output.ignore_index}
+    images, masks = [], []
+    for path in _image_paths(folder / split / "images"):
+        images.append(_read_image(path, recipe))
+        mask_path = folder / split / "labels" / f"{path.stem}.png"
+        try:
+            mask = np.asarray(Image.open(mask_path))
+        except OSError as error:
+            raise InvalidInput(f"cannot read the label map {mask_path}: {error}") from None
+        if mask.ndim != 2 or mask.dtype != np.uint8:
+            raise InvalidInput(f"{mask_path} must be an 8-bit image of class numbers, got shape {mask.shape} of {mask.dtype}")
+        if unknown := set(np.unique(mask)) - known:
+            raise InvalidInput(f"{mask_path} holds classes {sorted(unknown)}, which are neither labels nor ignore_index")
+        size = (recipe.input.width, recipe.input.height)
+        masks.append(np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)))
+    return LabelledImages(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)))
+
+
+def _image_paths(folder: Path) -> list[Path]:
+    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
+    if not paths:
+        raise InvalidInput(f"no images ({', '.join(SUFFIXES)}) in {folder}")
+    return paths
+
+
+def _read_image(path: Path, recipe: Recipe) -> np.ndarray:
+    contract = recipe.input
+    try:
+        pixels = decode(path.read_bytes())
+    except BadImage as error:
+        raise InvalidInput(f"{path}: {error}") from None
+    if contract.resize == "none":  # trained at one size, so that images can be batched
+        image = Image.fromarray(pixels)
+        return np.asarray(image.resize((contract.width, contract.height), INTERPOLATIONS[contract.interpolation]))
+    return fit(
+        pixels,
+        resize=contract.resize,
+        height=contract.height,
+        width=contract.width,
+        interpolation=contract.interpolation,
+        crop=contract.crop,
+    )

@@ -1,0 +1,252 @@
+"""The training loop: a recipe and data in; weights, a Card and a resumable checkpoint out."""
+
+import math
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from regard.errors import InvalidInput
+from regard.models import catalog
+from regard.models.card import Card, Origin
+from regard.models.checkpoint import load_weights, read_state_dict, save_weights
+from regard.models.segmenters import Segmenter
+from regard.models.training.augment import augment
+from regard.models.training.data import LabelledImages, load
+from regard.models.training.metrics import accuracy, confusion, intersection_over_union
+from regard.models.training.recipe import Recipe
+
+UNLABELLED = 255  # ignore_index of the loss; the data's own is mapped to it
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run is: told after every step. `metrics` is filled at the end of an epoch."""
+
+    epoch: int
+    epochs: int
+    step: int
+    steps: int
+    loss: float
+    metrics: dict[str, float] | None = None
+
+
+def train(
+    recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report: Callable[[Progress], None] = lambda progress: None
+) -> Card:
+    """Train a recipe and write `<name>.safetensors` (float16) and `<name>.json` (its Card) into `out`.
+
+    Each epoch ends with a checkpoint in `out/<name>.checkpoint.pt`, from which `resume` goes on; it is removed at the end.
+    On a GPU the forward pass runs in bfloat16.
+
+    Raises:
+        InvalidInput: the data does not fit the recipe, or there is no checkpoint to resume.
+    """
+    options = recipe.optimization
+    torch.manual_seed(options.seed)
+    random = torch.Generator().manual_seed(options.seed)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training, held_out = load(recipe, root, "train"), load(recipe, root, "val")
+    network = build_network(recipe).to(device=device, memory_format=torch.channels_last)
+    optimizer = _optimizer(network, recipe)
+    steps = math.ceil(len(training) / options.batch_size)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(recipe, steps))
+    class_weights = balance(training.targets, len(recipe.output.labels), options.balance).to(device)
+    out.mkdir(parents=True, exist_ok=True)
+    checkpoint = out / f"{recipe.name}.checkpoint.pt"
+    first = 0
+    if resume:
+        first = _restore(checkpoint, network, optimizer, schedule, random)
+
+    for epoch in range(first, options.epochs):
+        network.train()
+        for step, (images, targets) in enumerate(_batches(training, recipe, random)):
+            with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+                loss = _loss(network, images.to(device), targets.to(device), class_weights, options.label_smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            report(Progress(epoch, options.epochs, step + 1, steps, loss.item()))
+        metrics = evaluate(network, held_out, recipe)
+        _save(checkpoint, network, optimizer, schedule, random, epoch + 1)
+        report(Progress(epoch, options.epochs, steps, steps, loss.item(), metrics))
+
+    card = _write(recipe, network, held_out, out)
+    checkpoint.unlink(missing_ok=True)
+    return card
+
+
+def build_network(recipe: Recipe) -> nn.Module:
+    """The recipe's network, its backbone pretrained where the recipe says so."""
+    network = catalog.build(recipe.builder, num_classes=len(recipe.output.labels), **recipe.options)
+    if recipe.pretrained_backbone is not None:
+        package, _, name = recipe.pretrained_backbone.partition(":")
+        try:
+            path = Path(str(files(package) / name))
+        except ModuleNotFoundError:
+            raise InvalidInput(f"the recipe starts from weights in the package {package}, which is not installed") from None
+        backbone = getattr(network, "backbone", network)
+        wanted = backbone.state_dict().keys()
+        state = {key: value for key, value in read_state_dict(path).items() if key in wanted}
+        load_weights(backbone, state, source=str(path))
+    return network
+
+
+def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> dict[str, float]:
+    """Metrics on a split: top1, or mean_iou with the IoU of each class, in 0..1."""
+    network.eval()
+    device = next(network.parameters()).device
+    num_classes = len(recipe.output.labels)
+    counts = torch.zeros((num_classes, num_classes), dtype=torch.int64)
+    with torch.inference_mode():
+        for images, targets in zip(held_out.images.split(32), held_out.targets.split(32), strict=True):
+            scores = network(_normalize(images.permute(0, 3, 1, 2) / 255, recipe).to(device))
+            counts += confusion(scores.argmax(dim=1).cpu(), targets, num_classes)
+    if targets.ndim == 1:
+        return {"top1": accuracy(counts)}
+    iou = intersection_over_union(counts)
+    per_class = {f"iou_{label}": value for label, value in zip(recipe.output.labels, iou.tolist(), strict=True)}
+    return {"mean_iou": iou.nanmean().item(), **per_class}
+
+
+def balance(targets: Tensor, num_classes: int, power: float) -> Tensor:
+    """Class weights proportional to frequency ** -power, scaled so that their mean over the labelled targets is 1: (K,)."""
+    counts = torch.bincount(targets.flatten().long(), minlength=num_classes)[:num_classes].double()
+    frequency = counts / counts.sum()
+    weights = frequency.clamp(min=1e-6) ** -power
+    return (weights / (weights * frequency).sum()).float()
+
+
+def _loss(network: nn.Module, images: Tensor, targets: Tensor, class_weights: Tensor, label_smoothing: float) -> Tensor:
+    supervised = network.training_logits(images) if isinstance(network, Segmenter) else [(1.0, network(images))]
+    losses = [
+        weight * F.cross_entropy(logits.float(), targets, class_weights, ignore_index=UNLABELLED, label_smoothing=label_smoothing)
+        for weight, logits in supervised
+    ]
+    return torch.stack(losses).sum()
+
+
+def _batches(data: LabelledImages, recipe: Recipe, random: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled, augmented, normalized batches; a last batch of one image is dropped, as BatchNorm cannot train on it."""
+    for indices in torch.randperm(len(data), generator=random).split(recipe.optimization.batch_size):
+        if len(indices) == 1:
+            continue
+        images = data.images[indices].permute(0, 3, 1, 2) / 255  # (B, 3, H, W)
+        images, targets = augment(images, data.targets[indices], recipe.augmentation, random)
+        targets = targets.long()
+        if targets.ndim == 3 and recipe.output.ignore_index is not None:
+            targets = targets.masked_fill(targets == recipe.output.ignore_index, UNLABELLED)
+        yield _normalize(images, recipe).contiguous(memory_format=torch.channels_last), targets
+
+
+def _normalize(images: Tensor, recipe: Recipe) -> Tensor:
+    mean, std = torch.tensor(recipe.input.mean), torch.tensor(recipe.input.std)
+    return (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+
+
+def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    options = recipe.optimization
+    groups: list[dict[str, Any]] = []
+    for in_backbone in (False, True):
+        for decayed in (False, True):
+            parameters = [
+                parameter
+                for name, parameter in network.named_parameters()
+                if name.startswith("backbone.") == in_backbone and (parameter.ndim > 1) == decayed
+            ]
+            rate = options.learning_rate * (options.backbone_factor if in_backbone else 1)
+            if parameters:
+                groups.append({"params": parameters, "lr": rate, "weight_decay": options.weight_decay if decayed else 0.0})
+    if options.optimizer == "adamw":
+        return torch.optim.AdamW(groups)
+    return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
+
+
+def _schedule(recipe: Recipe, steps: int) -> Callable[[int], float]:
+    """Factor of the learning rate at a step: linear warm-up, then cosine, or (1 - t) ** 0.9."""
+    options = recipe.optimization
+    total, warmup = steps * options.epochs, max(1, round(steps * options.warmup_epochs))
+
+    def factor(step: int) -> float:
+        if step < warmup:
+            return (step + 1) / warmup
+        t = min(1.0, (step - warmup) / max(1, total - warmup))
+        return (1 + math.cos(math.pi * t)) / 2 if options.schedule == "cosine" else (1 - t) ** 0.9
+
+    return factor
+
+
+def _save(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    random: torch.Generator,
+    epoch: int,
+) -> None:
+    draft = path.with_name(f".{path.name}.draft")
+    state = {
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "schedule": schedule.state_dict(),
+        "random": random.get_state(),
+        "torch_random": torch.get_rng_state(),
+        "epoch": epoch,
+    }
+    torch.save(state, draft)
+    os.replace(draft, path)
+
+
+def _restore(
+    path: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    random: torch.Generator,
+) -> int:
+    """Load a checkpoint of `_save` and return the epoch to go on with."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InvalidInput(f"there is no checkpoint {path} to resume; start without --resume") from None
+    load_weights(network, state["network"], source=str(path))
+    optimizer.load_state_dict(state["optimizer"])
+    schedule.load_state_dict(state["schedule"])
+    random.set_state(state["random"])
+    torch.set_rng_state(state["torch_random"])
+    return int(state["epoch"])
+
+
+def _write(recipe: Recipe, network: nn.Module, held_out: LabelledImages, out: Path) -> Card:
+    """Store float16 weights, measure those very weights, and write the Card beside them."""
+    path = out / f"{recipe.name}.safetensors"
+    digest = save_weights(network, path, torch.float16)
+    stored = build_network(recipe.model_copy(update={"pretrained_backbone": None}))
+    load_weights(stored, read_state_dict(path), source=str(path))
+    card = Card(
+        name=recipe.name,
+        task=catalog.find(recipe.builder).task,
+        input=recipe.input,
+        output=recipe.output,
+        origin=Origin(
+            builder=recipe.builder,
+            options={"num_classes": len(recipe.output.labels), **recipe.options},
+            weights_sha256=digest,
+            recipe=f"{recipe.name}.toml",
+            data=recipe.data.source,
+            licence=recipe.data.licence,
+            metrics=evaluate(stored, held_out, recipe),
+        ),
+        tools={"torch": torch.__version__},
+    )
+    draft = out / f".{recipe.name}.json.draft"
+    draft.write_text(card.to_json())
+    os.replace(draft, out / f"{recipe.name}.json")
+    return card

@@ -1,0 +1,95 @@
+"""The recipe: everything that decides a training run, in one TOML file."""
+
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from regard.errors import InvalidInput
+from regard.models.card import NAME_PATTERN, Fraction, InputContract, OutputContract
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Data(_Frozen):
+    """Which images. Layouts are those of `regard.models.training.data`."""
+
+    layout: Literal["idx", "class_folders", "mask_folders"]
+    folder: str = Field(description="below the data root, or absolute")
+    source: str = Field(description="who made the data")
+    licence: str
+
+
+class Augmentation(_Frozen):
+    """Random changes to training images, none by default. All distributions are uniform."""
+
+    flip: bool = Field(default=False, description="mirror left to right with probability 1/2")
+    shift: int = Field(default=0, ge=0, description="translate by up to so many pixels, filling with black")
+    erase: float = Field(default=0, ge=0, le=1, description="probability of a random rectangle of noise")
+    crop: tuple[int, int] | None = Field(default=None, description="rows and columns of a random crop")
+    scale: tuple[float, float] = Field(default=(1, 1), description="zoom of the crop, least and greatest")
+    colour: float = Field(default=0, ge=0, lt=1, description="greatest relative change of brightness, contrast and saturation")
+
+
+class Optimization(_Frozen):
+    """How the weights move."""
+
+    epochs: int = Field(gt=0)
+    batch_size: int = Field(gt=1)
+    optimizer: Literal["adamw", "sgd"]
+    learning_rate: float = Field(gt=0)
+    backbone_factor: Fraction = Field(default=1, description="of the learning rate, for a pretrained backbone")
+    weight_decay: float = Field(default=0, ge=0, description="not applied to biases, norms and scalars")
+    schedule: Literal["cosine", "poly"]
+    warmup_epochs: float = Field(default=1, ge=0)
+    label_smoothing: float = Field(default=0, ge=0, lt=1)
+    balance: float = Field(default=0, ge=0, le=1, description="class weights are frequency ** -balance, with mean 1 over pixels")
+    seed: int = 0
+
+
+class Recipe(_Frozen):
+    """A training run: network, data, augmentation and optimization, with the contracts of the Card it will make."""
+
+    name: str = Field(pattern=NAME_PATTERN)
+    builder: str = Field(description="a catalog name")
+    options: dict[str, Any] = Field(default_factory=dict)
+    pretrained_backbone: str | None = Field(default=None, description="package:path of a state dict in an installed package")
+    data: Data
+    input: InputContract
+    output: OutputContract
+    augmentation: Augmentation = Augmentation()
+    optimization: Optimization
+
+    @model_validator(mode="after")
+    def _check(self) -> "Recipe":
+        crop, (least, greatest) = self.augmentation.crop, self.augmentation.scale
+        if not 0 < least <= greatest:
+            raise ValueError(f"scale must be two positive numbers in order, got {least} and {greatest}")
+        if crop and (crop[0] > self.input.height * least or crop[1] > self.input.width * least):
+            raise ValueError(f"crop {crop} at scale {least} is larger than the image {self.input.height} x {self.input.width}")
+        return self
+
+
+def recipe_from_file(path: Path) -> Recipe:
+    """Read a recipe.
+
+    Raises:
+        InvalidInput: no such file, not TOML, or a field is missing, unknown or breaks its rule.
+    """
+    try:
+        return Recipe.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise InvalidInput(f"cannot read the recipe {path}: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InvalidInput(f"the recipe {path} is not TOML: {error}") from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise InvalidInput(f"the recipe {path} is not valid: {faults}") from None

@@ -1,0 +1,39 @@
+"""Errors a user can act on: each message names the value, the rule and the next step.
+
+The command line prints them as one line and exits with 1; any other exception is a bug and shows its traceback.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class RegardError(Exception):
+    """Base of every error that regard raises on purpose."""
+
+
+class InvalidInput(RegardError):
+    """A value from the user breaks a rule: an option, an image, a Card, a repository."""
+
+
+class UnknownName(InvalidInput):
+    """A name that no catalog, repository or server knows."""
+
+    @classmethod
+    def among(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownName":
+        """Build the error for `name`, with its nearest neighbours among `known`."""
+        known = sorted(known)
+        near = get_close_matches(name, known, n=3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return cls(f"no {kind} named {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
+
+
+class InvalidWeights(InvalidInput):
+    """A checkpoint that cannot be read safely or does not fit its network."""
+
+
+class ExportError(RegardError):
+    """The network could not be turned into a graph, or the graph departs from it."""
+
+
+class ServerError(RegardError):
+    """The embedded server could not start, or died."""
