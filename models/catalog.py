@@ -1,6 +1,6 @@
 """The catalog: every complete network by name, with its builder, task and paper.
 
-    network = build("se_resnet50", num_classes=10)
+network = build("se_resnet50", num_classes=10)
 """
 
 from collections.abc import Callable

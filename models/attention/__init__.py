@@ -50,7 +50,7 @@ ATTENTION: dict[str, Mechanism] = {
     "nonlocal_dot": Mechanism(DotProduct, Placement.BEFORE_LAST_BLOCK, _NON_LOCAL, 2018),
     "nonlocal_concat": Mechanism(Concatenation, Placement.BEFORE_LAST_BLOCK, _NON_LOCAL, 2018),
     "pam": Mechanism(PositionAttention, Placement.AFTER_LAST_STAGE, _DANET, 2019),
-    "chan_am": Mechanism(lambda channels: ChannelAttention(), Placement.AFTER_LAST_STAGE, _DANET, 2019),
+    "chan_am": Mechanism(lambda _: ChannelAttention(), Placement.AFTER_LAST_STAGE, _DANET, 2019),
     "cca": Mechanism(CrissCrossAttention, Placement.AFTER_LAST_STAGE, _CCNET, 2019),
 }
 

@@ -90,8 +90,8 @@ class MobileNetV2(nn.Module):
     def stages(self, x: Tensor) -> list[Tensor]:
         """The four feature maps of an image batch (B, 3, H, W)."""
         maps = []
-        for index, layer in enumerate(self.features[: STAGE_ENDS[-1] + 1]):
-            x = layer(x)
+        for index in range(STAGE_ENDS[-1] + 1):
+            x = self.features[index](x)
             if index in STAGE_ENDS:
                 maps.append(x)
         return maps

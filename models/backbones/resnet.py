@@ -5,6 +5,7 @@ The stride of a bottleneck is in its 3x3 convolution (as in torchvision; often c
 """
 
 from abc import ABC, abstractmethod
+from itertools import chain
 
 from torch import Tensor, nn
 
@@ -152,14 +153,10 @@ def _initialize(network: nn.Module) -> None:
 
 
 def _place(mechanism: Mechanism, stages: list[nn.Sequential]) -> None:
-    def build_for(block: Block) -> nn.Module:
-        return mechanism.build(block.out_channels)
-
+    blocks = [[block for block in stage if isinstance(block, Block)] for stage in stages]
     if mechanism.placement is Placement.EVERY_BLOCK:
-        for stage in stages:
-            for block in stage:
-                block.attention = build_for(block)
-    elif mechanism.placement is Placement.BEFORE_LAST_BLOCK:
-        stages[2][-2].context = build_for(stages[2][-2])
+        for block in chain.from_iterable(blocks):
+            block.attention = mechanism.build(block.out_channels)
     else:
-        stages[3][-1].context = build_for(stages[3][-1])
+        block = blocks[2][-2] if mechanism.placement is Placement.BEFORE_LAST_BLOCK else blocks[3][-1]
+        block.context = mechanism.build(block.out_channels)

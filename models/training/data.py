@@ -1,8 +1,8 @@
 """Labelled images in memory, read from three layouts.
 
-    idx            train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-..., t10k-labels-...  (MNIST and its kin)
-    class_folders  {train,val}/<label>/*.{jpg,png,webp}
-    mask_folders   {train,val}/images/*.{jpg,png,webp} and {train,val}/labels/<same stem>.png, 8-bit class numbers
+idx            train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-..., t10k-labels-...  (MNIST and its kin)
+class_folders  {train,val}/<label>/*.{jpg,png,webp}
+mask_folders   {train,val}/images/*.{jpg,png,webp} and {train,val}/labels/<same stem>.png, 8-bit class numbers
 """
 
 import gzip
@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from regard.errors import InvalidInput
-from regard.models.preprocess import INTERPOLATIONS, BadImage, decode, fit
+from regard.models.preprocess import INTERPOLATIONS, BadImage, Pixels, decode, fit
 from regard.models.training.recipe import Recipe
 
 Split = Literal["train", "val"]
@@ -64,7 +64,7 @@ def _load_idx(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
     return LabelledImages(torch.from_numpy(np.repeat(images[..., None], 3, axis=3)), torch.from_numpy(labels.astype(np.int64)))
 
 
-def _read_idx(path: Path) -> np.ndarray:
+def _read_idx(path: Path) -> Pixels:
     """An IDX file: two zero bytes, type 8 (uint8), rank, one big-endian size per axis, then the values."""
     try:
         with gzip.open(path) as file:
@@ -113,7 +113,7 @@ def _image_paths(folder: Path) -> list[Path]:
     return paths
 
 
-def _read_image(path: Path, recipe: Recipe) -> np.ndarray:
+def _read_image(path: Path, recipe: Recipe) -> Pixels:
     contract = recipe.input
     try:
         pixels = decode(path.read_bytes())

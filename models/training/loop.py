@@ -37,9 +37,7 @@ class Progress:
     metrics: dict[str, float] | None = None
 
 
-def train(
-    recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report: Callable[[Progress], None] = lambda progress: None
-) -> Card:
+def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report: Callable[[Progress], None] = lambda _: None) -> Card:
     """Train a recipe and write `<name>.safetensors` (float16) and `<name>.json` (its Card) into `out`.
 
     Each epoch ends with a checkpoint in `out/<name>.checkpoint.pt`, from which `resume` goes on; it is removed at the end.
@@ -53,7 +51,8 @@ def train(
     random = torch.Generator().manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training, held_out = load(recipe, root, "train"), load(recipe, root, "val")
-    network = build_network(recipe).to(device=device, memory_format=torch.channels_last)
+    network = build_network(recipe).to(device)
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it, its stub lacks it
     optimizer = _optimizer(network, recipe)
     steps = math.ceil(len(training) / options.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(recipe, steps))

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from regard.errors import InvalidInput
+from regard.errors import InvalidInput, UnknownName
 from regard.models.card import NAME_PATTERN, Fraction, InputContract, OutputContract
 
 if sys.version_info >= (3, 11):
@@ -76,6 +76,20 @@ class Recipe(_Frozen):
         if crop and (crop[0] > self.input.height * least or crop[1] > self.input.width * least):
             raise ValueError(f"crop {crop} at scale {least} is larger than the image {self.input.height} x {self.input.width}")
         return self
+
+
+def find_recipe(name: Path) -> Path:
+    """Return `name` if it is a file, else the recipe of that name that comes with regard.
+
+    Raises:
+        UnknownName: neither exists; names the recipes that come with regard.
+    """
+    if name.is_file():
+        return name
+    known = {path.stem: path for path in (Path(__file__).parent / "recipes").glob("*.toml")}
+    if str(name) not in known:
+        raise UnknownName.among("recipe", str(name), known)
+    return known[str(name)]
 
 
 def recipe_from_file(path: Path) -> Recipe:

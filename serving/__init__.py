@@ -1,0 +1,1 @@
+"""Model repository, embedded Triton, client, benchmark and command line."""

@@ -1,0 +1,1 @@
+"""The benchmark: load generation, statistics, Triton's own times, in-process baselines and the report."""

@@ -1,0 +1,104 @@
+"""A load: workers that send prepared requests, in a closed loop or at given arrival times, and write down when.
+
+Closed loop: every worker sends its next request as soon as its last was answered. Open loop: requests have arrival times, set beforehand;
+a worker takes the next, waits for its time and sends it. When all workers are busy the request starts late, but its latency still counts
+from its arrival, so that a slow server cannot slow down the clock that judges it (no coordinated omission).
+
+Workers are threads: a blocking call costs no more than an event loop's (docs/bench.md has the figures), and wakes up on time.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import cycle
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from regard.errors import RegardError
+
+Body = TypeVar("Body")
+PAUSE_AFTER_ERROR = 0.02  # seconds; a refused connection must not become a busy loop
+
+
+class RequestFailed(RegardError):
+    """A request was answered with an error, or not at all; the message is its kind, short enough to count by."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One request: when it was due, sent and answered (time.perf_counter), the response's bytes, and the error if it failed."""
+
+    intended: float
+    sent: float
+    done: float
+    received: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Lane(Generic[Body]):
+    """What one worker needs: its own sender, which returns the response's bytes or raises RequestFailed, and its prepared requests."""
+
+    send: Callable[[Body], int]
+    bodies: Sequence[Body]
+
+
+class Load(Generic[Body]):
+    """Runs one worker for each lane from entering the context to leaving it.
+
+    arrivals: absolute arrival times (time.perf_counter), rising; None for a closed loop.
+    """
+
+    def __init__(self, lanes: Sequence[Lane[Body]], arrivals: Iterable[float] | None = None) -> None:
+        self.open = arrivals is not None
+        self._lanes = lanes
+        self._arrivals = iter(arrivals if arrivals is not None else ())
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._logs: list[list[Record]] = [[] for _ in lanes]
+        self._workers: list[Future[None]] = []
+
+    def __enter__(self) -> "Load[Body]":
+        self._pool = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="regard-bench")
+        self._workers = [self._pool.submit(self._work, index, lane) for index, lane in enumerate(self._lanes)]
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop.set()
+        self._pool.shutdown()
+        for worker in self._workers if kind is None else ():
+            worker.result()  # a bug in a worker is not a quiet one
+
+    def records(self) -> list[Record]:
+        """Every request finished so far."""
+        return [record for log in self._logs for record in log.copy()]
+
+    def drain(self, timeout: float) -> None:
+        """Wait until every arrival has been answered, for at most `timeout` seconds. Only an open load has an end."""
+        deadline = time.perf_counter() + timeout
+        while not all(worker.done() for worker in self._workers) and time.perf_counter() < deadline:
+            time.sleep(0.01)
+
+    def _work(self, index: int, lane: Lane[Body]) -> None:
+        log = self._logs[index].append
+        start = index % len(lane.bodies)  # workers are out of step with each other
+        for body in cycle([*lane.bodies[start:], *lane.bodies[:start]]):
+            intended = self._next_arrival() if self.open else time.perf_counter()
+            if intended is None or self._stop.is_set():
+                return
+            if self.open and (ahead := intended - time.perf_counter()) > 0 and self._stop.wait(ahead):
+                return
+            sent = time.perf_counter() if self.open else intended
+            try:
+                received, error = lane.send(body), None
+            except RequestFailed as failure:
+                received, error = 0, str(failure)
+            log(Record(intended, sent, time.perf_counter(), received, error))
+            if error is not None and self._stop.wait(PAUSE_AFTER_ERROR):
+                return
+
+    def _next_arrival(self) -> float | None:
+        with self._lock:
+            return next(self._arrivals, None)

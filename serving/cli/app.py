@@ -1,0 +1,48 @@
+"""`regard`: the verbs, and how their errors end.
+
+A `RegardError` is the user's to mend: one line on stderr and exit code 1. Wrong usage exits with 2. Anything else is a bug, with its traceback.
+"""
+
+import sys
+
+import typer
+
+import regard
+from regard.errors import RegardError
+from regard.serving.cli.bench import bench
+from regard.serving.cli.export import export
+from regard.serving.cli.models import models
+from regard.serving.cli.predict import predict
+from regard.serving.cli.repo import app as repo
+from regard.serving.cli.serve import serve
+from regard.serving.cli.train import train
+
+app = typer.Typer(
+    help="Put a trained PyTorch attention model into production: export, prove, serve, predict, measure.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for verb in (models, train, export, serve, predict, bench):
+    app.command()(verb)
+app.add_typer(repo, name="repo")
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"regard {regard.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit.")) -> None:
+    """Options that come before the verb."""
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except RegardError as error:
+        print(f"regard: {error}", file=sys.stderr)
+        sys.exit(1)
