@@ -9,7 +9,7 @@ Workers are threads: a blocking call costs no more than an event loop's (docs/be
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
@@ -51,10 +51,11 @@ class Load(Generic[Body]):
     arrivals: absolute arrival times (time.perf_counter), rising; None for a closed loop.
     """
 
-    def __init__(self, lanes: Sequence[Lane[Body]], arrivals: Iterable[float] | None = None) -> None:
+    def __init__(self, lanes: Sequence[Lane[Body]], arrivals: Sequence[float] | None = None) -> None:
         self.open = arrivals is not None
+        self.arrivals = tuple(arrivals or ())
         self._lanes = lanes
-        self._arrivals = iter(arrivals if arrivals is not None else ())
+        self._pending = iter(self.arrivals)
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._logs: list[list[Record]] = [[] for _ in lanes]
@@ -101,4 +102,4 @@ class Load(Generic[Body]):
 
     def _next_arrival(self) -> float | None:
         with self._lock:
-            return next(self._arrivals, None)
+            return next(self._pending, None)

@@ -1,0 +1,65 @@
+"""What a certificate tries: real images at several batch sizes and sizes, of which only the first is traced."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from regard.errors import InvalidInput
+from regard.models.card import InputContract
+from regard.models.preprocess import Pixels, fit
+
+BATCHES = (2, 1, 3)  # the first is traced
+ZOOMS = ((0.7, 0.6), (1.15, 0.8), (0.85, 1.3), (1.4, 1.4))  # of height and width, for sizes that are not traced
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Of an image batch (batch, height, width, 3)."""
+
+    batch: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"batch {self.batch} of {self.height} x {self.width}"
+
+
+def trial_shapes(contract: InputContract) -> tuple[Shape, ...]:
+    """One shape for each of BATCHES, at the Card's size; where that is dynamic, at three sizes.
+
+    Raises:
+        InvalidInput: a dynamic size that leaves no second size to try.
+    """
+    sizes = [(contract.height, contract.width)]
+    if contract.dynamic_size:
+        for zoom_height, zoom_width in ZOOMS:
+            size = _odd(contract.height * zoom_height, contract), _odd(contract.width * zoom_width, contract)
+            if size not in sizes:
+                sizes.append(size)
+        if len(sizes) == 1:
+            raise InvalidInput(f"min_size {contract.min_size} and max_size {contract.max_size} leave one size only; unset dynamic_size")
+    return tuple(Shape(batch, *sizes[min(index, len(sizes) - 1)]) for index, batch in enumerate(BATCHES))
+
+
+def _odd(size: float, contract: InputContract) -> int:
+    """An odd number near `size`, which no stride divides, within the contract's limits."""
+    return min(max(round(size) | 1, contract.min_size), contract.max_size)
+
+
+def image_batch(images: Sequence[Pixels], shape: Shape, contract: InputContract) -> Pixels:
+    """The first images, over again where there are too few, brought to one size: (batch, height, width, 3)."""
+    resize = "stretch" if contract.dynamic_size else contract.resize
+    return np.stack(
+        [
+            fit(
+                images[index % len(images)],
+                resize=resize,
+                height=shape.height,
+                width=shape.width,
+                interpolation=contract.interpolation,
+                crop=contract.crop,
+            )
+            for index in range(shape.batch)
+        ]
+    )

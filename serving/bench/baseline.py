@@ -1,0 +1,55 @@
+"""The same images in this process: what a server is compared with.
+
+Fair to the process: as many workers as processors, each with one compute thread (the arrangement with the highest throughput on a CPU),
+the same decoding and fitting of the encoded image, and one image, or one batch, at a time.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from regard.models.card import Card
+from regard.serving.bench.images import pixels_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Answer = npt.NDArray[Any]  # probabilities (B, K) or label maps (B, H, W)
+Step = Callable[[Sequence[bytes]], Answer]  # encoded images to their answers
+
+
+def onnxruntime_step(model: Path, card: Card) -> Step:
+    """ONNX Runtime on the exported graph; one session, whose calls run in the caller's thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    wanted = [session.get_outputs()[0].name]
+
+    def step(encoded: Sequence[bytes]) -> Answer:
+        image = np.stack([pixels_of(each, card) for each in encoded])
+        return np.asarray(session.run(wanted, {"image": image})[0])
+
+    return step
+
+
+def torch_step(network: "nn.Module", card: Card) -> Step:
+    """PyTorch as it is: eager, in evaluation mode, without gradients, with the same arithmetic before and after as in the graph."""
+    import torch
+
+    from regard.export.served_graph import ServedGraph
+
+    served = ServedGraph(network.eval(), card)
+
+    def step(encoded: Sequence[bytes]) -> Answer:
+        torch.set_num_threads(1)  # a setting of the calling thread
+        pixels = torch.from_numpy(np.stack([pixels_of(each, card) for each in encoded]))
+        with torch.inference_mode():
+            return np.asarray(served(pixels)[0].numpy())
+
+    return step

@@ -1,0 +1,62 @@
+"""The images a benchmark sends: encoded files, fitted by the Card where pixels are sent."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from regard.errors import InvalidInput
+from regard.models.card import Card
+from regard.models.preprocess import BadImage, Pixels, decode, fit
+from regard.models.samples import folder
+from regard.serving.client.images import files_in
+
+SMALL = 64  # pixels
+MOST = 64  # images are prepared in memory before the run; more of them would only take room
+
+
+def read_images(folder: Path) -> list[bytes]:
+    """The encoded images of a folder, by name, the first 64.
+
+    Raises:
+        InvalidInput: no such folder, or no image in it.
+    """
+    if not folder.is_dir():
+        raise InvalidInput(f"{folder} is not a folder; give a folder of images.")
+    return [path.read_bytes() for path in files_in(folder)[:MOST]]
+
+
+def sample_images(card: Card) -> list[bytes]:
+    """The encoded sample images that come with regard: garments for networks as small as those, else streets."""
+    return read_images(folder("garment" if max(card.input.height, card.input.width) <= SMALL else "street"))
+
+
+def pixels_of(encoded: bytes, card: Card) -> Pixels:
+    """The pixels that the network takes, uint8 of shape (H, W, 3).
+
+    Raises:
+        InvalidInput: the bytes are not an image we serve.
+    """
+    contract = card.input
+    try:
+        return fit(
+            decode(encoded),
+            resize=contract.resize,
+            height=contract.height,
+            width=contract.width,
+            interpolation=contract.interpolation,
+            crop=contract.crop,
+        )
+    except BadImage as error:
+        raise InvalidInput(f"an image cannot be sent: {error}") from None
+
+
+def batches(images: Sequence[bytes], card: Card, size: int) -> list[list[bytes]]:
+    """Groups of `size` images, one for each image: the n-th starts with the n-th image and goes on around the set.
+
+    Raises:
+        InvalidInput: images of one group have different sizes for the network, or `size` is outside the Card's batch.
+    """
+    if not 1 <= size <= card.input.max_batch:
+        raise InvalidInput(f"--batch must lie between 1 and {card.input.max_batch}, the largest batch of {card.name}; got {size}.")
+    if size > 1 and len(shapes := {pixels_of(image, card).shape for image in images}) > 1:
+        raise InvalidInput(f"a batch holds images of one size, and the images have {len(shapes)}; use --batch 1, or images of one size.")
+    return [[images[(start + i) % len(images)] for i in range(size)] for start in range(len(images))]

@@ -1,0 +1,63 @@
+"""The picture of a benchmark: throughput and latency against load, a row for each kind of load."""
+
+import os
+from pathlib import Path
+
+from regard.errors import InvalidInput
+from regard.serving.bench.measure import Level
+from regard.serving.bench.report import Report
+from regard.serving.bench.statistics import Estimate
+
+AXES = {"closed": "clients", "open": "arrivals a second"}
+PERCENTILES = (("p50", "#2a6f97"), ("p90", "#e09f3e"), ("p99", "#9e2a2b"))
+
+
+def draw(report: Report, path: Path) -> None:
+    """Write the picture; the suffix (.png, .svg, .pdf) says as what.
+
+    Raises:
+        InvalidInput: there is nothing to draw, or the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    kinds = [kind for kind in AXES if any(level.kind == kind for level in report.levels)]
+    suffix = path.suffix.removeprefix(".") or "png"
+    if suffix not in FigureCanvasAgg.get_supported_filetypes():
+        raise InvalidInput(f"a picture cannot be written as {path.name!r}; end its name in .png, .svg or .pdf.")
+    if not kinds:
+        raise InvalidInput("there is no load to draw; give --concurrency or --rate.")
+    figure = Figure(figsize=(9, 3.6 * len(kinds)), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(f"{report.model}: {report.protocol}, {report.door} door, {report.machine['processors']} processors")
+    for row, kind in enumerate(kinds):
+        levels = sorted((level for level in report.levels if level.kind == kind), key=lambda level: level.load)
+        loads = [level.load for level in levels]
+        throughput = figure.add_subplot(len(kinds), 2, 2 * row + 1)
+        throughput.errorbar(loads, *_bars([level.throughput for level in levels]), marker="o", capsize=3, color=PERCENTILES[0][1])
+        throughput.set(xlabel=AXES[kind], ylabel="images a second")
+        latency = figure.add_subplot(len(kinds), 2, 2 * row + 2)
+        for name, colour in PERCENTILES:
+            latency.errorbar(loads, *_bars([_estimate(level, name) for level in levels]), marker="o", capsize=3, color=colour, label=name)
+        latency.set(xlabel=AXES[kind], ylabel="latency in ms")
+        latency.legend()
+        for axes in (throughput, latency):
+            axes.set_xticks(loads, [f"{load:g}" for load in loads])
+            axes.set_ylim(bottom=0)
+            axes.grid(alpha=0.3)
+    draft = path.with_name(f".{path.name}.draft")
+    try:
+        figure.savefig(draft, format=suffix, dpi=150)
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise InvalidInput(f"cannot write {path}: {error.strerror or error}. Choose another file.") from None
+
+
+def _estimate(level: Level, name: str) -> Estimate:
+    estimates = {"p50": level.p50, "p90": level.p90, "p99": level.p99}
+    return estimates[name]
+
+
+def _bars(estimates: list[Estimate]) -> tuple[list[float], list[float]]:
+    return [estimate.value for estimate in estimates], [estimate.half_width or 0.0 for estimate in estimates]

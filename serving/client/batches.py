@@ -1,0 +1,92 @@
+"""Images, in order, to the requests that carry them.
+
+Each model has two doors. Encoded files go to `<model>_image`, which decodes and fits them on the server; pixels are fitted
+here, by the Card, and go to `<model>` as one tensor.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from regard.errors import InvalidInput
+from regard.models.card import Card
+from regard.models.preprocess import fit
+from regard.serving.client.images import Encoded, Item, Raw, Refused, decoded
+from regard.serving.client.wire import Array
+
+IMAGE_DOOR = "_image"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Neighbouring images that fit into one request, by the same door and of the same size; or one refused image.
+
+    size: (height, width) of the network's input.
+    """
+
+    items: tuple[Item, ...]
+    size: tuple[int, int]
+
+    @property
+    def refused(self) -> InvalidInput | None:
+        """Why it is not sent."""
+        first = self.items[0]
+        return first.error if isinstance(first, Refused) else None
+
+    def singles(self) -> "list[Batch]":
+        """Its images, one request each."""
+        return [Batch((item,), self.size) for item in self.items]
+
+    def tensor(self, model: str) -> tuple[str, str, Array]:
+        """The model that it goes to, the name of its input, and the tensor."""
+        encoded = [item.data for item in self.items if isinstance(item, Encoded)]
+        if encoded:
+            column = np.empty((len(encoded), 1), dtype=object)
+            column[:, 0] = encoded
+            return model + IMAGE_DOOR, "encoded_image", column
+        pixels = [item.pixels for item in self.items if isinstance(item, Raw)]
+        return model, "image", pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
+
+
+def batches(items: Iterable[Item], card: Card, *, decode: bool) -> Iterator[Batch]:
+    """Group neighbours, up to the Card's largest batch; the order stays.
+
+    decode: decode here whatever is encoded, for a certain version of a model: the door for images leads to the latest.
+    """
+    group: list[Item] = []
+    current: tuple[type[Item], tuple[int, int]] | None = None
+    for item in items:
+        fitted, size = _fitted(decoded(item) if decode else item, card)
+        kind = (type(fitted), size)
+        if group and (kind != current or len(group) == card.input.max_batch or isinstance(fitted, Refused)):
+            yield Batch(tuple(group), current[1] if current else size)
+            group = []
+        group.append(fitted)
+        current = kind
+    if group and current:
+        yield Batch(tuple(group), current[1])
+
+
+def _fitted(item: Item, card: Card) -> tuple[Item, tuple[int, int]]:
+    """The item as the server takes it, and the size it has inside the network."""
+    contract = card.input
+    if isinstance(item, Refused):
+        return item, (0, 0)
+    height, width = (item.height, item.width) if isinstance(item, Encoded) else item.pixels.shape[:2]
+    if not contract.dynamic_size:
+        if isinstance(item, Raw):
+            pixels = fit(
+                item.pixels,
+                resize=contract.resize,
+                height=contract.height,
+                width=contract.width,
+                interpolation=contract.interpolation,
+                crop=contract.crop,
+            )
+            item = Raw(item.where, pixels)
+        return item, (contract.height, contract.width)
+    if not contract.min_size <= min(height, width) <= max(height, width) <= contract.max_size:
+        rule = f"{card.name} takes sides from {contract.min_size} to {contract.max_size} pixels"
+        return Refused(item.where, InvalidInput(f"{item.where}: the image is {width} x {height} pixels, but {rule}; resize it first")), (0, 0)
+    return item, (height, width)

@@ -1,0 +1,177 @@
+"""Whatever a user calls an image, as the bytes of a file or as RGB pixels, one at a time."""
+
+import io
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from regard.errors import InvalidInput
+from regard.models import preprocess
+from regard.models.preprocess import FORMATS, MAX_PIXELS, BadImage, Pixels
+
+ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
+Images: TypeAlias = ImageLike | Sequence[ImageLike]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+ORIENTATION = 0x0112  # EXIF; 5 to 8 turn the image on its side
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A whole image file; `height` and `width` are those of the upright image, read from the header."""
+
+    where: str
+    data: bytes
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Raw:
+    """RGB pixels, uint8 (H, W, 3)."""
+
+    where: str
+    pixels: Pixels
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An image that is not worth sending, and why."""
+
+    where: str
+    error: InvalidInput
+
+
+Item: TypeAlias = Encoded | Raw | Refused
+
+
+def is_stream(images: object) -> bool:
+    """Whether images are drawn one by one from an iterator, and the results with them."""
+    return isinstance(images, Iterator)
+
+
+def items(images: Images | Iterable[ImageLike]) -> Iterator[Item]:
+    """Each image in order, read when its turn comes; a directory stands for the images in it, sorted by name.
+
+    Raises:
+        InvalidInput: not an image nor a collection of them; a directory without images.
+    """
+    if isinstance(images, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray)):
+        yield from _expand(images, "the image")
+    elif isinstance(images, Iterable):
+        for index, image in enumerate(images):
+            yield from _expand(image, f"images[{index}]")
+    else:
+        raise InvalidInput(f"images must be a path, bytes, a PIL image, a NumPy array or several of these, got {type(images).__name__}")
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The images directly in a directory, sorted by name.
+
+    Raises:
+        InvalidInput: it holds none.
+    """
+    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise InvalidInput(f"{folder} holds no image ({', '.join(SUFFIXES)}); give a folder that does, or the files themselves")
+    return found
+
+
+def _expand(image: object, where: str) -> Iterator[Item]:
+    if isinstance(image, (str, os.PathLike)):
+        path = Path(image)
+        if path.is_dir():
+            yield from (_item(file, where) for file in files_in(path))
+            return
+    yield _item(image, where)
+
+
+def _item(image: object, where: str) -> Item:
+    if isinstance(image, (str, os.PathLike)):
+        where = os.fspath(image)
+    try:
+        if isinstance(image, (str, os.PathLike)):
+            return encoded(_read(Path(image)), where)
+        if isinstance(image, (bytes, bytearray, memoryview)):
+            return encoded(bytes(image), where)
+        if isinstance(image, Image.Image):
+            return Raw(where, _pixels_of_image(image))
+        if isinstance(image, np.ndarray):
+            return Raw(where, _pixels_of_array(image))
+        raise BadImage(f"a {type(image).__name__} is not an image; give a path, bytes, a PIL image or a NumPy array")
+    except BadImage as error:
+        return Refused(where, InvalidInput(f"{where}: {error}"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadImage(f"cannot read the file: {error.strerror or error}") from None
+
+
+def encoded(data: bytes, where: str) -> Encoded:
+    """An image file after a look at its header; no pixel is decoded.
+
+    Raises:
+        BadImage: empty, not a JPEG, PNG or WebP file, or of more than MAX_PIXELS pixels.
+    """
+    if not data:
+        raise BadImage("the image is empty (0 bytes); send a whole JPEG, PNG or WebP file")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the stricter rule
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                width, height = image.size
+                sideways = image.getexif().get(ORIENTATION, 1) >= 5
+    except Image.DecompressionBombError:
+        raise BadImage(f"the image has more than {MAX_PIXELS} pixels; shrink it first") from None
+    except Exception as error:  # Pillow's header parsers raise whatever they stumble over
+        raise BadImage(f"the {len(data)} bytes are not a whole JPEG, PNG or WebP image ({error}); send such a file") from None
+    _check_size(height, width)
+    return Encoded(where, data, *((width, height) if sideways else (height, width)))
+
+
+def decoded(item: Item) -> Item:
+    """The item as pixels."""
+    if not isinstance(item, Encoded):
+        return item
+    try:
+        return Raw(item.where, preprocess.decode(item.data))
+    except BadImage as error:
+        return Refused(item.where, InvalidInput(f"{item.where}: {error}"))
+
+
+def _pixels_of_image(image: Image.Image) -> Pixels:
+    _check_size(image.height, image.width)
+    try:
+        return np.asarray(preprocess._to_rgb(ImageOps.exif_transpose(image)))
+    except (OSError, ValueError, SyntaxError) as error:  # a lazily opened file is read only now
+        raise BadImage(f"the image is damaged ({error}); send the whole file") from None
+
+
+def _pixels_of_array(array: npt.NDArray[Any]) -> Pixels:
+    if array.dtype != np.uint8:
+        raise BadImage(f"an array of pixels is uint8 from 0 to 255, got {array.dtype}; convert it: (x * 255).round().astype('uint8')")
+    if array.ndim == 3 and array.shape[2] == 1:
+        array = array[:, :, 0]
+    if array.ndim == 2:
+        array = np.repeat(array[:, :, None], 3, axis=2)
+    if array.ndim != 3 or array.shape[2] != 3:
+        raise BadImage(f"an array of pixels has shape (H, W, 3) RGB or (H, W) grey, got {array.shape}; give several images as a list")
+    _check_size(*array.shape[:2])
+    return np.ascontiguousarray(array)
+
+
+def _check_size(height: int, width: int) -> None:
+    if not height * width:
+        raise BadImage(f"the image has no pixels: it is {width} x {height}")
+    if height * width > MAX_PIXELS:
+        raise BadImage(f"the image has {width} x {height} pixels, more than {MAX_PIXELS}; shrink it first")

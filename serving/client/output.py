@@ -1,0 +1,95 @@
+"""Predictions of image files, written to a folder: one bad file is an entry with its error and stops nothing."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from regard.errors import InvalidInput, RegardError
+from regard.models.preprocess import decode
+from regard.serving.client.images import files_in
+from regard.serving.client.results import Classification, Segmentation, save_png
+from regard.serving.client.sync import Client
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What became of one file. written: the files made from it, by kind ("mask", "overlay")."""
+
+    image: Path
+    result: Classification | Segmentation | RegardError
+    written: dict[str, Path]
+
+    @property
+    def failed(self) -> bool:
+        """Whether there is an error instead of a result."""
+        return isinstance(self.result, RegardError)
+
+    def to_json(self) -> dict[str, Any]:
+        """The entry in JSON's types."""
+        facts: dict[str, Any] = {"image": str(self.image)}
+        if isinstance(self.result, Classification):
+            top = [{"label": label, "probability": probability} for label, probability in self.result.top]
+            facts |= {"label": self.result.label, "probability": self.result.probability, "top": top}
+        elif isinstance(self.result, Segmentation):
+            facts |= {"area": {label: fraction for label, fraction in self.result.area.items() if fraction}}
+        else:
+            facts |= {"error": str(self.result)}
+        return facts | {kind: str(path) for kind, path in self.written.items()}
+
+
+def expand(images: Sequence[Path]) -> list[Path]:
+    """The files named, each directory replaced by the images in it, sorted by name.
+
+    Raises:
+        InvalidInput: a directory without images.
+    """
+    return [file for image in images for file in (files_in(image) if image.is_dir() else [image])]
+
+
+def unique_names(files: Sequence[Path]) -> list[str]:
+    """A name for each file: its stem, with _2, _3, ... where another file has that name already, in any letter case."""
+    stems = {file.stem.lower() for file in files}
+    taken: set[str] = set()
+    names = []
+    for file in files:
+        name, number = file.stem, 1
+        while name.lower() in taken or (number > 1 and name.lower() in stems):
+            number += 1
+            name = f"{file.stem}_{number}"
+        taken.add(name.lower())
+        names.append(name)
+    return names
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for the results.
+
+    Raises:
+        InvalidInput: it cannot be made or is a file.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"cannot make the folder {folder}: {error.strerror or error}. Choose another with --out.") from None
+
+
+def predict_files(client: Client, model: str, files: Sequence[Path], *, top_k: int, out: Path | None) -> Iterator[Entry]:
+    """Predict files in their order, one entry each. Masks and overlays of segmentations go to `out`, if given.
+
+    Raises:
+        RegardError: what concerns every file: no server, no such model, a folder that cannot be written.
+    """
+    if out is not None:
+        make_folder(out)
+    if client.card(model).task == "classification":
+        for file, result in zip(files, client.classify(model, iter(files), top_k=top_k, on_error="return"), strict=True):
+            yield Entry(file, result, {})
+        return
+    results = client.segment(model, iter(files), on_error="return")
+    for file, name, segmentation in zip(files, unique_names(files), results, strict=True):
+        written = {}
+        if out is not None and isinstance(segmentation, Segmentation):
+            written["mask"] = segmentation.save(out / f"{name}_mask.png")
+            written["overlay"] = save_png(segmentation.overlay(decode(file.read_bytes())), out / f"{name}_overlay.png")
+        yield Entry(file, segmentation, written)

@@ -1,0 +1,1 @@
+"""The embedded server: launch, supervise, and the backends and preprocessing step that run inside it."""

@@ -1,0 +1,1 @@
+"""Triton's `onnxruntime` backend over pip's ONNX Runtime."""

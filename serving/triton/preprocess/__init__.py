@@ -1,0 +1,1 @@
+"""The server-side step from encoded images to pixels."""

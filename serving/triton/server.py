@@ -1,0 +1,246 @@
+"""The embedded server: NVIDIA's real tritonserver from PyPI, run as a child process on a model repository.
+
+    with EmbeddedTriton(Path("model_repository")) as server:
+        client = Client(server.grpc_url)
+"""
+
+import http.client
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+
+from regard.errors import ServerError
+from regard.serving.repository import check_servable
+from regard.serving.triton import backends, residue
+from regard.serving.triton.installation import Installation, check_shared_memory, find_installation
+from regard.serving.triton.log import ServerLog
+from regard.serving.triton.ports import check_free
+from regard.serving.triton.residue import Residue, environments
+
+START_TIMEOUT = 120.0  # seconds; large models on slow disks take their time
+EXIT_TIMEOUT = 8  # seconds that the server gives requests in flight; an idle HTTP connection would use up the default of 30
+
+
+@dataclass(frozen=True)
+class _Running:
+    process: subprocess.Popen[bytes]
+    guard: subprocess.Popen[str]
+    residue: Residue
+    log: ServerLog
+
+
+class EmbeddedTriton:
+    """A real Triton server on a model repository; a context manager that starts and stops it.
+
+    Args:
+        repository: the model repository.
+        host: the address to listen on; 0.0.0.0 for every interface.
+        http_port: for HTTP.
+        grpc_port: for gRPC.
+        metrics_port: for Prometheus.
+        watch: pick up models and versions that are added to or removed from the repository, without dropping a request.
+        log: a file that the server's log is appended to; None keeps it only until the server stops.
+    """
+
+    def __init__(
+        self,
+        repository: Path,
+        *,
+        host: str = "127.0.0.1",
+        http_port: int = 8000,
+        grpc_port: int = 8001,
+        metrics_port: int = 8002,
+        watch: bool = False,
+        log: Path | None = None,
+    ) -> None:
+        self.repository = repository
+        self.host = host
+        self.ports = {"--http-port": http_port, "--grpc-port": grpc_port, "--metrics-port": metrics_port}
+        self.watch = watch
+        self.log = log
+        self._running: _Running | None = None
+
+    @property
+    def http_url(self) -> str:
+        """Host and port, without a scheme."""
+        return self._url("--http-port")
+
+    @property
+    def grpc_url(self) -> str:
+        """Host and port, without a scheme."""
+        return self._url("--grpc-port")
+
+    @property
+    def metrics_url(self) -> str:
+        """Host and port, without a scheme; the path is /metrics."""
+        return self._url("--metrics-port")
+
+    @property
+    def pid(self) -> int:
+        """The server's process.
+
+        Raises:
+            ServerError: it is not running.
+        """
+        if self._running is None:
+            raise ServerError("the server is not running; call start() first")
+        return self._running.process.pid
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server's process runs."""
+        return self._running is not None and self._running.process.poll() is None
+
+    def start(self, *, timeout: float = START_TIMEOUT) -> None:
+        """Start the server and return when every model is ready.
+
+        Raises:
+            ServerError: it cannot run here, a port is taken, a model does not load, or it takes longer than `timeout` seconds.
+            InvalidInput: the repository is not one, or holds no model.
+        """
+        if self._running is not None:
+            raise ServerError(f"the server is already running (pid {self.pid}); stop() it first")
+        check_servable(self.repository, may_be_empty=self.watch)
+        installation = find_installation()
+        check_shared_memory()
+        check_free(self.host, self.ports)
+        before = environments()
+        self._running = self._launch(installation)
+        try:
+            self._wait_until_ready(timeout)
+        except BaseException:
+            self._note_environments(before)
+            self.stop(grace=0)
+            raise
+        self._note_environments(before)
+
+    def stop(self, *, grace: float = EXIT_TIMEOUT + 4.0) -> None:
+        """Let requests in flight finish and end the server, killing it after `grace` seconds; nothing of it stays behind."""
+        running, self._running = self._running, None
+        if running is None:
+            return
+        try:
+            if running.process.poll() is None and grace > 0:
+                running.process.send_signal(signal.SIGTERM)
+                running.process.wait(timeout=grace)
+        except subprocess.TimeoutExpired:
+            pass  # killed below
+        finally:
+            if running.process.poll() is None:
+                running.process.kill()
+            running.process.wait()
+            running.residue.remove()
+            _tell(running.guard, "\n")  # nothing left to do
+            running.guard.communicate()
+
+    def __enter__(self) -> "EmbeddedTriton":
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.stop()
+
+    def _url(self, option: str) -> str:
+        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
+        return f"{host}:{self.ports[option]}"
+
+    def _launch(self, installation: Installation) -> _Running:
+        folder = Path(tempfile.mkdtemp(prefix="regard_triton_"))
+        prefix = f"regard_{uuid.uuid4().hex[:12]}_"
+        guard = None
+        try:
+            _fill_backends(folder / "backends", installation)
+            guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", residue.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
+            )
+            log = self.log or folder / "server.log"
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("ab") as stream:
+                start = stream.tell()
+                process = subprocess.Popen(
+                    self._command(installation, folder / "backends", prefix),
+                    env=installation.environment(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=stream,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # a Ctrl-C in the terminal reaches regard alone, which then stops the server
+                )
+        except OSError as error:
+            shutil.rmtree(folder, ignore_errors=True)
+            if guard is not None:
+                guard.communicate()
+            raise ServerError(f"cannot start the server: {error}") from None
+        left = Residue(process.pid, prefix, str(folder))
+        _tell(guard, left.to_line())
+        return _Running(process, guard, left, ServerLog(log, start))
+
+    def _command(self, installation: Installation, backend_folder: Path, prefix: str) -> list[str | Path]:
+        addresses = [f"--{service}-address={self.host}" for service in ("http", "grpc", "metrics")]
+        ports = [f"{option}={port}" for option, port in self.ports.items()]
+        control = ["--model-control-mode=poll", "--repository-poll-secs=1"] if self.watch else []
+        return [
+            installation.binary,
+            f"--model-repository={self.repository.resolve()}",
+            f"--backend-directory={backend_folder}",
+            f"--cache-directory={installation.root / 'caches'}",
+            f"--backend-config=python,shm-region-prefix-name={prefix}",
+            f"--exit-timeout-secs={EXIT_TIMEOUT}",
+            "--disable-auto-complete-config",  # ours are complete; guessing would start every Python model twice
+            *addresses,
+            *ports,
+            *control,
+        ]
+
+    def _wait_until_ready(self, timeout: float) -> None:
+        running = self._running
+        assert running is not None
+        deadline = time.monotonic() + timeout
+        while not self._ready():
+            if running.process.poll() is not None:
+                raise ServerError(f"the server ended with code {running.process.returncode}: {running.log.reason()}")
+            if time.monotonic() > deadline:
+                raise ServerError(f"the server was not ready after {timeout:g} s: {running.log.reason()}")
+            time.sleep(0.02)
+
+    def _ready(self) -> bool:
+        connection = http.client.HTTPConnection(self.http_url, timeout=2)
+        try:
+            connection.request("GET", "/v2/health/ready")
+            return connection.getresponse().status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _note_environments(self, before: set[str]) -> None:
+        assert self._running is not None
+        noted = replace(self._running.residue, environments=tuple(environments() - before))
+        self._running = replace(self._running, residue=noted)
+        _tell(self._running.guard, noted.to_line())
+
+
+def _fill_backends(folder: Path, installation: Installation) -> None:
+    """Make the private backend directory: copies, since the server refuses links that lead out of it."""
+    python = folder / "python"
+    python.mkdir(parents=True)
+    for file in (*(installation.root / "backends" / "python").glob("*.so"), *(installation.root / "backends" / "python").glob("*.py")):
+        shutil.copy(file, python)
+    shutil.copy(installation.stub, python)
+    for model in Path(backends.__file__).parent.glob("*/model.py"):
+        (folder / model.parent.name).mkdir()
+        shutil.copy(model, folder / model.parent.name)
+
+
+def _tell(guard: subprocess.Popen[str], line: str) -> None:
+    assert guard.stdin is not None
+    with suppress(BrokenPipeError):  # it was killed; the server runs on without it
+        guard.stdin.write(line)
+        guard.stdin.flush()

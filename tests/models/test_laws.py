@@ -1,0 +1,154 @@
+"""What holds for every attention mechanism and every network of the catalog: a new entry is tested by being listed."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from regard.models.attention import ATTENTION, Mechanism, Placement, find_attention
+from regard.models.catalog import CATALOG, build
+from regard.models.checkpoint import load_weights, read_state_dict, save_weights
+from regard.models.segmenters import Segmenter
+
+CHANNELS = 32
+
+
+def awaken(module: nn.Module) -> nn.Module:
+    """Move every parameter off its initial value, so that zero-initialized gates do not hide what is behind them."""
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random, dtype=parameter.dtype))
+    return module
+
+
+def maps(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+def assert_finite_gradients(module: nn.Module) -> None:
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None, f"{name} has no gradient"
+        assert torch.isfinite(parameter.grad).all(), f"{name} has a gradient that is not finite"
+
+
+@pytest.fixture(params=ATTENTION.values(), ids=ATTENTION.keys())
+def mechanism(request: pytest.FixtureRequest) -> nn.Module:
+    return awaken(request.param.build(CHANNELS))
+
+
+@pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 9), (6, 1), (1, 1)])
+def test_attention_keeps_the_shape(mechanism: nn.Module, size: tuple[int, int]) -> None:
+    x = maps(2, CHANNELS, *size)
+    kept = x.clone()
+    out = mechanism.eval()(x)
+    assert out.shape == x.shape
+    assert out.dtype == x.dtype
+    assert torch.isfinite(out).all()
+    assert torch.equal(x, kept), "the input was changed in place"
+
+
+def test_attention_has_finite_gradients(mechanism: nn.Module) -> None:
+    x = maps(2, CHANNELS, 7, 5).requires_grad_()
+    mechanism.train()(x).pow(2).sum().backward()
+    assert_finite_gradients(mechanism)
+    assert x.grad is not None
+    assert torch.isfinite(x.grad).all()
+
+
+def test_attention_treats_images_apart(mechanism: nn.Module) -> None:
+    module = mechanism.double().eval()
+    x = maps(3, CHANNELS, 5, 4).double()
+    together = module(x)
+    for i in range(3):
+        assert torch.allclose(together[i : i + 1], module(x[i : i + 1]), atol=1e-12)
+
+
+def test_attention_is_deterministic(mechanism: nn.Module) -> None:
+    x = maps(2, CHANNELS, 5, 4)
+    assert torch.equal(mechanism.eval()(x), mechanism(x))
+
+
+def test_attention_reads_any_memory_layout(mechanism: nn.Module) -> None:
+    module = mechanism.double().eval()
+    x = maps(2, CHANNELS, 5, 4).double()
+    assert torch.allclose(module(x), module(x.contiguous(memory_format=torch.channels_last)), atol=1e-12)
+
+
+def test_attention_shows_its_weights(mechanism: nn.Module) -> None:
+    weights = mechanism.eval().weights(maps(2, CHANNELS, 5, 4))
+    assert len(weights) == 2
+    assert torch.isfinite(weights).all()
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention_survives_a_round_trip(name: str, tmp_path: Path) -> None:
+    saved = awaken(ATTENTION[name].build(CHANNELS)).eval()
+    save_weights(saved, tmp_path / "w.safetensors")
+    loaded = ATTENTION[name].build(CHANNELS).eval()
+    load_weights(loaded, read_state_dict(tmp_path / "w.safetensors"), source="w")
+    x = maps(1, CHANNELS, 5, 4)
+    assert torch.equal(saved(x), loaded(x))
+
+
+@pytest.mark.parametrize("mechanism", ATTENTION.values(), ids=ATTENTION.keys())
+def test_attention_says_where_it_comes_from(mechanism: Mechanism) -> None:
+    assert isinstance(mechanism.placement, Placement)
+    assert len(mechanism.paper) > 10
+    assert 2014 <= mechanism.year <= 2030
+
+
+def test_find_attention() -> None:
+    assert find_attention("se") is ATTENTION["se"]
+    assert find_attention(ATTENTION["pam"]) is ATTENTION["pam"]
+    assert find_attention(None) is None
+
+
+def small(name: str) -> dict[str, object]:
+    """Options that make a network of the catalog small."""
+    return {"num_classes": 5} | ({"width": 16} if "resnet" in name else {})
+
+
+@pytest.fixture(scope="module", params=CATALOG)
+def network(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
+    torch.manual_seed(0)
+    return request.param, build(request.param, **small(request.param))
+
+
+def test_network_gives_logits(network: tuple[str, nn.Module]) -> None:
+    name, module = network
+    with torch.inference_mode():
+        for size in [(32, 32), (33, 47)]:
+            scores = module.eval()(maps(2, 3, *size))
+            assert scores.shape == ((2, 5) if CATALOG[name].task == "classification" else (2, 5, *size))
+            assert torch.isfinite(scores).all()
+
+
+def test_network_has_finite_gradients(network: tuple[str, nn.Module]) -> None:
+    module = copy.deepcopy(network[1]).train()
+    x = maps(2, 3, 33, 47)
+    supervised = module.training_logits(x) if isinstance(module, Segmenter) else [(1.0, module(x))]
+    sum(weight * logits.logsumexp(dim=1).mean() for weight, logits in supervised).backward()
+    assert_finite_gradients(module)
+
+
+def test_network_treats_images_apart(network: tuple[str, nn.Module]) -> None:
+    module = network[1].eval()
+    x = maps(2, 3, 32, 40)
+    with torch.inference_mode():
+        together, apart = module(x), torch.cat([module(x[:1]), module(x[1:])])
+    assert (together - apart).abs().max() <= 1e-4 * together.abs().max()
+
+
+def test_network_survives_a_round_trip(network: tuple[str, nn.Module], tmp_path: Path) -> None:
+    name, module = network
+    save_weights(module, tmp_path / "w.safetensors")
+    with torch.device("meta"):
+        loaded = build(name, **small(name))
+    loaded.to_empty(device="cpu")
+    load_weights(loaded, read_state_dict(tmp_path / "w.safetensors"), source="w")
+    assert loaded.state_dict().keys() == module.state_dict().keys()
+    for key, value in module.state_dict().items():
+        assert torch.equal(value, loaded.state_dict()[key]), key
