@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from regard.models.card import Card
+from regard.models.preprocess import Pixels
 from regard.serving.bench.images import pixels_of
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ Answer = npt.NDArray[Any]  # probabilities (B, K) or label maps (B, H, W)
 Step = Callable[[Sequence[bytes]], Answer]  # encoded images to their answers
 
 
-def onnxruntime_step(model: Path, card: Card) -> Step:
-    """ONNX Runtime on the exported graph; one session, whose calls run in the caller's thread."""
+def onnxruntime_runner(model: Path) -> Callable[[Pixels], Answer]:
+    """ONNX Runtime on the exported graph, from pixels (B, H, W, 3) to answers; one session, whose calls run in the caller's thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -31,9 +32,18 @@ def onnxruntime_step(model: Path, card: Card) -> Step:
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     wanted = [session.get_outputs()[0].name]
 
+    def run(pixels: Pixels) -> Answer:
+        return np.asarray(session.run(wanted, {"image": pixels})[0])
+
+    return run
+
+
+def onnxruntime_step(model: Path, card: Card) -> Step:
+    """The same from encoded images."""
+    run = onnxruntime_runner(model)
+
     def step(encoded: Sequence[bytes]) -> Answer:
-        image = np.stack([pixels_of(each, card) for each in encoded])
-        return np.asarray(session.run(wanted, {"image": image})[0])
+        return run(np.stack([pixels_of(each, card) for each in encoded]))
 
     return step
 

@@ -1,7 +1,7 @@
 """The same images through several runners in turn, so that a slow minute of the machine falls on all of them.
 
-Every round runs each runner for one window after a discarded one; a runner's figure is the median of its rounds, and a ratio is the median of the
-rounds' own ratios.
+Every round runs each runner for one window, after a moment that is discarded; a runner's figure is the median of its rounds, and a ratio is
+the median of the rounds' own ratios.
 """
 
 import time
@@ -12,7 +12,7 @@ from typing import Any
 
 from regard.serving.bench.load import Lane, Load
 from regard.serving.bench.measure import within
-from regard.serving.bench.statistics import Estimate, half_width, percentile_of
+from regard.serving.bench.statistics import Estimate, half_width, percentile, percentile_of
 
 SETTLE = 0.5  # of a window, discarded at each change of runner
 
@@ -37,6 +37,7 @@ class Compared:
     ratio: Estimate
     p50: Estimate
     p99: Estimate
+    rounds_p50: tuple[float, ...]  # of each round, in the rounds' order
     errors: int
 
 
@@ -73,19 +74,20 @@ def compare(
             _median([mine / base if base else float("nan") for mine, base in zip(rates[runner.name], rates[reference], strict=True)]),
             percentile_of(latencies[runner.name], 50),
             percentile_of(latencies[runner.name], 99),
+            tuple(percentile(round_, 50) for round_ in latencies[runner.name]),
             errors[runner.name],
         )
         for runner in runners
     ]
 
 
-def in_process(name: str, step: Callable[[Sequence[bytes]], Any], groups: Sequence[Sequence[bytes]], workers: int) -> Runner:
-    """A runner in this process: `step` takes a group of encoded images."""
+def in_process(name: str, step: Callable[[Any], Any], bodies: Sequence[Any], workers: int, *, batch: int) -> Runner:
+    """A runner in this process: `step` turns each of the bodies, which hold `batch` images, into an array."""
 
-    def send(encoded: Sequence[bytes]) -> int:
-        return int(step(encoded).nbytes)
+    def send(body: Any) -> int:
+        return int(step(body).nbytes)
 
-    return Runner(name, [Lane(send, groups) for _ in range(workers)], len(groups[0]))
+    return Runner(name, [Lane(send, bodies) for _ in range(workers)], batch)
 
 
 def _median(values: Sequence[float]) -> Estimate:

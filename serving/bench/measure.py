@@ -1,16 +1,16 @@
 """Measuring one load after another: warm up until steady, then a fixed number of windows, whatever they show.
 
 Closed loop: warm-up windows go on until the throughput and the median latency of three successive ones each lie within the tolerance of
-their mean (perf_analyzer's rule), or until MOST_WARM_UP of them. Then `repeats` new windows are measured: the windows that happened to agree
-are not the ones reported. Open loop: the first three windows are warm-up, since random arrivals are not to be mistaken for an unsteady
-server; a load that leaves more of its arrivals unanswered than the tolerance is marked as not sustained.
+their mean (perf_analyzer's rule), or until MOST_WARM_UP of them. Then `repeats` new windows are measured: the windows that happened to
+agree are not the ones reported. Open loop: the first three windows are warm-up, since random arrivals are not to be mistaken for an
+unsteady server; a load that leaves more of its arrivals unanswered than the tolerance is marked as not sustained.
 """
 
 import math
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal

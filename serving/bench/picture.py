@@ -8,8 +8,19 @@ from regard.serving.bench.measure import Level
 from regard.serving.bench.report import Report
 from regard.serving.bench.statistics import Estimate
 
+SUFFIXES = (".png", ".svg", ".pdf")
 AXES = {"closed": "clients", "open": "arrivals a second"}
 PERCENTILES = (("p50", "#2a6f97"), ("p90", "#e09f3e"), ("p99", "#9e2a2b"))
+
+
+def check_suffix(path: Path) -> None:
+    """Refuse a kind of picture we do not write.
+
+    Raises:
+        InvalidInput: the name ends otherwise.
+    """
+    if path.suffix not in SUFFIXES:
+        raise InvalidInput(f"a picture cannot be written as {path.name!r}; end its name in {', '.join(SUFFIXES)}.")
 
 
 def draw(report: Report, path: Path) -> None:
@@ -22,9 +33,7 @@ def draw(report: Report, path: Path) -> None:
     from matplotlib.figure import Figure
 
     kinds = [kind for kind in AXES if any(level.kind == kind for level in report.levels)]
-    suffix = path.suffix.removeprefix(".") or "png"
-    if suffix not in FigureCanvasAgg.get_supported_filetypes():
-        raise InvalidInput(f"a picture cannot be written as {path.name!r}; end its name in .png, .svg or .pdf.")
+    check_suffix(path)
     if not kinds:
         raise InvalidInput("there is no load to draw; give --concurrency or --rate.")
     figure = Figure(figsize=(9, 3.6 * len(kinds)), layout="constrained")
@@ -47,7 +56,7 @@ def draw(report: Report, path: Path) -> None:
             axes.grid(alpha=0.3)
     draft = path.with_name(f".{path.name}.draft")
     try:
-        figure.savefig(draft, format=suffix, dpi=150)
+        figure.savefig(draft, format=path.suffix.removeprefix("."), dpi=150)
         os.replace(draft, path)
     except OSError as error:
         draft.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
-from rich.table import Table
+from rich.table import Column, Table
 
 from regard.errors import InvalidInput
 from regard.serving.bench.compare import Compared
@@ -124,9 +124,9 @@ def _load_table(report: Report) -> Table:
     way = f"{report.protocol}{' with shared memory' if report.shared_memory else ''}"
     level = report.levels[0]
     table = Table(
-        "load", "images/s", "p50 ms", "p90 ms", "p99 ms", "requests", "errors", "client CPU",
+        Column("load", no_wrap=True), "images/s", "p50 ms", "p90 ms", "p99 ms", "sent", "errors", "CPU",
         title=f"{report.model}: {way}, {report.door} door, batch {report.batch}, {report.repeats} x {report.duration:g} s",
-        caption=f"a request {level.request_bytes:,} bytes, a response {level.response_bytes:,} bytes; ± is 95 % over the repeats",
+        caption=f"a request {level.request_bytes:,} bytes, a response {level.response_bytes:,} bytes; ± is 95 % over the repeats; CPU: the client's",
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
@@ -142,7 +142,16 @@ def _load_table(report: Report) -> Table:
 
 
 def _time_table(levels: Iterable[Level]) -> Table:
-    table = Table("load", "model", "queue", "input", "infer", "output", "sum", title="where a request's time goes: mean ms, by Triton's own statistics")
+    table = Table(
+        "load",
+        "model",
+        "queue",
+        "input",
+        "infer",
+        "output",
+        "sum",
+        title="where a request's time goes: mean ms, by Triton's own statistics",
+    )
     for column in table.columns[2:]:
         column.justify = "right"
     for level in levels:
@@ -170,8 +179,9 @@ def show(estimate: Estimate) -> str:
     """Three significant digits and the half width."""
     if math.isnan(estimate.value):
         return "-"
-    width = "" if estimate.half_width is None else f" ± {_digits(estimate.half_width)}"
-    return _digits(estimate.value) + width
+    if estimate.half_width is None:
+        return _digits(estimate.value)
+    return f"{_digits(estimate.value)} ±" + (f"{estimate.half_width:,.0f}" if estimate.half_width >= 10 else f"{estimate.half_width:.1g}")
 
 
 def _digits(value: float) -> str:

@@ -40,9 +40,7 @@ class Target:
         return snapshot({name: self.transport.statistics(name) for name in (self.model, *self.steps)})
 
 
-def find_target(
-    transport: Transport, model: str, *, door: Door, batch: int, images: Sequence[bytes] | None, shared_memory: bool
-) -> Target:
+def find_target(transport: Transport, model: str, *, door: Door, batch: int, images: Sequence[bytes] | None, shared_memory: bool) -> Target:
     """Ask the server about `model` (without _image) and choose its door.
 
     images: encoded; None stands for those that come with regard and fit the Card.
@@ -77,15 +75,20 @@ def lanes(target: Target, workers: int) -> Iterator[list[Lane[Request]]]:
         inputs = stack.enter_context(_region(target.transport, sum(map(len, contents))))
         room = max(_answer_bytes(target, group) for group in batches(target.images, target.card, target.batch))
         outputs = stack.enter_context(_region(target.transport, room * workers))
+        buffer = inputs.buf
+        assert buffer is not None  # it is open
         offset, placed = 0, []
         for tensor, content in zip(tensors, contents, strict=True):
-            inputs.buf[offset : offset + len(content)] = content
+            buffer[offset : offset + len(content)] = content
             placed.append(TensorIn(tensor.name, tensor.datatype, tensor.shape, Region(inputs.name, offset, len(content))))
             offset += len(content)
         yield [
             Lane(
                 target.transport.sender(),
-                [target.transport.request(target.model, [tensor], [TensorOut(wanted, Region(outputs.name, worker * room, room))]) for tensor in placed],
+                [
+                    target.transport.request(target.model, [tensor], [TensorOut(wanted, Region(outputs.name, worker * room, room))])
+                    for tensor in placed
+                ],
             )
             for worker in range(workers)
         ]

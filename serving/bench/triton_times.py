@@ -76,6 +76,14 @@ def between(before: Snapshot, after: Snapshot, model: str) -> ServerTime | None:
     per_request = 1e6 * requests  # nanoseconds of all requests -> milliseconds of one
     steps = [name for name in change if name != model] or [model]
     models = tuple(
-        ModelTime(name, *(change[name][part] / per_request for part in PARTS), change[name]["executions"] / requests) for name in steps
+        ModelTime(
+            name,
+            queue=change[name]["queue"] / per_request,
+            compute_input=change[name]["compute_input"] / per_request,
+            compute_infer=change[name]["compute_infer"] / per_request,
+            compute_output=change[name]["compute_output"] / per_request,
+            executions_per_request=change[name]["executions"] / requests,
+        )
+        for name in steps
     )
     return ServerTime(requests, change[model]["failed"], change[model]["total"] / per_request, models)

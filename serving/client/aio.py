@@ -53,7 +53,7 @@ class AsyncClient:
         self._transport = transport or _connect(self._url, protocol, headers or {})
         self._closed = False
 
-    async def __aenter__(self) -> "AsyncClient":  # noqa: PYI034 - typing.Self is Python 3.11
+    async def __aenter__(self) -> "AsyncClient":
         return self
 
     async def __aexit__(self, *_: object) -> None:

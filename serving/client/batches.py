@@ -88,5 +88,6 @@ def _fitted(item: Item, card: Card) -> tuple[Item, tuple[int, int]]:
         return item, (contract.height, contract.width)
     if not contract.min_size <= min(height, width) <= max(height, width) <= contract.max_size:
         rule = f"{card.name} takes sides from {contract.min_size} to {contract.max_size} pixels"
-        return Refused(item.where, InvalidInput(f"{item.where}: the image is {width} x {height} pixels, but {rule}; resize it first")), (0, 0)
+        error = InvalidInput(f"{item.where}: the image is {width} x {height} pixels, but {rule}; resize it first")
+        return Refused(item.where, error), (0, 0)
     return item, (height, width)

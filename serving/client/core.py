@@ -129,7 +129,9 @@ class Core:
         try:
             results = task.results(outputs[task.output])
             if len(results) != len(batch.items):
-                raise InvalidInput(f"model {model!r} gave {len(results)} answers to {len(batch.items)} images; its graph mixes up the batch")
+                raise InvalidInput(
+                    f"model {model!r} gave {len(results)} answers to {len(batch.items)} images; its graph mixes up the batch"
+                )
         except InvalidInput:
             with self._lock:  # perhaps the model was replaced: let the next call read the new Card
                 self._cards.pop((model, version), None)
@@ -178,8 +180,8 @@ class Core:
             self.regions.enabled = False
             if self.insist:
                 raise InvalidInput(
-                    f"the server at {self.url} refuses shared memory ({fault.message}): it must run on this machine and see the same "
-                    "/dev/shm; leave shared_memory out to send images over the connection"
+                    f"the server at {self.url} refuses shared memory ({fault.message}): it must run on this machine and see the "
+                    "same shared memory; leave shared_memory out to send images over the connection"
                 ) from None
             return None
         finally:
@@ -210,7 +212,9 @@ class Core:
                 f"no server answers at {self.url} ({fault.message}). Start one with `regard serve`, or give the address of one that runs."
             )
         if fault.code == "DEADLINE_EXCEEDED":
-            message = f"no answer from {self.url} within {deadline.seconds:g} s; pass a longer timeout, or see whether the server is overloaded"
+            message = (
+                f"no answer from {self.url} within {deadline.seconds:g} s; pass a longer timeout, or see whether the server is overloaded"
+            )
             return InferenceError(fault.code, message, model)
         try:
             index: list[dict[str, str]] = yield ReadIndex(max(deadline.remaining(), 0.1))
@@ -224,7 +228,9 @@ class Core:
             return InvalidInput(f"model {model!r} has no version {version} on {self.url}. Served: {', '.join(ready) or 'none'}.")
         if not ready:
             reasons = "; ".join(filter(None, (entry.get("reason", "") for entry in entries)))
-            return InferenceError("UNAVAILABLE", f"the server has not loaded it ({reasons or 'no reason given'}); see the server's log", model)
+            return InferenceError(
+                "UNAVAILABLE", f"the server has not loaded it ({reasons or 'no reason given'}); see the server's log", model
+            )
         return InferenceError(fault.code, fault.message, model)
 
 
@@ -248,5 +254,7 @@ def raw_request(model: str, version: str, inputs: Mapping[str, Array], outputs: 
         raise InvalidInput(f"infer needs the inputs of {model!r} by name, got none")
     for name, array in inputs.items():
         if not hasattr(array, "dtype") or np_to_triton_dtype(array.dtype) is None:
-            raise InvalidInput(f"input {name!r} must be a NumPy array of numbers, booleans or bytes, got {getattr(array, 'dtype', type(array))}")
+            raise InvalidInput(
+                f"input {name!r} must be a NumPy array of numbers, booleans or bytes, got {getattr(array, 'dtype', type(array))}"
+            )
     return Request(model, version, dict(inputs), outputs)

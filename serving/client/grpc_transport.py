@@ -29,7 +29,7 @@ class GrpcTransport:
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._headers = dict(headers)
-        self._client = InferenceServerClient(url, channel_args=CHANNEL)
+        self._client: Any = InferenceServerClient(url, channel_args=CHANNEL)
 
     def infer(self, request: Request, *, timeout: float, cancellation: Cancellation) -> Answer:
         """Send one inference."""

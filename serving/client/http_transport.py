@@ -165,7 +165,9 @@ class AsyncHttpTransport:
                 headers={**self._headers, **message.headers},
                 timeout=aiohttp.ClientTimeout(total=timeout),
             ) as response:
-                return codec.Reply(response.status, {name.lower(): value for name, value in response.headers.items()}, await response.read())
+                return codec.Reply(
+                    response.status, {name.lower(): value for name, value in response.headers.items()}, await response.read()
+                )
         except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
             raise Fault("DEADLINE_EXCEEDED", "the server did not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from regard.errors import InvalidInput
 from regard.models import preprocess
@@ -133,8 +133,10 @@ def encoded(data: bytes, where: str) -> Encoded:
                 sideways = image.getexif().get(ORIENTATION, 1) >= 5
     except Image.DecompressionBombError:
         raise BadImage(f"the image has more than {MAX_PIXELS} pixels; shrink it first") from None
-    except Exception as error:  # Pillow's header parsers raise whatever they stumble over
-        raise BadImage(f"the {len(data)} bytes are not a whole JPEG, PNG or WebP image ({error}); send such a file") from None
+    except UnidentifiedImageError:
+        raise BadImage(f"the {len(data)} bytes are not a JPEG, PNG or WebP image; convert it to one of these") from None
+    except Exception as error:
+        raise BadImage(f"the image header is damaged ({error}); send the whole file") from None
     _check_size(height, width)
     return Encoded(where, data, *((width, height) if sideways else (height, width)))
 

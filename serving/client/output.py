@@ -74,22 +74,33 @@ def make_folder(folder: Path) -> None:
         raise InvalidInput(f"cannot make the folder {folder}: {error.strerror or error}. Choose another with --out.") from None
 
 
+def targets(folder: Path, name: str) -> dict[str, Path]:
+    """Where the mask and the overlay of an image go."""
+    return {kind: folder / f"{name}_{kind}.png" for kind in ("mask", "overlay")}
+
+
 def predict_files(client: Client, model: str, files: Sequence[Path], *, top_k: int, out: Path | None) -> Iterator[Entry]:
     """Predict files in their order, one entry each. Masks and overlays of segmentations go to `out`, if given.
 
     Raises:
         RegardError: what concerns every file: no server, no such model, a folder that cannot be written.
     """
+    names = unique_names(files)
     if out is not None:
         make_folder(out)
+        inputs = {file.resolve() for file in files}
+        lost = [path for name in names for path in targets(out, name).values() if path.resolve() in inputs]
+        if lost:
+            raise InvalidInput(f"{lost[0]} is one of the images and would be overwritten; choose another folder with --out")
     if client.card(model).task == "classification":
         for file, result in zip(files, client.classify(model, iter(files), top_k=top_k, on_error="return"), strict=True):
             yield Entry(file, result, {})
         return
     results = client.segment(model, iter(files), on_error="return")
-    for file, name, segmentation in zip(files, unique_names(files), results, strict=True):
+    for file, name, segmentation in zip(files, names, results, strict=True):
         written = {}
         if out is not None and isinstance(segmentation, Segmentation):
-            written["mask"] = segmentation.save(out / f"{name}_mask.png")
-            written["overlay"] = save_png(segmentation.overlay(decode(file.read_bytes())), out / f"{name}_overlay.png")
+            written = targets(out, name)
+            segmentation.save(written["mask"])
+            save_png(segmentation.overlay(decode(file.read_bytes())), written["overlay"])
         yield Entry(file, segmentation, written)

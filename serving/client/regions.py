@@ -124,6 +124,11 @@ class Regions:
             with _library:
                 shm.destroy_shared_memory_region(handle)
 
+    def names(self) -> list[str]:
+        """The regions there are now."""
+        with self._lock:
+            return [region.name for region in (*self._idle, *self._lent)]
+
     def close(self) -> list[str]:
         """Unlink everything; returns the names that the server still knows."""
         self.enabled = False

@@ -94,7 +94,9 @@ def save_png(image: Image.Image, path: Path) -> Path:
         InvalidInput: the suffix is not .png, or the folder cannot be written.
     """
     if path.suffix.lower() != ".png":
-        raise InvalidInput(f"masks and overlays are PNG, which loses nothing; name the file {path.with_suffix('.png').name}, not {path.name}")
+        raise InvalidInput(
+            f"masks and overlays are PNG, which loses nothing; name the file {path.with_suffix('.png').name}, not {path.name}"
+        )
     draft = path.with_name(f".{path.name}.draft")
     try:
         image.save(draft, format="PNG")

@@ -64,7 +64,7 @@ class Client:
         self._transport = transport or _connect(self._url, protocol, headers or {})
         self._closed = False
 
-    def __enter__(self) -> "Client":  # noqa: PYI034 - typing.Self is Python 3.11
+    def __enter__(self) -> "Client":
         return self
 
     def __exit__(self, *_: object) -> None:

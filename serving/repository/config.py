@@ -58,9 +58,7 @@ def model_config(name: str, card: Card, graph: Graph, *, instances: int, threads
     warmup = config.model_warmup.add(name="one image", batch_size=1)
     for tensor in graph.inputs:
         dims = (card.input.height, card.input.width, 3) if tensor.name == "image" else tuple(max(dim, 1) for dim in tensor.dims)
-        warmup.inputs[tensor.name].CopyFrom(
-            ModelWarmup.Input(data_type=DataType.Value(tensor.data_type), dims=dims, zero_data=True)
-        )
+        warmup.inputs[tensor.name].CopyFrom(ModelWarmup.Input(data_type=DataType.Value(tensor.data_type), dims=dims, zero_data=True))
     return config
 
 
@@ -148,4 +146,3 @@ def _output(tensor: Tensor) -> ModelOutput:
 
 def _set(config: ModelConfig, key: str, value: str) -> None:
     config.parameters[key].CopyFrom(ModelParameter(string_value=value))
-

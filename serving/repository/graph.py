@@ -9,7 +9,7 @@ from onnx import TensorProto
 
 from regard.errors import InvalidInput
 
-DATA_TYPES = {
+DATA_TYPES: dict[int, str] = {
     TensorProto.BOOL: "TYPE_BOOL",
     TensorProto.UINT8: "TYPE_UINT8",
     TensorProto.INT32: "TYPE_INT32",
@@ -58,7 +58,9 @@ def _tensor(value: onnx.ValueInfoProto, model: Path) -> Tensor:
     kind = value.type.tensor_type
     shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
     if not shape or shape[0] != -1:
-        raise InvalidInput(f"{value.name} of {model} has shape {list(shape)}, and the server needs a dynamic batch in front; export it with one")
+        raise InvalidInput(
+            f"{value.name} of {model} has shape {list(shape)}, and the server needs a dynamic batch in front; export it with one"
+        )
     if kind.elem_type not in DATA_TYPES:
         raise InvalidInput(f"{value.name} of {model} has ONNX type {kind.elem_type}, which no served model may take or give")
     return Tensor(value.name, DATA_TYPES[kind.elem_type], shape[1:])

@@ -1,8 +1,8 @@
 """Adding to a model repository, removing from it and listing it, while a server may be reading it.
 
     <repository>/<name>/{config.pbtxt,labels.txt,card.json,1/{model.onnx,card.json}}
-    <repository>/<name>_preprocess/{config.pbtxt,1/{model.py,preprocess.py,card.json}}
-    <repository>/<name>_image/{config.pbtxt,1/}
+    <repository>/<name>_preprocess/{config.pbtxt,1/{model.py,preprocess.py,card.json,__pycache__}}
+    <repository>/<name>_image/{config.pbtxt,1/.keep}
 
 Everything is written to a hidden draft folder beside the repository (inside, the server would take it for a model) and appears by
 renames: a version in one step, a model after what it is made of.
@@ -279,6 +279,8 @@ def _fill_step(folder: Path, card: Card) -> None:
     folder.mkdir()
     for file, source in STEP_FILES.items():
         shutil.copyfile(source, folder / file)
+    # where Python would cache bytecode; the server cannot be told not to, and a watching one would take the cache for a change and reload
+    (folder / "__pycache__").touch()
     (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
 
 
@@ -333,4 +335,6 @@ def _written(repository: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise InvalidInput(f"cannot write {error.filename or repository}: {error.strerror}; nothing half-written was made visible") from None
+        raise InvalidInput(
+            f"cannot write {error.filename or repository}: {error.strerror}; nothing half-written was made visible"
+        ) from None

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.errors import ServerError
+from regard.serving.triton.residue import SHARED_MEMORY
 
 PACKAGE = "nvidia-pytriton"
-SHARED_MEMORY = Path("/dev/shm")
 MIN_SHARED_MEMORY = 128 * 2**20  # bytes; docker's default of 64 MiB is too small for a batch of large images
 
 
@@ -40,7 +40,6 @@ class Installation:
         environment = dict(os.environ)
         environment["PATH"] = _prepend([self.interpreter_folder], environment.get("PATH"))
         environment["LD_LIBRARY_PATH"] = _prepend(self.libraries, environment.get("LD_LIBRARY_PATH"))
-        environment["PYTHONDONTWRITEBYTECODE"] = "1"  # the repository is the user's, and a watching server would see it change
         environment["OPENBLAS_NUM_THREADS"] = "1"  # models use numpy to move bytes; idle threads in every stub only cost start-up
         environment.pop("PYTHONHOME", None)
         return environment
@@ -59,6 +58,10 @@ def find_installation() -> Installation:
     numpy = importlib.metadata.version("numpy")
     if int(numpy.split(".")[0]) >= 2:
         raise ServerError(f"the embedded Triton server needs numpy below 2, found {numpy}; install it with: pip install 'numpy<2'")
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise ServerError(
+            "models run in ONNX Runtime, which is not installed; install it with: pip install 'regard[cpu]' (or 'regard[gpu]')"
+        )
     found = Installation(
         root=package / "tritonserver",
         libraries=(package.parent / "nvidia_pytriton.libs", Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")),
@@ -98,7 +101,7 @@ def _check_stub(found: Installation) -> None:
     finished = subprocess.run([found.stub], env=found.environment(), capture_output=True, text=True, timeout=30, check=False)
     if "error while loading shared libraries" in finished.stderr:
         library = finished.stderr.split("libraries: ")[-1].split(":")[0]
-        raise ServerError(f"the server's Python models need {library}; install it (Debian: apt install {library.split('.so')[0]}.. )")
+        raise ServerError(f"the server's Python models need {library}; install it (on Debian: apt install {library.split('.so')[0]})")
 
 
 def _prepend(folders: list[Path] | tuple[Path, ...], rest: str | None) -> str:

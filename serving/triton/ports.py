@@ -35,7 +35,11 @@ def check_free(host: str, ports: dict[str, int]) -> None:
                 probe.bind((host, port))
             except OSError as error:
                 holder = _holder(port)
-                taken = f"port {port} on {host} is taken by {holder}; stop it" if holder else f"cannot listen on {host}:{port} ({error.strerror})"
+                taken = (
+                    f"port {port} on {host} is taken by {holder}; stop it"
+                    if holder
+                    else f"cannot listen on {host}:{port} ({error.strerror})"
+                )
                 raise ServerError(f"{taken} or choose another port with {option}") from None
             except OverflowError:
                 raise ServerError(f"{option} must be from 1 to 65535, got {port}") from None

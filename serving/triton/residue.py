@@ -15,8 +15,8 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-SHARED_MEMORY = Path("/dev/shm")
-ENVIRONMENTS = Path("/tmp")  # where Triton makes python_env_*, whatever TMPDIR says
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - where Triton makes its regions
+ENVIRONMENTS = Path("/tmp")  # noqa: S108 - where Triton makes python_env_*, whatever TMPDIR says
 GRACE = 10.0  # seconds between asking a server to end and killing it
 
 

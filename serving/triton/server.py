@@ -1,7 +1,7 @@
 """The embedded server: NVIDIA's real tritonserver from PyPI, run as a child process on a model repository.
 
-    with EmbeddedTriton(Path("model_repository")) as server:
-        client = Client(server.grpc_url)
+with EmbeddedTriton(Path("model_repository")) as server:
+    client = Client(server.grpc_url)
 """
 
 import http.client
@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,6 +99,13 @@ class EmbeddedTriton:
     def alive(self) -> bool:
         """Whether the server's process runs."""
         return self._running is not None and self._running.process.poll() is None
+
+    def dead_stubs(self) -> list[int]:
+        """Processes of models that were killed or crashed; the server goes on calling those models ready.
+
+        The server collects its children when it unloads them; one that died by itself stays a zombie.
+        """
+        return [child for child, state in _children(self.pid) if state == "Z"] if self.alive else []
 
     def start(self, *, timeout: float = START_TIMEOUT) -> None:
         """Start the server and return when every model is ready.
@@ -225,6 +233,18 @@ class EmbeddedTriton:
         noted = replace(self._running.residue, environments=tuple(environments() - before))
         self._running = replace(self._running, residue=noted)
         _tell(self._running.guard, noted.to_line())
+
+
+def _children(pid: int) -> Iterator[tuple[int, str]]:
+    """The children of a process, each with the letter of its state."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            # pid (name, which may hold anything) state parent ...
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue  # ended meanwhile
+        if int(parent) == pid:
+            yield int(stat.parent.name), state
 
 
 def _fill_backends(folder: Path, installation: Installation) -> None:

@@ -112,9 +112,9 @@ def randomize(network: nn.Module) -> nn.Module:
 
 @pytest.mark.parametrize("size", [(64, 64), (61, 95), (33, 32)])
 @pytest.mark.parametrize("stride", [8, 16])
-@pytest.mark.parametrize("make", [lambda s: ResNet(18, width=8, output_stride=s), lambda s: ResNet(50, width=8, output_stride=s)])
-def test_dilated_resnet_equals_the_strided_one_where_both_look(make, stride: int, size: tuple[int, int]) -> None:
-    assert_a_trous(make(32), make(stride), stride, size)
+@pytest.mark.parametrize("depth", [18, 50])
+def test_dilated_resnet_equals_the_strided_one_where_both_look(depth: int, stride: int, size: tuple[int, int]) -> None:
+    assert_a_trous(ResNet(depth, width=8), ResNet(depth, width=8, output_stride=stride), stride, size)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (61, 95)])
@@ -129,20 +129,11 @@ def assert_a_trous(strided: nn.Module, dilated: nn.Module, stride: int, size: tu
     dilated.double().eval().load_state_dict(strided.state_dict())
     x = torch.randn(2, 3, *size, dtype=torch.float64)
     with torch.inference_mode():
-        for coarse, fine, natural in zip(strided.stages(x), dilated.stages(x), (4, 8, 16, 32)):
+        for coarse, fine, natural in zip(strided.stages(x), dilated.stages(x), (4, 8, 16, 32), strict=True):
             step = max(1, natural // stride)
             assert tuple(fine.shape[2:]) == tuple(-(-side // min(natural, stride)) for side in size)
             assert tuple(coarse.shape[2:]) == tuple(-(-side // natural) for side in size)
             assert torch.allclose(fine[:, :, ::step, ::step], coarse, rtol=1e-9, atol=1e-9 * coarse.abs().max().item())
-
-
-@pytest.mark.parametrize("stride", [8, 16])
-@pytest.mark.parametrize(("strided", "dilated"), [("resnet", "resnet"), ("mobilenet", "mobilenet")])
-def test_output_stride_adds_no_parameters(stride: int, strided: str, dilated: str) -> None:
-    make = {"resnet": lambda s: ResNet(50, width=8, output_stride=s), "mobilenet": lambda s: MobileNetV2(output_stride=s)}
-    with torch.device("meta"):
-        one, other = make[strided](32), make[dilated](stride)
-    assert {k: v.shape for k, v in one.state_dict().items()} == {k: v.shape for k, v in other.state_dict().items()}
 
 
 @pytest.mark.parametrize(("backbone", "channels"), [(ResNet(18, width=16), [16, 32, 64, 128]), (ResNet(50, width=8), [32, 64, 128, 256])])
@@ -212,7 +203,7 @@ def test_fresh_context_changes_nothing(name: str) -> None:
     plain, attended = randomize(ResNet(18, width=16)), ResNet(18, width=16, attention=name).double().eval()
     attended.load_state_dict(plain.state_dict(), strict=False)
     x = torch.randn(1, 3, 48, 40, dtype=torch.float64)
-    for one, other in zip(plain.stages(x), attended.stages(x)):
+    for one, other in zip(plain.stages(x), attended.stages(x), strict=True):
         assert torch.equal(one, other)
 
 

@@ -35,7 +35,9 @@ def test_builds_at_full_size(name: str) -> None:
 
 def test_holds_what_was_promised() -> None:
     depths = (18, 34, 50, 101)
-    expected = {f"{prefix}resnet{depth}" for prefix in ["", *(f"{name}_" for name in ATTENTION), "fcn_", "danet_", "ccnet_"] for depth in depths}
+    expected = {
+        f"{prefix}resnet{depth}" for prefix in ["", *(f"{name}_" for name in ATTENTION), "fcn_", "danet_", "ccnet_"] for depth in depths
+    }
     expected |= {"mobilenet_v2", "fcn_mobilenet_v2", "danet_mobilenet_v2", "ccnet_mobilenet_v2"}
     assert expected <= CATALOG.keys()
 

@@ -149,6 +149,7 @@ def test_network_survives_a_round_trip(network: tuple[str, nn.Module], tmp_path:
         loaded = build(name, **small(name))
     loaded.to_empty(device="cpu")
     load_weights(loaded, read_state_dict(tmp_path / "w.safetensors"), source="w")
-    assert loaded.state_dict().keys() == module.state_dict().keys()
-    for key, value in module.state_dict().items():
-        assert torch.equal(value, loaded.state_dict()[key]), key
+    expected, state = module.state_dict(), loaded.state_dict()
+    assert state.keys() == expected.keys()
+    for key, value in expected.items():
+        assert torch.equal(value, state[key]), key

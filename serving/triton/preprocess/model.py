@@ -24,7 +24,8 @@ class TritonPythonModel:
         """Read the Card's input contract and load the codecs."""
         self.contract: dict[str, Any] = json.loads((_HERE / "card.json").read_bytes())["input"]
         spec = importlib.util.spec_from_file_location("regard_preprocess", _HERE / "preprocess.py")
-        assert spec is not None and spec.loader is not None
+        assert spec is not None
+        assert spec.loader is not None
         self.preprocess = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(self.preprocess)
         Image.init()  # else the first request pays for importing the codecs

@@ -15,21 +15,26 @@ def sigmoid(value):
     return 1 / (1 + math.exp(-value))
 
 
+def affine(weight, bias, z):
+    """W z + b, by loops."""
+    return [sum(w * v for w, v in zip(row, z, strict=True)) + b for row, b in zip(weight, bias, strict=True)]
+
+
 def naive_channel_gate(x, p, prefix):
     """Mc of one image (C, H, W)."""
 
     def mlp(z):
-        hidden = [max(0.0, sum(w * v for w, v in zip(row, z)) + b) for row, b in zip(p[f"{prefix}mlp.0.weight"], p[f"{prefix}mlp.0.bias"])]
-        return [sum(w * v for w, v in zip(row, hidden)) + b for row, b in zip(p[f"{prefix}mlp.2.weight"], p[f"{prefix}mlp.2.bias"])]
+        hidden = [max(0.0, value) for value in affine(p[f"{prefix}mlp.0.weight"], p[f"{prefix}mlp.0.bias"], z)]
+        return affine(p[f"{prefix}mlp.2.weight"], p[f"{prefix}mlp.2.bias"], hidden)
 
     means = [sum(map(float, plane.flat)) / plane.size for plane in x]
     maxima = [max(map(float, plane.flat)) for plane in x]
-    return [sigmoid(a + b) for a, b in zip(mlp(means), mlp(maxima))]
+    return [sigmoid(a + b) for a, b in zip(mlp(means), mlp(maxima), strict=True)]
 
 
 def naive_spatial_gate(x, p, prefix):
     """Ms of one image (C, H, W): sigmoid(BN(conv7x7([max; mean])))."""
-    channels, rows, columns = x.shape
+    _channels, rows, columns = x.shape
     pooled = np.stack([x.max(axis=0), x.mean(axis=0)])
     kernel = p[f"{prefix}conv.weight"][0]
     half = kernel.shape[1] // 2
@@ -57,7 +62,7 @@ def test_equations(randomized, arrays, draw, size, kernel_size):
     expected = np.empty(x.shape)
     for b in range(2):
         image = x[b].numpy()
-        gated = np.stack([plane * gate for plane, gate in zip(image, naive_channel_gate(image, p, "channel_gate."))])
+        gated = np.stack([plane * gate for plane, gate in zip(image, naive_channel_gate(image, p, "channel_gate."), strict=True)])
         expected[b] = gated * naive_spatial_gate(gated, p, "spatial_gate.")
     assert np.abs(module(x).detach().numpy() - expected).max() < 1e-10
     assert np.abs((x * module.weights(x)).detach().numpy() - expected).max() < 1e-10

@@ -17,7 +17,7 @@ def cross(i, j, rows, columns):
 
 def naive_pass(x, p):
     """gamma sum_i a_iu v_i + x_u of one image (C, H, W)."""
-    channels, rows, columns = x.shape
+    _channels, rows, columns = x.shape
     q, k, v = (np.einsum("oc,chw->ohw", p[f"{n}.weight"], x) + p[f"{n}.bias"][:, None, None] for n in ("query", "key", "value"))
     out = np.empty_like(x)
     for i in range(rows):
@@ -26,7 +26,7 @@ def naive_pass(x, p):
             scores = [float(q[:, i, j] @ k[:, r, c]) for r, c in seen]
             top = max(scores)
             total = sum(math.exp(s - top) for s in scores)
-            context = sum(math.exp(s - top) / total * v[:, r, c] for s, (r, c) in zip(scores, seen))
+            context = sum(math.exp(s - top) / total * v[:, r, c] for s, (r, c) in zip(scores, seen, strict=True))
             out[:, i, j] = p["gamma"][0] * context + x[:, i, j]
     return out
 

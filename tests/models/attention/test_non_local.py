@@ -64,7 +64,7 @@ def naive_block(form, x, p, side):
     values = positions(pool(embed(x, p, "g"), side))
     out = np.empty_like(x)
     for i, row in enumerate(weights):
-        y = sum(weight * value for weight, value in zip(row, values))
+        y = sum(weight * value for weight, value in zip(row, values, strict=True))
         wy = p["project.weight"] @ y + p["project.bias"]
         normed = (wy - p["bn.running_mean"]) / np.sqrt(p["bn.running_var"] + 1e-5) * p["bn.weight"] + p["bn.bias"]
         r, c = divmod(i, x.shape[2])

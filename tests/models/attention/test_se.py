@@ -11,12 +11,17 @@ from regard.models.attention.se import SqueezeExcite
 from regard.models.catalog import build
 
 
+def affine(weight, bias, z):
+    """W z + b, by loops."""
+    return [sum(w * v for w, v in zip(row, z, strict=True)) + b for row, b in zip(weight, bias, strict=True)]
+
+
 def naive_gate(x, p):
     """s_c of one image (C, H, W), by loops."""
     channels, rows, columns = x.shape
     z = [sum(x[c, i, j] for i in range(rows) for j in range(columns)) / (rows * columns) for c in range(channels)]
-    hidden = [max(0.0, sum(w * v for w, v in zip(row, z)) + b) for row, b in zip(p["squeeze.weight"], p["squeeze.bias"])]
-    return [1 / (1 + math.exp(-(sum(w * v for w, v in zip(row, hidden)) + b))) for row, b in zip(p["excite.weight"], p["excite.bias"])]
+    hidden = [max(0.0, value) for value in affine(p["squeeze.weight"], p["squeeze.bias"], z)]
+    return [1 / (1 + math.exp(-value)) for value in affine(p["excite.weight"], p["excite.bias"], hidden)]
 
 
 @pytest.mark.parametrize("size", [(5, 7), (1, 1), (4, 4)])

@@ -1,0 +1,151 @@
+"""`regard bench` as a function: every load in turn, then the comparison."""
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from regard.errors import InvalidInput, UnknownName
+from regard.serving.bench.baseline import Answer, Step, onnxruntime_step, torch_step
+from regard.serving.bench.compare import Compared, Runner, compare, in_process
+from regard.serving.bench.images import batches, pixels_of, read_images
+from regard.serving.bench.local_files import graph_of, network_of
+from regard.serving.bench.measure import Settings, closed_loop, open_loop, processors
+from regard.serving.bench.report import Report, machine, versions
+from regard.serving.bench.target import OUTPUT, Door, Target, find_target, lanes
+from regard.serving.bench.transport import connect
+from regard.serving.client.address import checked_url, is_loopback
+from regard.serving.client.sync import Client
+
+RUNNERS = ("torch", "onnxruntime", "triton")
+MIN_AGREEMENT = 0.99  # of classes or pixels; runners that answer otherwise are not worth comparing
+TIMEOUT = 60.0  # seconds for one request; a saturated server is slow, not dead
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure, and how.
+
+    images: a folder; None stands for the samples that come with regard.
+    concurrency: clients of each closed loop.
+    rates: arrivals a second of each open loop.
+    compare: names among RUNNERS, at least two, or none.
+    repository: where the server's models lie; only `compare` looks there.
+    weights: the network's file, where it does not come with regard; only `compare` with torch reads it.
+    """
+
+    model: str
+    url: str | None = None
+    protocol: Literal["grpc", "http"] = "grpc"
+    door: Door = "image"
+    shared_memory: bool = False
+    batch: int = 1
+    images: Path | None = None
+    concurrency: Sequence[int] = (1, 2, 4, 8, 16)
+    rates: Sequence[float] = ()
+    compare: Sequence[str] = ()
+    repository: Path = Path("model_repository")
+    weights: Path | None = None
+    settings: Settings = field(default_factory=Settings)
+
+    def __post_init__(self) -> None:
+        if any(clients < 1 for clients in self.concurrency) or any(rate <= 0 for rate in self.rates):
+            raise InvalidInput(f"clients and rates must be positive, got {list(self.concurrency)} and {list(self.rates)}.")
+        if not self.concurrency and not self.rates and not self.compare:
+            raise InvalidInput("there is nothing to measure; give --concurrency, --rate or --compare.")
+        for name in self.compare:
+            if name not in RUNNERS:
+                raise UnknownName.among("runner", name, RUNNERS)
+        if self.compare and len(set(self.compare)) < 2:
+            raise InvalidInput(f"--compare needs two runners or more of {', '.join(RUNNERS)}, got {', '.join(self.compare)}.")
+        if self.shared_memory and not is_loopback(checked_url(self.url, self.protocol)):
+            raise InvalidInput(f"shared memory needs a server on this machine, and {self.url} may be another; leave out --shared-memory.")
+
+
+def bench(options: Options, report: Callable[[str], None] = lambda step: None) -> Report:
+    """Measure a served model; `report` is told each load as it begins.
+
+    Raises:
+        UnknownName, ServerError, InvalidInput: see `find_target`; and a comparison whose runners disagree.
+    """
+    url = checked_url(options.url, options.protocol)
+    images = read_images(options.images) if options.images is not None else None
+    transport = connect(options.protocol, url, TIMEOUT)
+    try:
+        target = find_target(
+            transport, options.model, door=options.door, batch=options.batch, images=images, shared_memory=options.shared_memory
+        )
+        levels = []
+        for clients in options.concurrency:
+            report(f"{clients} clients")
+            levels.append(closed_loop(target, clients, options.settings))
+        for rate in options.rates:
+            report(f"{rate:g} arrivals a second")
+            levels.append(open_loop(target, rate, options.settings))
+        compared = _compare(target, options, url, report) if options.compare else []
+    finally:
+        transport.close()
+    return Report(
+        model=options.model,
+        protocol=options.protocol,
+        door=options.door,
+        shared_memory=options.shared_memory,
+        batch=options.batch,
+        images=len(target.images),
+        duration=options.settings.duration,
+        repeats=options.settings.repeats,
+        levels=tuple(levels),
+        compared=tuple(compared),
+        machine=machine(),
+        versions=versions(),
+    )
+
+
+def _compare(target: Target, options: Options, url: str, report: Callable[[str], None]) -> list[Compared]:
+    report("checking that every runner gives the same answers")
+    groups = batches(target.images, target.card, target.batch)
+    steps: dict[str, Step] = {}
+    if "torch" in options.compare:
+        steps["torch"] = torch_step(network_of(target.card, options.weights), target.card)
+    if "onnxruntime" in options.compare:
+        version = max(int(entry["version"]) for entry in target.transport.statistics(options.model))
+        steps["onnxruntime"] = onnxruntime_step(graph_of(options.repository, options.model, version, target.card), target.card)
+    untrained = target.card.origin.weights_sha256 is None  # then PyTorch's are other random numbers, which takes the same time
+    answers = {name: [step(group) for group in groups] for name, step in steps.items() if not (name == "torch" and untrained)}
+    with ExitStack() as stack:
+        runners = [in_process(name, step, groups, processors(), batch=target.batch) for name, step in steps.items()]
+        if "triton" in options.compare:
+            with Client(url, protocol=options.protocol, timeout=TIMEOUT) as client:
+                answers["triton"] = [_served_answer(client, target, group) for group in groups]
+            clients = max(options.concurrency, default=2 * processors())
+            runners.append(Runner("triton", stack.enter_context(lanes(target, clients)), target.batch))
+        check_agreement(answers)
+        reference = "onnxruntime" if "onnxruntime" in steps else runners[0].name
+        return compare(runners, reference=reference, duration=options.settings.duration, rounds=options.settings.repeats, report=report)
+
+
+def _served_answer(client: Client, target: Target, group: Sequence[bytes]) -> Answer:
+    name = OUTPUT[target.card.task]
+    inputs: dict[str, Any]
+    if target.door == "image":
+        inputs = {"encoded_image": np.array([[image] for image in group], dtype=np.object_)}
+    else:
+        inputs = {"image": np.stack([pixels_of(image, target.card) for image in group])}
+    return client.infer(target.model, inputs, [name])[name]
+
+
+def check_agreement(answers: dict[str, list[Answer]]) -> None:
+    """Refuse runners whose classes or pixels differ from the first one's.
+
+    Raises:
+        InvalidInput: they agree on less than MIN_AGREEMENT, or not even on the shape.
+    """
+    labels = {name: [a.argmax(axis=-1) if a.dtype == np.float32 else a for a in each] for name, each in answers.items()}
+    first, expected = next(iter(labels.items()))
+    for name, found in labels.items():
+        same = np.mean([np.mean(a == b) if a.shape == b.shape else 0.0 for a, b in zip(expected, found, strict=True)])
+        if not same >= MIN_AGREEMENT:
+            raise InvalidInput(f"{first} and {name} agree on {100 * same:.1f} % of the answers only: they do not run the same network.")

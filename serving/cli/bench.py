@@ -1,0 +1,98 @@
+"""`regard bench`: measure a served model."""
+
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from regard.errors import InvalidInput
+from regard.serving.cli.console import err, out
+
+
+class Protocol(str, Enum):
+    """How to reach the server."""
+
+    grpc = "grpc"
+    http = "http"
+
+
+class Door(str, Enum):
+    """What is sent."""
+
+    image = "image"
+    tensor = "tensor"
+
+
+def bench(
+    model: Annotated[str, typer.Argument(help="The served model's name, as `regard repo list` shows it.")],
+    url: Annotated[str | None, typer.Option(help="The server, host:port; by default 127.0.0.1 with the protocol's usual port.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="A folder of images, of which the first 64 are sent; by default regard's samples.")
+    ] = None,
+    concurrency: Annotated[str, typer.Option(help="Clients of each closed loop, with commas; '' for none.")] = "1,2,4,8,16",
+    rate: Annotated[str, typer.Option(help="Arrivals a second of each open loop, with commas.")] = "",
+    protocol: Annotated[Protocol, typer.Option(help="What to speak.")] = Protocol.grpc,
+    door: Annotated[Door, typer.Option(help="Send encoded images to MODEL_image, or decoded pixels to MODEL.")] = Door.image,
+    shared_memory: Annotated[bool, typer.Option("--shared-memory", help="Pass tensors through system shared memory.")] = False,
+    batch: Annotated[int, typer.Option(min=1, help="Images in one request.")] = 1,
+    duration: Annotated[float, typer.Option(help="Seconds of one measured window.")] = 2.0,
+    repeats: Annotated[int, typer.Option(min=1, help="Measured windows of each load.")] = 5,
+    compare: Annotated[str, typer.Option(help="Runners of the same images, with commas: torch, onnxruntime, triton.")] = "",
+    repository: Annotated[Path, typer.Option(help="With --compare: the server's model repository.")] = Path("model_repository"),
+    weights: Annotated[Path | None, typer.Option(help="With --compare torch: the weights, where they do not come with regard.")] = None,
+    json_file: Annotated[
+        str | None, typer.Option("--json", help="Write the figures as JSON to this file; - for stdout, without a table.")
+    ] = None,
+    picture: Annotated[Path | None, typer.Option(help="Draw throughput and latency against load: .png, .svg or .pdf.")] = None,
+) -> None:
+    """Measure a served model: throughput, latency, where the time goes, and how it compares with the same network in this process.
+
+    Example: regard bench se_resnet18_fashion_mnist --concurrency 1,4,16 --picture bench.png
+    """
+    from regard.serving.bench.measure import Settings
+    from regard.serving.bench.picture import check_suffix, draw
+    from regard.serving.bench.report import tables, write_text
+    from regard.serving.bench.run import Options, bench
+
+    if picture is not None:
+        check_suffix(picture)
+    options = Options(
+        model=model,
+        url=url,
+        protocol=protocol.value,
+        door=door.value,
+        shared_memory=shared_memory,
+        batch=batch,
+        images=images,
+        concurrency=[int(clients) for clients in _numbers(concurrency, "--concurrency")],
+        rates=_numbers(rate, "--rate"),
+        compare=[name.strip() for name in compare.split(",") if name.strip()],
+        repository=repository,
+        weights=weights,
+        settings=Settings(duration=duration, repeats=repeats),
+    )
+    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True) as bar:
+        task = bar.add_task(f"asking for {model}", total=None)
+        report = bench(options, lambda step: bar.update(task, description=step))
+    if json_file == "-":
+        print(report.to_json(), end="")
+    else:
+        out.print(tables(report))
+        if json_file is not None:
+            write_text(Path(json_file), report.to_json())
+            out.print(f"figures -> {json_file}")
+    if picture is not None:
+        draw(report, picture)
+        err.print(f"picture -> {picture}")
+
+
+def _numbers(text: str, option: str) -> list[float]:
+    try:
+        numbers = [float(each) for each in text.split(",") if each.strip()]
+        if option == "--concurrency" and any(number != int(number) for number in numbers):
+            raise ValueError
+    except (ValueError, OverflowError):
+        raise InvalidInput(f"{option} takes numbers with commas between them, such as 1,2,4, got {text!r}.") from None
+    return numbers

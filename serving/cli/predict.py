@@ -1,0 +1,89 @@
+"""`regard predict`: classes or label maps of image files, from a running server."""
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import track
+from rich.table import Table
+
+from regard.serving.cli.console import err, out
+
+if TYPE_CHECKING:
+    from regard.serving.client.output import Entry
+
+SHOWN_LABELS = 4  # of a segmentation, in the table
+
+
+class Protocol(str, Enum):
+    """How to speak to the server."""
+
+    grpc = "grpc"
+    http = "http"
+
+
+def predict(
+    model: Annotated[str, typer.Argument(help="A model's name on the server.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files (JPEG, PNG, WebP), and folders of them.")],
+    folder: Annotated[Path | None, typer.Option("--out", help="Write a segmentation's masks and overlays (PNG) to this folder.")] = None,
+    url: Annotated[str | None, typer.Option(help="The server's host:port; by default this machine, 8001 for grpc, 8000 for http.")] = None,
+    protocol: Annotated[Protocol, typer.Option(help="How to speak to the server.")] = Protocol.grpc,
+    top: Annotated[int, typer.Option(min=1, help="How many classes of a classification to show.")] = 3,
+    timeout: Annotated[float, typer.Option(help="Seconds for each request.")] = 30.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Predict images with a model on a running server: a table of classes, or masks and overlays of a segmentation.
+
+    A bad image is reported and does not stop the others; the exit code is then 1.
+
+    Example: regard predict ccnet_mobilenet_v2 street/ --out predictions
+    """
+    from regard.serving.client.output import expand, predict_files
+    from regard.serving.client.sync import Client
+
+    files = expand(images)
+    entries: list[Entry] = []
+    with Client(url, protocol=protocol.value, timeout=timeout) as client:
+        try:
+            progress = track(
+                predict_files(client, model, files, top_k=top, out=folder),
+                total=len(files),
+                console=err,
+                transient=True,
+                disable=len(files) < 2,
+            )
+            for entry in progress:
+                entries.append(entry)  # noqa: PERF402 - kept one by one, for the table below
+        finally:  # what is done is shown, even if the server dies on the way
+            if as_json:
+                print(json.dumps([entry.to_json() for entry in entries], indent=2))
+            elif entries:
+                out.print(_table(entries, top))
+    failed = [entry for entry in entries if entry.failed]
+    for entry in failed:
+        err.print(f"regard: {entry.result}", markup=False, highlight=False)
+    if failed:
+        err.print(f"regard: {len(failed)} of {len(entries)} images failed; the others are done.", highlight=False)
+        raise typer.Exit(1)
+
+
+def _table(entries: "list[Entry]", top: int) -> Table:
+    from rich.text import Text
+
+    from regard.serving.client.results import Classification, Segmentation
+
+    table = Table("image", "answer", "files")
+    for entry in entries:
+        if isinstance(entry.result, Classification):
+            answer = Text(", ".join(f"{label} {probability:.1%}" for label, probability in entry.result.top[:top]))
+        elif isinstance(entry.result, Segmentation):
+            largest = sorted(entry.result.area.items(), key=lambda pair: -pair[1])[:SHOWN_LABELS]
+            answer = Text(", ".join(f"{label} {fraction:.1%}" for label, fraction in largest if fraction))
+        else:
+            answer = Text("failed, see below", style="red")
+        table.add_row(Text(str(entry.image)), answer, Text("\n".join(map(str, entry.written.values()))))
+    if not any(entry.written for entry in entries):
+        table.columns.pop()
+    return table

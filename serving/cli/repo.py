@@ -1,0 +1,78 @@
+"""`regard repo`: add exported models to a Triton model repository, remove and list them."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from regard.serving.cli.console import out
+
+app = typer.Typer(help="Add exported models to a Triton model repository, remove and list them.", no_args_is_help=True)
+
+Repository = Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DEFAULT = Path("model_repository")
+
+
+@app.command()
+def add(
+    artifact: Annotated[Path, typer.Argument(help="The folder that `regard export` wrote.")],
+    repository: Repository = DEFAULT,
+    name: Annotated[str | None, typer.Option(help="The served name; the model's own by default.")] = None,
+    instances: Annotated[int | None, typer.Option(help="Batches worked on at the same time; by default one per core.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Add a model, or a new version of one that is there; a server that watches the repository picks it up.
+
+    Example: regard repo add exported/se_resnet18 --repository model_repository
+    """
+    from regard.export.artifact import read_artifact
+    from regard.serving.repository import add as add_model
+
+    added = add_model(read_artifact(artifact), repository, name=name, instances=instances)
+    if as_json:
+        print(json.dumps({"name": added.name, "version": added.version, "folder": str(added.folder), "doors": added.doors}))
+        return
+    out.print(f"added {added.name} version {added.version} to {repository}: {added.doors[0]} takes tensors, {added.doors[1]} image files")
+
+
+@app.command()
+def remove(
+    name: Annotated[str, typer.Argument(help="The model's name in the repository.")],
+    repository: Repository = DEFAULT,
+    version: Annotated[int | None, typer.Option(help="Remove this version only.")] = None,
+) -> None:
+    """Remove a model, or one of its versions.
+
+    Example: regard repo remove se_resnet18 --version 1
+    """
+    from regard.serving.repository import remove as remove_model
+
+    remove_model(repository, name, version=version)
+    out.print(f"removed {name}{f' version {version}' if version else ''} from {repository}")
+
+
+@app.command(name="list")
+def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
+    """List the models: task, versions, doors, largest batch, labels.
+
+    Example: regard repo list --json
+    """
+    from regard.serving.repository import listing
+
+    entries = listing(repository)
+    if as_json:
+        fields = ("name", "versions", "doors", "backend", "max_batch")
+        rows = [
+            {field: getattr(entry, field) for field in fields} | {"card": entry.card and entry.card.model_dump(mode="json")}
+            for entry in entries
+        ]
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table("name", "task", "versions", "doors", "largest batch", "labels")
+    for entry in entries:
+        task, labels = (entry.card.task, str(len(entry.card.output.labels))) if entry.card else ("", "")
+        table.add_row(entry.name, task, ", ".join(map(str, entry.versions)), ", ".join(entry.doors), str(entry.max_batch), labels)
+    out.print(table)

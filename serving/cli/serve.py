@@ -1,0 +1,70 @@
+"""`regard serve`: run the embedded Triton server on a model repository."""
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from regard.serving.cli.console import err, out
+
+
+class _Stop(BaseException):
+    """SIGINT or SIGTERM; not an Exception, so that nothing on the way takes it for a failure."""
+
+
+def serve(
+    repository: Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")] = Path("model_repository"),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; 0.0.0.0 opens the server to the network, without any login.")
+    ] = "127.0.0.1",
+    http_port: Annotated[int, typer.Option(help="Port for HTTP.")] = 8000,
+    grpc_port: Annotated[int, typer.Option(help="Port for gRPC.")] = 8001,
+    metrics_port: Annotated[int, typer.Option(help="Port for Prometheus metrics.")] = 8002,
+    watch: Annotated[bool, typer.Option("--watch", help="Pick up models and versions as they are added and removed.")] = False,
+    log: Annotated[Path, typer.Option(help="File that the server's log is appended to.")] = Path("runs/triton.log"),
+) -> None:
+    """Serve every model of a repository with a real Triton server, until Ctrl-C or SIGTERM.
+
+    A model whose process dies is brought back by restarting the server.
+
+    Example: regard serve --repository model_repository --watch
+    """
+    from regard.serving.repository import listing
+    from regard.serving.triton.server import EmbeddedTriton
+    from regard.serving.triton.supervisor import Supervisor
+
+    server = EmbeddedTriton(
+        repository, host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port, watch=watch, log=log
+    )
+    stop = threading.Event()
+    previous = {number: signal.signal(number, _stopper(stop)) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with err.status(f"starting Triton on {repository}"):
+            server.start()
+        table = Table("model", "task", "versions", "doors")
+        for entry in listing(repository):
+            table.add_row(entry.name, entry.card.task if entry.card else "", ", ".join(map(str, entry.versions)), ", ".join(entry.doors))
+        out.print(table)
+        out.print(f"ready: gRPC {server.grpc_url}, HTTP http://{server.http_url}, metrics http://{server.metrics_url}/metrics, log {log}")
+        Supervisor(server, report=err.print).run(stop)
+    except _Stop:
+        err.print("stopping")
+    finally:
+        stop.set()  # from here on another Ctrl-C changes nothing
+        server.stop()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _stopper(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+            raise _Stop
+
+    return handle

@@ -1,0 +1,392 @@
+"""Both clients on a transport without a server: order, batches, errors, retries, deadlines, cancellation."""
+
+import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from client_fakes import QUICK, FakeAsyncTransport, FakeTransport, half, make_card, plain, png
+
+import regard
+from regard.errors import InvalidInput, RegardError, UnknownName
+from regard.serving.client.aio import AsyncClient
+from regard.serving.client.errors import InferenceError, ServerUnreachable
+from regard.serving.client.results import Classification, Segmentation
+from regard.serving.client.retry import Retry, worth_retrying
+from regard.serving.client.sync import IN_FLIGHT, Client
+from regard.serving.client.wire import Fault
+
+LOST = Fault("UNAVAILABLE", "Connection refused", answered=False)
+BUSY = Fault("UNAVAILABLE", "Exceeds maximum queue size")
+
+
+def mixed(count):
+    """Images of the classes 0, 1, ..., by both doors in turn."""
+    return [plain(index % 10) if index % 3 else png(plain(index % 10)) for index in range(count)]
+
+
+def classes(results):
+    return [result.label for result in results]
+
+
+def expected(count):
+    return [f"class {index % 10}" for index in range(count)]
+
+
+def test_the_package_offers_both_clients():
+    assert regard.Client is Client
+    assert regard.AsyncClient is AsyncClient
+    with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
+        regard.Clinet  # noqa: B018
+
+
+def test_lists_come_back_in_order(ask):
+    assert classes(ask(FakeTransport(), "classify", "net", mixed(50))) == expected(50)
+
+
+def test_streams_come_back_in_order(ask):
+    assert classes(ask(FakeTransport(), "classify", "net", iter(mixed(50)))) == expected(50)
+
+
+def test_one_image_is_a_list_of_one(ask, tmp_path):
+    (tmp_path / "a.png").write_bytes(png(plain(4)))
+    for image in (plain(4), png(plain(4)), tmp_path / "a.png", tmp_path):
+        assert classes(ask(FakeTransport(), "classify", "net", image)) == ["class 4"]
+    assert ask(FakeTransport(), "classify", "net", []) == []
+
+
+def test_a_classification_has_its_runners_up(ask):
+    (result,) = ask(FakeTransport(), "classify", "net", plain(4), top_k=3)
+    assert result == Classification("class 4", 1.0, (("class 4", 1.0), ("class 0", 0.0), ("class 1", 0.0)))
+    (result,) = ask(FakeTransport(), "classify", "net", plain(4), top_k=99)
+    assert len(result.top) == 10
+
+
+def test_segmentations_have_the_images_size(ask):
+    images = [plain(1, 8, 8), plain(2, 12, 8), png(plain(3, 8, 20))]
+    results = ask(FakeTransport(make_card("segmentation")), "segment", "net", images)
+    assert [result.label_map.shape for result in results] == [(8, 8), (12, 8), (8, 20)]
+    assert [next(label for label, area in result.area.items() if area) for result in results] == ["class 1", "class 2", "class 3"]
+    assert all(isinstance(result, Segmentation) for result in results)
+
+
+def test_raw_inference_goes_through(ask):
+    fake = FakeTransport()
+    answer = ask(fake, "infer", "net", {"image": plain(2)[None]}, ["probabilities"], version="1")
+    assert answer["probabilities"].argmax() == 2
+    assert (fake.requests[0].version, fake.requests[0].outputs) == ("1", ("probabilities",))
+
+
+@pytest.mark.parametrize("inputs", [{}, {"image": [1, 2]}, {"image": np.zeros(2, "datetime64[s]")}], ids=["none", "list", "dtype"])
+def test_raw_inference_takes_arrays(ask, inputs):
+    with pytest.raises(InvalidInput, match="infer needs|NumPy array"):
+        ask(FakeTransport(), "infer", "net", inputs)
+
+
+def test_the_card_is_read_once():
+    fake = FakeTransport()
+    with Client(transport=fake) as client:
+        client.classify("net", plain(1))
+        client.classify("net", plain(1))
+        assert client.card("net").output == fake.card.output
+    assert fake.configs == 1
+
+
+def test_several_requests_are_in_flight_but_not_more():
+    fake = FakeTransport()
+    fake.delay = 0.02
+    with Client(transport=fake) as client:
+        client.classify("net", mixed(60))
+    assert 2 <= fake.most_running <= IN_FLIGHT
+
+
+def test_a_version_is_reached_by_the_tensor_door(ask):
+    fake = FakeTransport()
+    assert classes(ask(fake, "classify", "net", [png(plain(3))], version="1")) == ["class 3"]
+    assert [(request.model, request.version) for request in fake.requests] == [("net", "1")]
+
+
+# what is wrong with the call
+
+
+def test_unknown_models_are_named_with_their_neighbours(ask):
+    with pytest.raises(UnknownName, match="no model named 'nett'. Did you mean 'net'") as caught:
+        ask(FakeTransport(), "classify", "nett", plain(1))
+    assert "_preprocess" not in str(caught.value)
+
+
+def test_unknown_versions_are_named_with_those_served(ask):
+    with pytest.raises(InvalidInput, match="no version 7 .* Served: 1"):
+        ask(FakeTransport(), "classify", "net", plain(1), version="7")
+
+
+def test_the_other_task_is_refused(ask):
+    with pytest.raises(InvalidInput, match="call segment"):
+        ask(FakeTransport(make_card("segmentation")), "classify", "net", plain(1))
+    with pytest.raises(InvalidInput, match="call classify"):
+        ask(FakeTransport(), "segment", "net", plain(1))
+
+
+@pytest.mark.parametrize("options", [{"top_k": 0}, {"on_error": "ignore"}, {"timeout": 0}, {"timeout": float("nan")}])
+def test_bad_options_are_refused(ask, options):
+    with pytest.raises(InvalidInput, match=next(iter(options))):
+        ask(FakeTransport(), "classify", "net", plain(1), **options)
+
+
+@pytest.mark.parametrize(
+    "options", [{"url": "http://127.0.0.1:8000"}, {"url": "host"}, {"url": "host:99999"}, {"protocol": "smtp"}, {"timeout": -1}]
+)
+def test_bad_clients_are_refused(options):
+    for kind in (Client, AsyncClient):
+        with pytest.raises(InvalidInput, match="host:port|protocol|timeout"):
+            kind(**options)
+
+
+def test_labels_that_do_not_match_the_classes(ask):
+    fake = FakeTransport()
+    fake.classes = 12
+    with pytest.raises(InvalidInput, match=r"10 labels, but the model answers with shape \(1, 12\)"):
+        ask(fake, "classify", "net", plain(1))
+    fake = FakeTransport(make_card("segmentation"))
+    fake.classes = 256
+    with pytest.raises(InvalidInput, match="10 labels.*classes up to 200"):
+        ask(fake, "segment", "net", plain(200))
+
+
+def test_a_model_without_a_card(ask):
+    fake = FakeTransport()
+    fake.config_text = ""
+    with pytest.raises(InvalidInput, match="has no Card"):
+        ask(fake, "classify", "net", plain(1))
+
+
+def test_a_closed_client_says_so():
+    client = Client(transport=FakeTransport())
+    client.close()
+    client.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        client.classify("net", plain(1))
+
+
+# one bad image among many
+
+BAD = [plain(0), b"no image", png(plain(2)), half(), png(plain(4))]
+
+
+def test_bad_images_are_returned_in_their_place(ask):
+    results = ask(FakeTransport(), "classify", "net", BAD, on_error="return")
+    assert [type(result) for result in results] == [Classification, InvalidInput, Classification, InvalidInput, Classification]
+    assert "images[1]" in str(results[1])
+    assert "images[3]" in str(results[3])
+    assert [result.label for result in results[::2]] == ["class 0", "class 2", "class 4"]
+
+
+def test_the_first_bad_image_is_raised(ask):
+    with pytest.raises(InvalidInput, match=r"images\[3\]"):
+        ask(FakeTransport(), "classify", "net", [BAD[0], BAD[2], BAD[4], BAD[3], BAD[1]])
+
+
+def test_what_concerns_every_image_is_raised_even_so(ask):
+    fake = FakeTransport()
+    fake.faults = [Fault("UNAUTHENTICATED", "who are you")]
+    with pytest.raises(InferenceError) as caught:
+        ask(fake, "classify", "net", [plain(1)], on_error="return")
+    assert (caught.value.code, caught.value.message, caught.value.model) == ("UNAUTHENTICATED", "who are you", "net")
+
+
+def test_a_fault_of_the_server_is_an_inference_error(ask):
+    fake = FakeTransport()
+    fake.faults = [Fault("INTERNAL", "boom")]
+    with pytest.raises(InferenceError, match="model 'net': INTERNAL: boom"):
+        ask(fake, "classify", "net", [plain(1)])
+    fake.faults = [Fault("INTERNAL", "boom")]
+    results = ask(fake, "classify", "net", [plain(1)] * 5, on_error="return")
+    assert [isinstance(result, InferenceError) for result in results].count(True) in (1, 4)
+
+
+# retries
+
+
+def test_a_lost_or_busy_server_is_tried_again(ask):
+    fake = FakeTransport()
+    fake.faults = [LOST, BUSY, LOST]
+    assert classes(ask(fake, "classify", "net", plain(7))) == ["class 7"]
+    assert len(fake.requests) == 4
+
+
+def test_tries_come_to_an_end(ask):
+    fake = FakeTransport()
+    fake.faults = [LOST] * 9
+    with pytest.raises(ServerUnreachable, match=r"127.0.0.1:8001 \(Connection refused\). Start one with `regard serve`"):
+        ask(fake, "classify", "net", plain(7))
+    assert len(fake.requests) == 4
+    fake.faults = [BUSY] * 9
+    with pytest.raises(InferenceError, match="UNAVAILABLE: Exceeds maximum queue size"):
+        ask(fake, "classify", "net", plain(7))
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault("INVALID_ARGUMENT", "wrong shape"),
+        Fault("UNAUTHENTICATED", "no"),
+        Fault("PERMISSION_DENIED", "no"),
+        Fault("INTERNAL", "boom"),
+        Fault("DEADLINE_EXCEEDED", "late"),
+        Fault("UNAVAILABLE", "This protocol is restricted, expecting header 'triton-grpc-protocol-key'"),
+    ],
+    ids=lambda fault: fault.code,
+)
+def test_what_would_fail_again_is_not_tried_again(ask, fault):
+    fake = FakeTransport()
+    fake.faults = [fault] * 3
+    with pytest.raises(RegardError):
+        ask(fake, "infer", "net", {"image": plain(7)[None]})
+    assert len(fake.requests) == 1
+    assert not worth_retrying(fault)
+
+
+def test_pauses_grow_and_are_jittered():
+    assert list(Retry(attempts=5, first=0.1, longest=0.5, jitter=lambda: 1.0).pauses()) == pytest.approx([0.1, 0.2, 0.4, 0.5])
+    assert list(Retry(attempts=3, first=0.1, longest=0.5, jitter=lambda: 0.0).pauses()) == pytest.approx([0.05, 0.1])
+    assert list(Retry(attempts=1).pauses()) == []
+    with pytest.raises(InvalidInput, match="attempts"):
+        Retry(attempts=0)
+
+
+def test_the_timeout_covers_all_tries(ask):
+    fake = FakeTransport()
+    fake.faults = [LOST] * 999
+    patient = {"retry": Retry(attempts=1000, first=0.05, longest=0.05), "timeout": 0.3}
+    start = time.monotonic()
+    with pytest.raises(ServerUnreachable):
+        ask(fake, "classify", "net", plain(7), client=patient)
+    assert time.monotonic() - start < 2
+    assert 3 < len(fake.requests) < 15
+
+
+def test_a_slow_server_meets_the_deadline(ask):
+    fake = FakeTransport()
+    fake.delay = 30
+    start = time.monotonic()
+    with pytest.raises(InferenceError, match="no answer from 127.0.0.1:8001 within 0.1 s") as caught:
+        ask(fake, "classify", "net", plain(7), timeout=0.1)
+    assert caught.value.code == "DEADLINE_EXCEEDED"
+    assert time.monotonic() - start < 5
+
+
+# cancellation and threads
+
+
+def test_closing_a_stream_cancels_what_is_under_way(eventually):
+    fake = FakeTransport()
+    drawn = []
+
+    def endless():
+        while True:
+            drawn.append(1)
+            yield plain(len(drawn) % 10)
+
+    with Client(transport=fake, retry=QUICK) as client:
+        results = client.classify("net", endless())
+        assert next(results).label == "class 1"
+        fake.delay = 30
+        for _ in range(len(drawn) - 1 - 4 * (IN_FLIGHT - 1)):
+            next(results)
+        results.close()
+        assert eventually(lambda: fake.running == 0)
+    assert len(drawn) <= 4 * (2 * IN_FLIGHT + 1)
+
+
+def test_cancelling_a_task_cancels_what_is_under_way():
+    fake = FakeTransport()
+    fake.delay = 30
+
+    async def main():
+        async with AsyncClient(transport=FakeAsyncTransport(fake)) as client:
+            task = asyncio.create_task(_awaited(client.classify("net", [plain(1)] * 12)))
+            while not fake.configs:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    start = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - start < 5
+
+
+async def _awaited(results):
+    return await results
+
+
+def test_one_client_serves_many_threads():
+    with Client(transport=FakeTransport()) as client, ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda shade: client.classify("net", [plain(shade)] * 5)[4].label, [index % 10 for index in range(64)]))
+    assert answers == expected(64)
+
+
+# shared memory
+
+
+def big(fake, **options):
+    """One request large enough for shared memory."""
+    with Client(transport=fake, retry=QUICK, **options) as client:
+        return client.infer("net", {"image": np.repeat(plain(3, 64, 64)[None], 4, 0)}), list(client._core.regions.names())
+
+
+def test_a_refusal_of_shared_memory_is_no_error():
+    fake = FakeTransport()
+    answer, left = big(fake)
+    assert answer["probabilities"].argmax() == 3
+    assert not fake.requests[0].spans
+    assert not left
+
+
+def test_a_refusal_is_an_error_where_shared_memory_was_asked_for():
+    with pytest.raises(InvalidInput, match="refuses shared memory"):
+        big(FakeTransport(), shared_memory=True)
+
+
+def test_large_tensors_are_shared_and_regions_unlinked():
+    fake = FakeTransport()
+    fake.register_fault = None
+    answer, during = big(fake)
+    assert answer["probabilities"].argmax() == 3
+    assert fake.requests[0].spans["image"].size == 4 * 64 * 64 * 3
+    assert len(during) == 1
+    assert not Path("/dev/shm", during[0]).exists()
+    assert not fake.registered
+
+
+def test_small_tensors_and_distant_servers_do_without():
+    fake = FakeTransport()
+    fake.register_fault = None
+    with Client(transport=fake) as client:
+        client.classify("net", plain(1))
+    big(fake, url="192.0.2.1:8001")
+    assert not any(request.spans for request in fake.requests)
+
+
+def test_a_server_that_forgot_a_region_gets_the_tensor_instead():
+    fake = FakeTransport()
+    fake.register_fault = None
+    fake.faults = [Fault("INVALID_ARGUMENT", "Unable to find shared memory region: 'regard_x'")]
+    answer, left = big(fake)
+    assert answer["probabilities"].argmax() == 3
+    assert [bool(request.spans) for request in fake.requests] == [True, False]
+    assert not left
+
+
+@pytest.mark.parametrize("fault", [LOST, Fault("DEADLINE_EXCEEDED", "late"), Fault("INTERNAL", "boom")], ids=lambda fault: fault.code)
+def test_regions_are_unlinked_after_faults(fault):
+    fake = FakeTransport()
+    fake.register_fault = None
+    fake.faults = [fault] * 4
+    with pytest.raises(RegardError):
+        big(fake)
+    assert all(not Path("/dev/shm", request.spans["image"].region).exists() for request in fake.requests)
+    assert not fake.registered

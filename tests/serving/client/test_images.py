@@ -1,0 +1,157 @@
+"""Every kind of image in, and every bad one refused with its name, the rule and the next step."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from client_fakes import bomb, half, make_card, plain, png
+from PIL import Image
+
+from regard.errors import InvalidInput
+from regard.serving.client.batches import batches
+from regard.serving.client.images import Encoded, Raw, Refused, items
+
+
+def only(image):
+    (item,) = items(image)
+    return item
+
+
+def test_paths_bytes_images_and_arrays(tmp_path):
+    pixels = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
+    file = tmp_path / "a.png"
+    file.write_bytes(png(pixels))
+    for image in (file, str(file), file.read_bytes(), bytearray(file.read_bytes())):
+        item = only(image)
+        assert isinstance(item, Encoded)
+        assert (item.data, item.height, item.width) == (file.read_bytes(), 4, 5)
+    for image in (pixels, Image.fromarray(pixels)):
+        item = only(image)
+        assert isinstance(item, Raw)
+        np.testing.assert_array_equal(item.pixels, pixels)
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1)])
+def test_grey_arrays_become_rgb(shape):
+    item = only(np.full(shape, 7, np.uint8))
+    assert item.pixels.shape == (4, 5, 3)
+    assert (item.pixels == 7).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "I;16", "I", "YCbCr"])
+def test_images_of_every_mode_become_rgb(mode):
+    image = Image.new(mode, (5, 4))
+    assert only(image).pixels.shape == (4, 5, 3)
+
+
+def test_an_image_on_its_side_is_measured_upright():
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.fromarray(plain(3, 4, 9)).save(stream, format="JPEG", exif=exif)
+    item = only(stream.getvalue())
+    assert (item.height, item.width) == (9, 4)
+    with Image.open(io.BytesIO(stream.getvalue())) as image:
+        assert only(image).pixels.shape == (9, 4, 3)
+
+
+def test_directories_are_sorted_and_hold_images_alone(tmp_path):
+    for name in ("b.png", "a.PNG", "c.txt"):
+        (tmp_path / name).write_bytes(png(plain(1)))
+    (tmp_path / "d.png").mkdir()
+    assert [Path(item.where).name for item in items(tmp_path)] == ["a.PNG", "b.png"]
+    assert [Path(item.where).name for item in items([tmp_path, tmp_path / "b.png"])] == ["a.PNG", "b.png", "b.png"]
+
+
+def test_an_empty_directory_is_an_error(tmp_path):
+    with pytest.raises(InvalidInput, match="holds no image"):
+        list(items(tmp_path))
+
+
+def test_iterables_are_drawn_from_lazily():
+    drawn = []
+
+    def stream():
+        for index in range(3):
+            drawn.append(index)
+            yield plain(index)
+
+    iterator = items(stream())
+    next(iterator)
+    assert drawn == [0]
+
+
+@pytest.mark.parametrize(
+    ("image", "reason"),
+    [
+        (b"", "empty"),
+        (b"GIF89a not served", "not a JPEG, PNG or WebP"),
+        (png(plain(1))[:20], "not a JPEG|damaged"),
+        (bomb(), "30000 x 30000|more than 50000000"),
+        ("missing.png", "missing.png: cannot read the file"),
+        (np.zeros((4, 4, 3), np.float32), "uint8"),
+        (np.zeros((4, 4, 4), np.uint8), r"\(H, W, 3\)"),
+        (np.zeros((2, 4, 4, 3), np.uint8), "several images as a list"),
+        (np.zeros((0, 4, 3), np.uint8), "no pixels"),
+        (None, "NoneType is not an image"),
+        (3, "int is not an image"),
+    ],
+    ids=["empty", "gif", "header", "bomb", "missing", "float", "rgba", "batch", "nothing", "none", "int"],
+)
+def test_bad_images_are_refused_by_name(image, reason):
+    (item,) = items([image])
+    assert isinstance(item, Refused)
+    assert isinstance(item.error, InvalidInput)
+    with pytest.raises(InvalidInput, match=reason):
+        raise item.error
+    assert str(item.error).startswith(item.where)
+
+
+def test_what_is_no_collection_of_images_is_refused():
+    with pytest.raises(InvalidInput, match="got int"):
+        list(items(3))
+
+
+def shapes(images, card):
+    return [(type(batch.items[0]).__name__, len(batch.items), batch.size) for batch in batches(items(images), card, decode=False)]
+
+
+def test_neighbours_share_a_request_up_to_the_largest_batch():
+    assert [count for _, count, _ in shapes([plain(0)] * 9, make_card())] == [4, 4, 1]
+
+
+def test_doors_do_not_mix():
+    assert shapes([plain(0), png(plain(0)), png(plain(0)), plain(0)], make_card()) == [
+        ("Raw", 1, (8, 8)),
+        ("Encoded", 2, (8, 8)),
+        ("Raw", 1, (8, 8)),
+    ]
+
+
+def test_a_refused_image_travels_alone():
+    assert [kind for kind, _, _ in shapes([plain(0), b"", plain(0)], make_card())] == ["Raw", "Refused", "Raw"]
+
+
+def test_segmenters_take_one_size_per_request():
+    images = [plain(0, 8, 8), plain(0, 8, 8), plain(0, 8, 12), png(plain(0, 16, 8)), png(plain(0, 16, 8))]
+    assert shapes(images, make_card("segmentation")) == [("Raw", 2, (8, 8)), ("Raw", 1, (8, 12)), ("Encoded", 2, (16, 8))]
+
+
+def test_sizes_outside_the_card_are_refused():
+    for image in (plain(0, 2, 8), png(plain(0, 8, 65))):
+        ((batch,)) = batches(items(image), make_card("segmentation"), decode=False)
+        assert "sides from 4 to 64" in str(batch.refused)
+
+
+def test_arrays_are_fitted_by_the_card():
+    (batch,) = batches(items(plain(9, 30, 50)), make_card(), decode=False)
+    model, name, tensor = batch.tensor("net")
+    assert (model, name, tensor.shape, tensor.dtype) == ("net", "image", (1, 8, 8, 3), np.uint8)
+
+
+def test_encoded_images_can_be_decoded_here():
+    (batch,) = batches(items(png(plain(9))), make_card(), decode=True)
+    np.testing.assert_array_equal(batch.tensor("net")[2], plain(9)[None])
+    (batch,) = batches(items(half()), make_card(), decode=True)
+    assert "damaged" in str(batch.refused)
