@@ -38,6 +38,7 @@ class Compared:
     p50: Estimate
     p99: Estimate
     rounds_p50: tuple[float, ...]  # of each round, in the rounds' order
+    client_cpu: float  # processors that this process kept busy: nearly all of them, or an in-process runner was held back
     errors: int
 
 
@@ -51,15 +52,17 @@ def compare(
     """
     rates: dict[str, list[float]] = {runner.name: [] for runner in runners}
     latencies: dict[str, list[list[float]]] = {runner.name: [] for runner in runners}
+    busy: dict[str, list[float]] = {runner.name: [] for runner in runners}
     errors = dict.fromkeys(rates, 0)
     for turn in range(rounds):
         for runner in [*runners[turn % len(runners) :], *runners[: turn % len(runners)]]:
             report(f"round {turn + 1}/{rounds}: {runner.name}")
             with Load(runner.lanes) as load:
                 time.sleep(SETTLE * duration)
-                start = time.perf_counter()
+                start, cpu = time.perf_counter(), time.process_time()
                 time.sleep(duration)
-                window = (start, time.perf_counter())
+                window, cpu = (start, time.perf_counter()), time.process_time() - cpu
+            busy[runner.name].append(cpu / (window[1] - window[0]))
             records = load.records()
             good = [record for record in within(records, window, "done") if record.error is None]
             errors[runner.name] += sum(record.error is not None for record in records)
@@ -75,6 +78,7 @@ def compare(
             percentile_of(latencies[runner.name], 50),
             percentile_of(latencies[runner.name], 99),
             tuple(percentile(round_, 50) for round_ in latencies[runner.name]),
+            median(busy[runner.name]),
             errors[runner.name],
         )
         for runner in runners

@@ -41,7 +41,7 @@ def network_of(card: Card, weights: Path | None) -> "nn.Module":
     from regard.models.checkpoint import load_weights, read_state_dict, sha256
     from regard.models.weights_index import shipped
 
-    network = build(card.origin.builder, **card.origin.options).eval()
+    network = build(card.origin.builder, **{"num_classes": len(card.output.labels)} | card.origin.options).eval()
     wanted = card.origin.weights_sha256
     if weights is None:
         if wanted is None:

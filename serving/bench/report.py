@@ -124,10 +124,12 @@ def _load_table(report: Report) -> Table:
     way = f"{report.protocol}{' with shared memory' if report.shared_memory else ''}"
     level = report.levels[0]
     table = Table(
-        Column("load", no_wrap=True), "images/s", "p50 ms", "p90 ms", "p99 ms", "sent", "errors", "CPU",
+        Column("load", no_wrap=True),
+        *("images/s", "p50 ms", "p90 ms", "p99 ms", "sent", "errors", "CPU"),
         title=f"{report.model}: {way}, {report.door} door, batch {report.batch}, {report.repeats} x {report.duration:g} s",
-        caption=f"a request {level.request_bytes:,} bytes, a response {level.response_bytes:,} bytes; ± is 95 % over the repeats; CPU: the client's",
-    )  # fmt: skip
+        caption=f"request {level.request_bytes:,} bytes, response {level.response_bytes:,} bytes\n"
+        "± is 95 % over the repeats; CPU is the client's",
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for level in report.levels:
@@ -166,12 +168,14 @@ def _time_table(levels: Iterable[Level]) -> Table:
 
 
 def _compared_table(compared: Sequence[Compared]) -> Table:
-    table = Table("runner", "workers", "images/s", "ratio", "p50 ms", "p99 ms", title="the same images, interleaved: medians of the rounds")
+    table = Table(
+        "runner", "workers", "images/s", "ratio", "p50 ms", "p99 ms", "CPU", title="the same images, interleaved: medians of the rounds"
+    )
     for column in table.columns[1:]:
         column.justify = "right"
     for runner in compared:
         figures = (runner.throughput, runner.ratio, runner.p50, runner.p99)
-        table.add_row(runner.name, str(runner.workers), *(show(figure) for figure in figures))
+        table.add_row(runner.name, str(runner.workers), *(show(figure) for figure in figures), f"{runner.client_cpu:.2f}")
     return table
 
 

@@ -162,7 +162,7 @@ class AsyncHttpTransport:
                 message.method,
                 self._root + message.path,
                 data=message.body,
-                headers={**self._headers, **message.headers},
+                headers={"Accept-Encoding": "identity", **self._headers, **message.headers},  # aiohttp would ask for gzip
                 timeout=aiohttp.ClientTimeout(total=timeout),
             ) as response:
                 return codec.Reply(

@@ -38,7 +38,7 @@ class Served:
         grpc_url, http_url, metrics_url: host and port, without a scheme.
         repository: the model repository served from, watched for changes.
         classifier: name of a SE-ResNet18 for 28x28 images (stretched) in 10 classes; `<name>_image` takes encoded images.
-        segmenter: name of a CCNet on MobileNetV2 for 11 classes and any size from 32 to 256; likewise.
+        segmenter: name of a CCNet on ResNet18 for 11 classes and any size from 32 to 256; likewise.
         networks: name -> the torch network in evaluation mode, to compare answers with.
         cards: name -> its Card.
         log: the server's log.
@@ -99,12 +99,12 @@ def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """The segmenter of `served`, exported."""
     return _export(
         SEGMENTER,
-        "ccnet_mobilenet_v2",
+        "ccnet_resnet18",
         tmp_path_factory.mktemp("exported") / SEGMENTER,
         task="segmentation",
         contract=InputContract(height=64, width=96, resize="none", dynamic_size=True, min_size=32, max_size=256, max_batch=4),
         labels=11,
-        options={"output_stride": 16, "inner": 32, "decoder": True},
+        options={"output_stride": 16, "width": 16, "inner": 16},
     )
 
 

@@ -15,6 +15,7 @@ from regard.errors import InvalidInput, InvalidWeights, UnknownName
 from regard.models.card import Card, card_from_file
 from regard.models.catalog import build
 from regard.models.checkpoint import load_weights, read_state_dict, sha256
+from regard.models.training import loop
 from regard.models.training.data import load
 from regard.models.training.loop import Progress, build_network, evaluate, train
 from regard.models.training.recipe import Recipe
@@ -88,6 +89,23 @@ def test_end_to_end(task: tuple[Path, Make], tmp_path: Path) -> None:
     assert [(p.epoch, p.step) for p in told if p.metrics is None] == [(0, 1), (0, 2), (1, 1), (1, 2)]
     assert [p.epoch for p in told if p.metrics is not None] == [0, 1]
     assert all(p.epochs == 2 and p.steps == 2 and math.isfinite(p.loss) for p in told)
+
+
+def test_metrics_are_those_of_the_stored_weights(
+    class_folders: Path, classification: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not of the float32 network that training ended with: what is measured last is exactly what the file holds."""
+    measured: list[dict[str, torch.Tensor]] = []
+
+    def spy(network: torch.nn.Module, *arguments: object) -> dict[str, float]:
+        measured.append({key: value.clone() for key, value in network.state_dict().items()})
+        return evaluate(network, *arguments)
+
+    monkeypatch.setattr(loop, "evaluate", spy)
+    train(classification(), class_folders, tmp_path / "out")
+    stored = weights(tmp_path / "out", classification())
+    assert_same_weights(measured[-1], {key: value.float() if value.is_floating_point() else value for key, value in stored.items()})
+    assert not torch.equal(measured[-2]["conv1.weight"], measured[-1]["conv1.weight"])  # which training did not end with
 
 
 def naive_metrics(network: torch.nn.Module, recipe: Recipe, root: Path) -> dict[str, float]:

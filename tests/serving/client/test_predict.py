@@ -85,7 +85,7 @@ def test_same_stems_do_not_overwrite_one_another(served, run, folder, tmp_path):
     out = tmp_path / "out"
     assert run(served.segmenter, folder / "a.png", other, "--out", out).exit_code == 0
     assert len(list(out.iterdir())) == 4
-    assert (out / "a_mask.png").read_bytes() != (out / "a_2_mask.png").read_bytes()
+    assert (out / "a_overlay.png").read_bytes() != (out / "a_2_overlay.png").read_bytes()
 
 
 def test_names_are_unique_in_any_case(tmp_path):

@@ -362,7 +362,10 @@ def test_a_restarted_server_is_found_again(served):
     with Client(server.grpc_url) as by_grpc, Client(server.http_url, protocol="http") as by_http:
         answers = []
         for _ in range(2):
-            with server:
+            server.start()
+            try:
                 answers += [client.segment(served.segmenter, photo(1, 256, 256))[0].label_map for client in (by_grpc, by_http)]
+            finally:
+                server.stop(grace=0)
     for answer in answers[1:]:
         np.testing.assert_array_equal(answer, answers[0])

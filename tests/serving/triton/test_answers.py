@@ -1,6 +1,8 @@
 """The server's answers are the network's, through both doors."""
 
 import io
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,11 +10,12 @@ import torch
 import tritonclient.grpc as triton
 from PIL import Image
 
+from regard.models.card import card_from_json
 from regard.models.preprocess import Pixels, decode, fit
 
 
-def pixels(height: int, width: int, *, seed: int = 0) -> Pixels:
-    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+def pixels(height: int, width: int, *, seed: int = 0, batch: int = 1) -> Pixels:
+    return np.random.default_rng(seed).integers(0, 256, (batch, height, width, 3), dtype=np.uint8)
 
 
 def encoded(image: Pixels, kind: str = "PNG") -> bytes:
@@ -21,5 +24,93 @@ def encoded(image: Pixels, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def test_smoke(served) -> None:
-    print(served)
+def files(*images: bytes) -> Any:
+    return np.array([[image] for image in images], dtype=object)
+
+
+def by_torch(served: Any, name: str, images: Pixels) -> Any:
+    """The network's own answer to RGB pixels (B, H, W, 3)."""
+    contract = served.cards[name].input
+    scaled = (torch.tensor(images).float() / 255 - torch.tensor(contract.mean)) / torch.tensor(contract.std)
+    with torch.inference_mode():
+        logits = served.networks[name](scaled.permute(0, 3, 1, 2))
+    return logits.softmax(1).numpy() if served.cards[name].task == "classification" else logits.argmax(1).to(torch.uint8).numpy()
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+def test_classifier_by_tensor(served: Any, connect: Any, batch: int) -> None:
+    images = pixels(28, 28, batch=batch)
+    with connect(served.grpc_url) as infer:
+        answer = infer(served.classifier, images).as_numpy("probabilities")
+    np.testing.assert_allclose(answer, by_torch(served, served.classifier, images), atol=1e-5)
+
+
+@pytest.mark.parametrize(("height", "width", "batch"), [(64, 96, 1), (71, 45, 2), (32, 130, 4)])
+def test_segmenter_by_tensor(served: Any, connect: Any, height: int, width: int, batch: int) -> None:
+    images = pixels(height, width, batch=batch)
+    with connect(served.grpc_url) as infer:
+        answer = infer(served.segmenter, images).as_numpy("label_map")
+    assert answer.shape == (batch, height, width)
+    assert (answer == by_torch(served, served.segmenter, images)).mean() > 0.999  # equal but for ties of random weights
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_classifier_by_file(served: Any, connect: Any, kind: str) -> None:
+    image = encoded(pixels(50, 37)[0], kind)
+    contract = served.cards[served.classifier].input
+    fitted = fit(
+        decode(image),
+        resize=contract.resize,
+        height=contract.height,
+        width=contract.width,
+        interpolation=contract.interpolation,
+        crop=contract.crop,
+    )
+    with connect(served.grpc_url) as infer:
+        answer = infer(f"{served.classifier}_image", files(image, image), input="encoded_image").as_numpy("probabilities")
+    np.testing.assert_allclose(answer[0], by_torch(served, served.classifier, fitted[None])[0], atol=1e-5)
+    np.testing.assert_array_equal(answer[0], answer[1])
+
+
+def test_segmenter_by_file(served: Any, connect: Any) -> None:
+    image = pixels(64, 80)
+    with connect(served.grpc_url) as infer:
+        answer = infer(f"{served.segmenter}_image", files(encoded(image[0])), input="encoded_image").as_numpy("label_map")
+    assert (answer == by_torch(served, served.segmenter, image)).mean() > 0.999
+
+
+@pytest.mark.parametrize("door", ["", "_image"])
+def test_labels_by_the_classification_extension(served: Any, connect: Any, door: str) -> None:
+    images = pixels(28, 28)
+    best = by_torch(served, served.classifier, images)[0].argsort()[::-1][:2]
+    request = files(encoded(images[0])) if door else images
+    with connect(served.grpc_url) as infer:
+        wanted = [triton.InferRequestedOutput("probabilities", class_count=2)]
+        name = "encoded_image" if door else "image"
+        answer = infer(served.classifier + door, request, input=name, outputs=wanted).as_numpy("probabilities")
+    assert [text.decode().split(":")[1:] for text in answer[0]] == [[str(index), f"label {index}"] for index in best]
+
+
+def test_both_doors_carry_the_card(served: Any) -> None:
+    with triton.InferenceServerClient(served.grpc_url) as client:
+        for name, card in served.cards.items():
+            for door in (name, f"{name}_image"):
+                text = client.get_model_config(door).config.parameters["card"].string_value
+                assert card_from_json(text, source=door) == card
+
+
+def test_requests_of_different_sizes_at_once_get_their_own_answers(served: Any, connect: Any) -> None:
+    images = [pixels(32 + 8 * (index % 3), 40, seed=index, batch=1 + index % 2) for index in range(24)]
+    with connect(served.grpc_url) as infer, ThreadPoolExecutor(12) as pool:
+        answers = list(pool.map(lambda each: infer(served.segmenter, each).as_numpy("label_map"), images))
+    for image, answer in zip(images, answers, strict=True):
+        assert (answer == by_torch(served, served.segmenter, image)).mean() > 0.999
+
+
+def test_requests_were_batched(served: Any, connect: Any) -> None:
+    """The statistics show batches larger than any request, so the test above went through the splitting of answers."""
+    with connect(served.grpc_url) as infer, ThreadPoolExecutor(16) as pool:
+        list(pool.map(lambda seed: infer(served.segmenter, pixels(128, 128, seed=seed)), range(48)))
+    with triton.InferenceServerClient(served.grpc_url) as client:
+        statistics = client.get_inference_statistics(served.segmenter).model_stats[0]
+    assert statistics.execution_count < statistics.inference_count

@@ -1,0 +1,59 @@
+"""Write README.md from results/*.json, so that it says nothing that was not measured."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from regard.serving.bench.report import write_text
+
+FOLDER = Path(__file__).parent
+ORDER = ("served_throughput", "added_latency", "wire_bytes", "road_time", "perf_analyzer")
+HEAD = """# Benchmarks
+
+Written by `python benchmarks/report.py` from `results/`; do not edit it. `python benchmarks/run_all.py` measures everything again, with
+`--quick`
+on small networks only to see that it works. Each script starts a server of its own and says in its first lines what it measures and how;
+`docs/bench.md` says how the load generator does. What is compared runs in turn within one run.
+"""
+
+
+def readme(results: dict[str, dict[str, Any]]) -> str:
+    """The page: a table of every figure, then the machines and the versions."""
+    lines = [HEAD, "| figure | target | measured | met | n | command |", "|---|---|---|---|---|---|"]
+    for result in results.values():
+        lines += [f"| {_row(figure)} | `{result['command']}` |" for figure in result["figures"]]
+    missing = [name for name in ORDER if name not in results]
+    if missing:
+        lines += ["", f"Not measured yet: {', '.join(missing)}."]
+    lines += ["", "## Where", "", "| benchmark | machine | load before | versions |", "|---|---|---|---|"]
+    for name, result in results.items():
+        machine = result["machine"]
+        where = f"{machine['processor']}, {machine['processors']} processors, {machine['memory_gib']} GiB, {machine['system']}"
+        versions = ", ".join(f"{package} {version}" for package, version in result["versions"].items())
+        lines.append(f"| {name} | {where} | {result['load_average_before']} | {versions} |")
+    return "\n".join(lines) + "\n"
+
+
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """The results by name, in the order of the road; quick ones do not count."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
+    names = [*ORDER, *sorted(found.keys() - set(ORDER))]
+    return {name: found[name] for name in names if name in found and not found[name]["quick"]}
+
+
+def _row(figure: dict[str, Any]) -> str:
+    measured = "-" if figure["measured"] is None else _number(figure["measured"])
+    if figure["half_width"] is not None:
+        measured += f" ± {_number(figure['half_width'])}"
+    target = "" if figure["target"] is None else f"{figure['better']} {_number(figure['target'])} {figure['unit']}"
+    met = {True: "yes", False: "**no**", None: ""}[figure["met"]]
+    cells = (figure["name"], target, f"{measured} {figure['unit']}", met, f"{figure['n']:,} {figure['of']}")
+    return " | ".join(cell.strip() for cell in cells)
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.3g}"
+
+
+if __name__ == "__main__":
+    write_text(FOLDER / "README.md", readme(read_results(FOLDER / "results")))

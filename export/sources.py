@@ -1,0 +1,159 @@
+"""What to export: a name of the catalog, or `package.module:callable` of the user's own, with its weights and its Card.
+
+    resolve("se_resnet18", weights="fashion_mnist")            weights that come with regard
+    resolve("ccnet_mobilenet_v2", weights="run/best.safetensors")  a file, and the Card best.json beside it
+    resolve("se_resnet50", weights="random")                   untrained, on purpose
+    resolve("my_package.my_module:build", weights="w.pt", card=Path("card.json"))
+"""
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from regard.errors import InvalidInput, InvalidWeights, UnknownName
+from regard.models import catalog
+from regard.models.card import Card, InputContract, Origin, OutputContract, card_from_file
+from regard.models.checkpoint import load_weights, read_state_dict, sha256
+from regard.models.weights_index import shipped
+
+RANDOM = "random"
+SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+def resolve(name: str, *, weights: str | None = None, card: Path | None = None) -> tuple[nn.Module, Card]:
+    """Build a network with its weights, in evaluation mode, and find its Card.
+
+    Args:
+        name: in the catalog, or `package.module:callable`, imported from the working directory first. The callable takes no arguments and
+            returns the network, or the network and its Card.
+        weights: a .safetensors or .pt file; for a catalog name also the tag of weights that come with regard, or "random".
+            None means the weights that come with regard if there are just one for this name, or the callable's own.
+        card: the Card's file. None means the JSON file of the same stem beside the weights, the callable's own, or, for a catalog network
+            with other weights, ImageNet's input with numbered labels.
+
+    Raises:
+        UnknownName: nothing has this name; with the nearest ones.
+        InvalidWeights: the weights cannot be read, do not fit, or are not those the Card describes.
+        InvalidInput: there is no Card, it belongs to another network, or the callable returns no network.
+    """
+    if ":" in name:
+        return _from_callable(name, weights, card)
+    catalog.find(name)
+    return _from_catalog(name, weights, card)
+
+
+def _from_catalog(name: str, weights: str | None, card_path: Path | None) -> tuple[nn.Module, Card]:
+    path = _weights_of(name, weights)
+    card = _card_beside(path, card_path)
+    if card is None:
+        network = _build(name, {})
+        card = _default_card(name, network)
+    else:
+        if card.origin.builder != name:
+            raise InvalidInput(f"the Card of {card.name} belongs to {card.origin.builder}, not to {name}; export {card.origin.builder}")
+        network = _build(name, {"num_classes": len(card.output.labels)} | card.origin.options)
+    return _loaded(network, card, path)
+
+
+def _build(name: str, options: dict[str, Any]) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # the same untrained network every time
+        return catalog.build(name, **options)
+
+
+def _from_callable(name: str, weights: str | None, card_path: Path | None) -> tuple[nn.Module, Card]:
+    path = None if weights in (None, RANDOM) else Path(str(weights))
+    with _working_directory_importable():
+        built = _find_callable(name)()
+    network, own_card = built if isinstance(built, tuple) and len(built) == 2 else (built, None)
+    if not isinstance(network, nn.Module) or not isinstance(own_card, Card | None):
+        raise InvalidInput(f"{name} must return a torch.nn.Module, or one and its Card; it returned {type(built).__name__}")
+    card = _card_beside(path, card_path) or own_card
+    if card is None:
+        raise InvalidInput(f"{name} comes without a Card, which says what goes in and out; give its file with --card, or return (network, Card)")
+    return _loaded(network, card, path)
+
+
+def _find_callable(name: str) -> Callable[[], Any]:
+    module_name, _, attribute = name.partition(":")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise  # the user's module lacks one of its own imports
+        raise UnknownName(
+            f"no module {module_name!r} to find {attribute!r} in: Python knows no {error.name!r}, neither installed nor in {Path.cwd()}"
+        ) from None
+    found = getattr(module, attribute, None)
+    if not callable(found):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise UnknownName.among(f"callable in {module_name}", attribute, known)
+    return found  # type: ignore[no-any-return]
+
+
+@contextmanager
+def _working_directory_importable() -> Iterator[None]:
+    entry = str(Path.cwd())
+    sys.path.insert(0, entry)
+    try:
+        yield
+    finally:
+        sys.path.remove(entry)
+
+
+def _weights_of(name: str, weights: str | None) -> Path | None:
+    """The weights' file for a catalog name; None for random ones."""
+    if weights == RANDOM:
+        return None
+    cards = {key: path for key, path in shipped().items() if card_from_file(path).origin.builder == name}
+    tags = {key.removeprefix(f"{name}_"): path.with_suffix(".safetensors") for key, path in cards.items()}
+    known = f"weights that come with regard for {name}: {', '.join(sorted(tags)) or 'none'}"
+    if weights is None:
+        if len(tags) != 1:
+            raise InvalidInput(f"say which weights to export with --weights: a file, or {RANDOM!r} for an untrained network; {known}")
+        return next(iter(tags.values()))
+    if weights in tags:
+        return tags[weights]
+    if Path(weights).suffix not in SUFFIXES:
+        raise UnknownName(f"no weights {weights!r}: neither a file ({', '.join(SUFFIXES)}) nor {RANDOM!r}; {known}")
+    return Path(weights)
+
+
+def _card_beside(weights: Path | None, card: Path | None) -> Card | None:
+    if card is None and weights is not None and weights.with_suffix(".json").is_file():
+        card = weights.with_suffix(".json")
+    return None if card is None else card_from_file(card)
+
+
+def _default_card(name: str, network: nn.Module) -> Card:
+    """What a catalog network of default options means: ImageNet's mean and std, 224 x 224 (any size for segmentation), classes by number."""
+    task = catalog.find(name).task
+    contract = (
+        InputContract(height=224, width=224, resize="center_crop", crop=0.875)
+        if task == "classification"
+        else InputContract(height=224, width=224, resize="none", dynamic_size=True)
+    )
+    with torch.inference_mode():
+        classes = network.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
+    labels = OutputContract(labels=tuple(f"class {index}" for index in range(classes)))
+    return Card(name=name, task=task, input=contract, output=labels, origin=Origin(builder=name))
+
+
+def _loaded(network: nn.Module, card: Card, path: Path | None) -> tuple[nn.Module, Card]:
+    digest = None
+    if path is not None:
+        load_weights(network, read_state_dict(path), source=str(path))
+        digest, described = sha256(path), card.origin.weights_sha256
+        if described not in (None, digest):
+            raise InvalidWeights(
+                f"the Card of {card.name} describes weights of SHA-256 {described}, {path} has {digest}. "
+                "Take the weights it was made for, or set weights_sha256 to null in a Card of your own (--card)."
+            )
+    origin = card.origin.model_copy(update={"weights_sha256": digest or card.origin.weights_sha256})
+    return network.eval(), card.updated(origin=origin.model_dump())

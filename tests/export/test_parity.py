@@ -1,0 +1,151 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from regard.errors import ExportError, InvalidInput
+from regard.export.departure import first_departure
+from regard.export.parity import ParityError, certify, largest_difference, relative
+from regard.export.trials import image_batch
+from regard.models.preprocess import Pixels
+from tests.export.conftest import Exported
+
+
+def change(path: Path, tensor: str, fault: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Plant a fault in one constant of a graph."""
+    model = onnx.load(path)
+    found = next(initializer for initializer in model.graph.initializer if initializer.name == tensor)
+    found.CopyFrom(numpy_helper.from_array(fault(numpy_helper.to_array(found).copy()), tensor))
+    onnx.save(model, path)
+
+
+def one_wrong_weight(weights: np.ndarray) -> np.ndarray:
+    weights.flat[0] += 0.2
+    return weights
+
+
+def one_nan(weights: np.ndarray) -> np.ndarray:
+    weights.flat[0] = math.nan
+    return weights
+
+
+def failure(exported: Exported, path: Path, images: list[Pixels]) -> ParityError:
+    with pytest.raises(ParityError) as caught:
+        certify(exported.network, exported.card, path, images=images, images_from="samples")
+    return caught.value
+
+
+def departing_layer(exported: Exported, path: Path, images: list[Pixels], error: ParityError) -> str:
+    batch = image_batch(images, error.shape, exported.card.input)
+    departure = first_departure(exported.network, exported.card, path, batch)
+    assert departure is not None
+    return departure.layer
+
+
+def test_the_certificate_covers_what_was_never_traced(exported: Exported) -> None:
+    scores, attention = exported.card.certificates
+    for certificate in (scores, attention):
+        assert certificate.passed
+        assert certificate.images == "samples"
+        assert len({comparison.batch for comparison in certificate.comparisons}) == 3
+        assert len({(comparison.height, comparison.width) for comparison in certificate.comparisons}) == 3
+        assert [comparison.traced for comparison in certificate.comparisons] == [True, False, False]
+        assert max(comparison.relative_error for comparison in certificate.comparisons) < 1e-5
+    assert scores.reference.startswith("PyTorch")
+    assert attention.reference.startswith("attention maps")
+
+
+@pytest.mark.parametrize(
+    ("tensor", "layer"),
+    [
+        ("network.stem.0.weight", "stem.0 + stem.1"),  # the exporter folds BatchNorm into the convolution
+        ("network.gate.squeeze.weight", "gate.squeeze"),
+        ("network.gate.excite.bias", "gate.excite"),
+        ("network.classifier.weight", "classifier"),
+    ],
+)
+@pytest.mark.parametrize("fault", [one_wrong_weight, one_nan])
+def test_a_planted_fault_is_caught_and_its_layer_named(
+    exported: Exported, draft: Path, images: list[Pixels], tensor: str, layer: str, fault: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    change(draft, tensor, fault)
+    error = failure(exported, draft, images)
+    assert not error.certificates[0].passed
+    assert departing_layer(exported, draft, images, error) == layer
+
+
+def test_a_wrong_normalization_is_caught(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+    change(draft, "shift", one_wrong_weight)
+    assert "departs from PyTorch" in str(failure(exported, draft, images))
+
+
+
+
+def test_the_served_answer_is_compared_apart_from_the_scores(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+    model = onnx.load(draft)
+    node = next(node for node in model.graph.node if node.op_type == "ArgMax")
+    flipped = onnx.helper.make_node("Neg", [node.input[0]], ["flipped"])
+    arg_min = onnx.helper.make_node("ArgMax", ["flipped"], list(node.output), axis=1, keepdims=0)
+    position = list(model.graph.node).index(node)
+    model.graph.node.remove(node)
+    model.graph.node.insert(position, arg_min)
+    model.graph.node.insert(position, flipped)
+    onnx.save(model, draft)
+    error = failure(exported, draft, images)
+    assert error.certificates[0].comparisons[0].agreement < 0.5
+
+
+def test_a_wrong_attention_map_is_caught_though_the_answer_is_right(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+    model = onnx.load(draft)
+    for node in model.graph.node:
+        for values in (node.input, node.output):
+            for index, name in enumerate(values):
+                if name == "attention_gate":
+                    values[index] = "inner"
+    model.graph.node.append(onnx.helper.make_node("Neg", ["inner"], ["attention_gate"]))
+    onnx.save(model, draft)
+    error = failure(exported, draft, images)
+    scores, attention = error.certificates
+    assert scores.passed
+    assert not attention.passed
+    assert "attention maps" in str(error)
+
+
+def test_a_graph_that_stops_at_a_shape_is_caught(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+    model = onnx.load(draft)
+    model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2  # the traced batch, baked in
+    onnx.save(model, draft)
+    error = failure(exported, draft, images)
+    assert error.shape.batch == 1
+    assert "stops at batch 1" in str(error)
+
+
+def test_what_is_no_graph_is_refused(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+    model = onnx.load(draft)
+    model.graph.node[0].op_type = "NoSuchOperator"
+    onnx.save(model, draft)
+    with pytest.raises(ExportError, match="does not take the graph"):
+        certify(exported.network, exported.card, draft, images=images, images_from="samples")
+
+
+def test_no_images_prove_nothing(exported: Exported, draft: Path) -> None:
+    with pytest.raises(InvalidInput, match="at least one image"):
+        certify(exported.network, exported.card, draft, images=[], images_from="nowhere")
+
+
+def test_nan_is_never_a_small_difference() -> None:
+    clean = np.ones(3, np.float32)
+    broken = np.array([1, math.nan, 1], np.float32)
+    assert math.isnan(largest_difference(clean, broken))
+    assert math.isnan(largest_difference(broken, broken))
+    assert math.isnan(relative(largest_difference(clean, broken), clean))
+    assert largest_difference(clean, np.ones(2, np.float32)) == math.inf
+    assert relative(0.0, np.zeros(3, np.float32)) == 0
+
+
+def test_a_graph_without_faults_departs_nowhere(exported: Exported, noise: Pixels) -> None:
+    assert first_departure(exported.network, exported.card, exported.artifact.model, noise) is None

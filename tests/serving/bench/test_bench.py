@@ -1,0 +1,224 @@
+"""`regard bench` against a real server: every way in, the comparison, and what it refuses."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from regard.errors import InvalidInput, ServerError, UnknownName
+from regard.serving.bench.load import RequestFailed
+from regard.serving.bench.measure import Settings, closed_loop, open_loop
+from regard.serving.bench.picture import draw
+from regard.serving.bench.report import Report, machine, notes, versions
+from regard.serving.bench.run import Options, bench, check_agreement
+from regard.serving.bench.target import Target, find_target
+from regard.serving.bench.transport import connect
+from regard.serving.cli.bench import bench as command
+from regard.serving.triton.ports import free_ports
+
+QUICK = Settings(duration=0.2, repeats=2)
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of small images of one size."""
+    folder = tmp_path_factory.mktemp("photos")
+    random = np.random.default_rng(0)
+    for index in range(3):
+        Image.fromarray(random.integers(0, 256, (64, 96, 3), dtype=np.uint8)).save(folder / f"{index}.png")
+    return folder
+
+
+def shared_memory() -> set[str]:
+    """Our regions."""
+    return {path.name for path in Path("/dev/shm").glob("regard_bench_*")}
+
+
+@pytest.mark.parametrize(
+    ("protocol", "door", "shared", "batch"),
+    [("grpc", "image", False, 1), ("grpc", "tensor", True, 2), ("http", "image", True, 1), ("http", "tensor", False, 2)],
+)
+def test_every_way_in(served, photos: Path, protocol: str, door: str, shared: bool, batch: int) -> None:  # type: ignore[no-untyped-def]
+    options = Options(
+        served.classifier,
+        url=served.grpc_url if protocol == "grpc" else served.http_url,
+        protocol=protocol,  # type: ignore[arg-type]
+        door=door,  # type: ignore[arg-type]
+        shared_memory=shared,
+        batch=batch,
+        images=photos,
+        concurrency=(2,),
+        settings=QUICK,
+    )
+    (level,) = bench(options).levels
+    assert level.requests > 0
+    assert level.errors == {}
+    assert 0 < level.p50.value <= level.p90.value <= level.p99.value
+    assert level.server is not None
+    names = {f"{served.classifier}_preprocess", served.classifier} if door == "image" else {served.classifier}
+    assert {model.model for model in level.server.models} == names
+    assert all(model.compute_infer > 0 for model in level.server.models)
+    assert level.server.total < level.mean_latency
+    answer = 4 * 10 * batch
+    assert level.response_bytes < 150 if shared else answer <= level.response_bytes < answer + 300
+    assert not shared_memory()
+
+
+def test_the_clients_and_the_servers_counts_agree(served, photos: Path) -> None:  # type: ignore[no-untyped-def]
+    target = target_of(served, photos, served.segmenter)
+    before = target.snapshot()[served.segmenter]["requests"]
+    level = closed_loop(target, 1, QUICK)
+    assert level.server is not None
+    assert target.snapshot()[served.segmenter]["requests"] - before >= level.requests
+    assert abs(level.server.requests - level.requests) <= 3  # the windows' edges
+    assert level.throughput.value == pytest.approx(level.requests / 0.4)
+
+
+def test_an_open_loop_offers_what_was_asked(served, photos: Path) -> None:  # type: ignore[no-untyped-def]
+    level = open_loop(target_of(served, photos, served.classifier), 30, QUICK)
+    assert level.kind == "open"
+    assert level.unanswered == 0
+    assert level.errors == {}
+    assert level.p50.value > 0
+    assert level.late >= 0
+
+
+def test_errors_are_counted_and_shown(served, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+    target = target_of(served, photos, served.classifier)
+    sender = target.transport.sender()
+    calls = iter(range(10**6))
+
+    def flaky(request):  # type: ignore[no-untyped-def]
+        if next(calls) % 5 == 4:
+            raise RequestFailed("UNAVAILABLE: planted")
+        return sender(request)
+
+    monkeypatch.setattr(target.transport, "sender", lambda: flaky)
+    level = closed_loop(target, 1, QUICK)
+    assert level.errors["UNAVAILABLE: planted"] > 0
+    assert level.p50.n < level.requests
+    assert any("requests failed" in note and "planted" in note for note in notes(report_of(level)))
+
+
+def test_a_saturated_client_is_said(served, photos: Path) -> None:  # type: ignore[no-untyped-def]
+    level = closed_loop(target_of(served, photos, served.classifier), 1, QUICK)
+    assert not any("may be the limit" in note for note in notes(report_of(replace(level, client_cpu=0.3))))
+    assert any("may be the limit" in note for note in notes(report_of(replace(level, client_cpu=0.95))))
+
+
+def test_json_and_picture(served, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    target = target_of(served, photos, served.classifier)
+    report = report_of(closed_loop(target, 1, QUICK), open_loop(target, 20, QUICK))
+    fields = json.loads(report.to_json())
+    assert [level["kind"] for level in fields["levels"]] == ["closed", "open"]
+    assert {"rest", "client_saturated"} <= fields["levels"][0].keys()
+    draw(report, tmp_path / "bench.png")
+    with Image.open(tmp_path / "bench.png") as picture:
+        assert min(picture.size) > 500
+    with pytest.raises(InvalidInput, match=r"\.png"):
+        draw(report, tmp_path / "bench.xyz")
+    with pytest.raises(InvalidInput, match="cannot write"):
+        draw(report, tmp_path / "missing" / "bench.png")
+
+
+def test_compare_and_the_command(served, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    app = typer.Typer()
+    app.command()(command)
+    arguments = [
+        *(
+            served.classifier,
+            "--url",
+            served.grpc_url,
+            "--images",
+            str(photos),
+            "--concurrency",
+            "2",
+            "--duration",
+            "0.2",
+            "--repeats",
+            "2",
+        ),
+        *("--compare", "torch,onnxruntime,triton", "--repository", str(served.repository), "--json", str(tmp_path / "b.json")),
+    ]
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "onnxruntime" in result.stdout
+    found = {runner["name"]: runner for runner in json.loads((tmp_path / "b.json").read_text())["compared"]}
+    assert found.keys() == {"torch", "onnxruntime", "triton"}
+    assert found["onnxruntime"]["ratio"]["value"] == 1.0
+    assert all(runner["throughput"]["value"] > 0 and not runner["errors"] for runner in found.values())
+
+
+def test_runners_that_disagree_are_not_compared() -> None:
+    one = [np.array([[0.9, 0.1]], np.float32)]
+    check_agreement({"a": one, "b": [one[0] * 0.9]})
+    with pytest.raises(InvalidInput, match=r"a and b agree on 0\.0 %"):
+        check_agreement({"a": one, "b": [np.array([[0.1, 0.9]], np.float32)]})
+    with pytest.raises(InvalidInput, match="agree"):
+        check_agreement({"a": [np.zeros((1, 4, 4), np.uint8)], "b": [np.zeros((1, 4, 5), np.uint8)]})
+
+
+def test_another_repository_is_refused(served, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    options = Options(
+        served.classifier, url=served.grpc_url, images=photos, concurrency=(), compare=("onnxruntime", "triton"), repository=tmp_path
+    )
+    with pytest.raises(InvalidInput, match="--repository"):
+        bench(options)
+
+
+def test_bad_input(served, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    good = Options(served.classifier, url=served.grpc_url, images=photos)
+    with pytest.raises(UnknownName, match="nosuch"):
+        bench(replace(good, model="nosuch"))
+    with pytest.raises(ServerError, match="regard serve"):
+        bench(replace(good, url=f"127.0.0.1:{free_ports(1)[0]}"))
+    with pytest.raises(InvalidInput, match="--batch"):
+        bench(replace(good, batch=99))
+    with pytest.raises(InvalidInput, match="holds no image"):
+        bench(replace(good, images=tmp_path))
+    with pytest.raises(InvalidInput, match="host:port"):
+        bench(replace(good, url="http://127.0.0.1"))
+    (tmp_path / "broken.png").write_bytes((photos / "0.png").read_bytes()[:60])
+    with pytest.raises(InvalidInput, match="image"):
+        bench(replace(good, images=tmp_path, concurrency=(1,)))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"concurrency": (0,)},
+        {"rates": (-1.0,)},
+        {"concurrency": (), "rates": ()},
+        {"compare": ("torch",)},
+        {"url": "10.0.0.1:8001", "shared_memory": True},
+    ],
+)
+def test_options_that_make_no_sense(changes: dict[str, object]) -> None:
+    with pytest.raises(InvalidInput):
+        Options("m", **changes)  # type: ignore[arg-type]
+
+
+def test_an_unknown_runner_is_named() -> None:
+    with pytest.raises(UnknownName, match="onnxruntime"):
+        Options("m", compare=("onnxruntim", "torch"))
+
+
+def test_settings_that_make_no_sense() -> None:
+    with pytest.raises(InvalidInput, match="repeats"):
+        Settings(repeats=0)
+
+
+def target_of(served, photos: Path, model: str) -> Target:  # type: ignore[no-untyped-def]
+    """The tensor door over gRPC."""
+    images = [path.read_bytes() for path in sorted(photos.iterdir())]
+    return find_target(connect("grpc", served.grpc_url, 10.0), model, door="tensor", batch=1, images=images, shared_memory=False)
+
+
+def report_of(*levels) -> Report:  # type: ignore[no-untyped-def]
+    """A report of these levels."""
+    return Report("m", "grpc", "tensor", False, 1, 3, 0.2, 2, levels, (), machine(), versions())
