@@ -71,7 +71,6 @@ def run(name: str, purpose: str, measure: Callable[[bool], Sequence[Figure]]) ->
     load = os.getloadavg()[0]
     if load > QUIET:
         console.print(f"the machine is busy (load average {load:.1f}): timings will be worse than they should", style="yellow")
-    torch.set_num_threads(torch.get_num_threads())  # fixed before any worker asks for fewer
     figures = measure(arguments.quick)
     result = {
         "name": name,
@@ -148,7 +147,7 @@ def classifier(name: str, size: int, **options: Any) -> Network:
 
 def segmenter(name: str, height: int, width: int, **options: Any) -> Network:
     """A segmenter of the catalog with seeded random weights, for images of any size around height x width."""
-    contract = InputContract(height=height, width=width, resize="none", dynamic_size=True, max_size=2 * max(height, width), max_batch=8)
+    contract = InputContract(height=height, width=width, resize="none", dynamic_size=True, max_batch=8)
     return _untrained(name, contract, {"num_classes": 11} | options)
 
 

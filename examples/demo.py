@@ -1,0 +1,194 @@
+"""The whole road, driven once: export two trained networks, prove them, serve them with Triton, predict real images, measure.
+
+    make demo
+
+Every line that starts with `$ regard` is the command that is being run; only the server is started from Python, so that it ends with the
+demo. Everything is written to demo_output/, which is emptied first.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+from rich.console import Console
+from rich.table import Table
+
+from regard import Client
+from regard.errors import RegardError
+from regard.models.card import Card, card_from_file
+from regard.models.samples import folder
+from regard.models.weights_index import shipped
+from regard.serving.cli.app import app
+from regard.serving.client.results import Classification
+from regard.serving.triton.ports import free_ports
+from regard.serving.triton.server import EmbeddedTriton
+
+OUT = Path("demo_output")
+GARMENTS, STREETS = "se_resnet18_fashion_mnist", "ccnet_mobilenet_v2_camvid"
+SHOWN_STREET = "0016E5_08033"
+LOADS = "1,2,4,8"  # clients of the short benchmark
+
+console = Console(soft_wrap=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A finished part of the demo and the seconds it took."""
+
+    title: str
+    seconds: float
+
+
+class Demo:
+    """Runs the steps and remembers how long each took."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    @contextmanager
+    def step(self, title: str) -> Iterator[None]:
+        """Announce a step and time it."""
+        console.rule(f"[bold]{len(self.steps) + 1}. {title}", align="left")
+        start = time.perf_counter()
+        yield
+        self.steps.append(Step(title, time.perf_counter() - start))
+        console.print(f"[dim]{self.steps[-1].seconds:.1f} s[/dim]\n")
+
+
+def regard(command: str) -> None:
+    """Print a command line of regard and run it."""
+    console.print(f"[bold green]$ regard {command}[/bold green]", highlight=False)
+    code = app(shlex.split(command), prog_name="regard", standalone_mode=False)
+    if code:
+        sys.exit(f"the demo stops here: that command ended with {code}")
+
+
+def main() -> None:
+    """Drive the road."""
+    os.chdir(Path(__file__).parents[1])  # so that the commands below can be repeated as they are printed
+    missing = {GARMENTS, STREETS} - shipped().keys()
+    if missing:
+        sys.exit(f"models/weights lacks {' and '.join(sorted(missing))}; is this a whole clone?")
+    shutil.rmtree(OUT, ignore_errors=True)
+    OUT.mkdir()
+    cards = {name: card_from_file(shipped()[name]) for name in (GARMENTS, STREETS)}
+    demo = Demo()
+    with demo.step("Export the trained networks to ONNX, and prove that ONNX Runtime gives PyTorch's answers"):
+        for name, card in cards.items():
+            builder = card.origin.builder
+            regard(f"export {builder} --weights {name.removeprefix(f'{builder}_')} -o {OUT}/exported/{name}")
+    with demo.step("Put them into a Triton model repository"):
+        for name in cards:
+            regard(f"repo add {OUT}/exported/{name} --repository {OUT}/model_repository")
+    http_port, grpc_port, metrics_port = free_ports(3)
+    server = EmbeddedTriton(
+        OUT / "model_repository", http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port, log=OUT / "triton.log"
+    )
+    try:
+        with demo.step("Start NVIDIA Triton on it, on free ports of this machine"):
+            console.print(f"[dim]the same from a shell: regard serve --repository {OUT}/model_repository[/dim]")
+            server.start()
+            console.print(f"ready at {server.grpc_url} (gRPC) and http://{server.http_url}: process {server.pid}")
+        url = server.grpc_url
+        with demo.step("Predict: what is in these images?"):
+            # paths below the working directory, as a person would type them
+            garment, street = (path.resolve().relative_to(Path.cwd().resolve()) for path in (folder("garment"), folder("street")))
+            regard(f"predict {GARMENTS} {garment} --url {url}")
+            regard(f"predict {STREETS} {street} --out {OUT}/predictions --url {url}")
+            with Client(url) as client:  # the same in Python
+                files = sorted(folder("garment").iterdir())
+                answers = client.classify(GARMENTS, files)
+        with demo.step("Measure: images a second and latency against load"):
+            for name in cards:
+                figures = f"--json {OUT}/bench_{name}.json --picture {OUT}/bench_{name}.png"
+                regard(f"bench {name} --url {url} --concurrency {LOADS} --duration 1 --repeats 3 {figures}")
+    finally:
+        server.stop()
+    with demo.step("Draw all of it in one picture"):
+        draw(OUT / "demo.png", cards, files, answers)
+    summarize(demo.steps, cards)
+
+
+def draw(path: Path, cards: dict[str, Card], files: Sequence[Path], answers: Sequence[Classification]) -> None:
+    """One picture of the demo's own results: a street and its classes, the garments and their labels, throughput."""
+    mpl.rcParams["font.size"] = 9
+    figure = Figure(figsize=(12, 8.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    top, middle, bottom = np.asarray(figure.subfigures(3, 1, height_ratios=(4.3, 1.3, 2.8)))
+    _draw_street(top.subplots(1, 2), cards[STREETS])
+    for axes, file, answer in zip(middle.subplots(1, len(files)), files, answers, strict=True):
+        axes.imshow(np.asarray(Image.open(file)), cmap="gray")
+        axes.set_title(f"{answer.label}\n{answer.probability:.0%}", fontsize=8)
+        axes.axis("off")
+    for axes, name in zip(bottom.subplots(1, 2), cards, strict=True):
+        _draw_throughput(axes, name, json.loads((OUT / f"bench_{name}.json").read_text()))
+    figure.savefig(path, dpi=120)
+
+
+def _draw_street(panels: Sequence[Axes], card: Card) -> None:
+    palette = card.output.palette or ()
+    panels[0].imshow(np.asarray(Image.open(folder("street") / f"{SHOWN_STREET}.jpg")))
+    panels[0].set_title("in: a JPEG")
+    panels[1].imshow(np.asarray(Image.open(OUT / "predictions" / f"{SHOWN_STREET}_overlay.png")))
+    panels[1].set_title(f"out: {card.name}, served by Triton")
+    patches = [
+        Patch(color=(red / 255, green / 255, blue / 255), label=label)
+        for label, (red, green, blue) in zip(card.output.labels, palette, strict=True)
+    ]
+    panels[1].legend(handles=patches, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    for axes in panels:
+        axes.axis("off")
+
+
+def _draw_throughput(axes: Axes, name: str, report: dict[str, Any]) -> None:
+    loads = [level["load"] for level in report["levels"]]
+    axes.plot(loads, [level["throughput"]["value"] for level in report["levels"]], marker="o", color="#2a6f97")
+    axes.set(title=name, xlabel="clients", ylabel="images a second", xticks=loads)
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    latency = axes.twinx()
+    latency.plot(loads, [level["p50"]["value"] for level in report["levels"]], marker="s", color="#9e2a2b", linestyle="--")
+    latency.set_ylabel("median latency in ms (dashed)")
+    latency.set_ylim(bottom=0)
+
+
+def summarize(steps: Sequence[Step], cards: dict[str, Card]) -> None:
+    """Say what was done, how long it took, and where it is."""
+    times = Table("step", "seconds", title="What was done")
+    times.columns[1].justify = "right"
+    for number, step in enumerate(steps, start=1):
+        times.add_row(f"{number}. {step.title}", f"{step.seconds:.1f}")
+    times.add_section()
+    times.add_row("together", f"{sum(step.seconds for step in steps):.1f}")
+    console.print(times)
+    places = Table("where", "what", title="Where it is")
+    for name in cards:
+        places.add_row(f"{OUT}/exported/{name}", "the proven ONNX graph, and its Card with the certificates")
+    places.add_row(f"{OUT}/model_repository", "what Triton served; NVIDIA's container reads the same folder")
+    places.add_row(f"{OUT}/predictions", "masks and overlays of the street scenes")
+    places.add_row(f"{OUT}/bench_*.json, .png", "the short benchmark; benchmarks/ holds the long ones")
+    places.add_row(f"{OUT}/triton.log", "the server's log")
+    places.add_row(f"{OUT}/demo.png", "[bold]all of it in one picture[/bold]")
+    console.print(places)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except RegardError as error:
+        sys.exit(f"regard: {error}")

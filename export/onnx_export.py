@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+import onnx
 import torch
 from onnx import ModelProto
 from torch import nn
@@ -138,5 +139,4 @@ def _describe(model: ModelProto, card: Card) -> None:
         kept = [entry for entry in node.metadata_props if entry.key in KEPT_METADATA]
         del node.metadata_props[:]
         node.metadata_props.extend(kept)
-    entry = model.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, card.to_json()
+    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})

@@ -11,15 +11,21 @@ from regard.models.preprocess import Pixels, decode, fit
 
 Kind = Literal["street", "garment"]
 
+SMALL = 64  # pixels; up to here a network takes a garment better than a street
+
 
 def folder(kind: Kind) -> Path:
     """The folder of the sample images: four street scenes (480 x 360, JPEG) or ten garments (28 x 28, PNG)."""
     return Path(__file__).parent / "sample_images" / kind
 
 
+def sample_folder(card: Card) -> Path:
+    """The folder whose images suit the Card's input size."""
+    return folder("garment" if max(card.input.height, card.input.width) <= SMALL else "street")
+
+
 def sample_images(card: Card) -> list[Pixels]:
-    """Sample images for the Card's task, brought to its input size: uint8 (H, W, 3) each, in the order of their file names."""
-    kind: Kind = "street" if card.task == "segmentation" else "garment"
+    """The images of `sample_folder`, brought to the Card's input size: uint8 (H, W, 3) each, in the order of their file names."""
     contract = card.input
     return [
         fit(
@@ -30,5 +36,5 @@ def sample_images(card: Card) -> list[Pixels]:
             interpolation=contract.interpolation,
             crop=contract.crop,
         )
-        for path in sorted(folder(kind).iterdir())
+        for path in sorted(sample_folder(card).iterdir())
     ]

@@ -62,8 +62,8 @@ def _holder(port: int) -> str | None:
 def _sockets(process: Path) -> set[str]:
     found = set()
     try:
-        for descriptor in os.scandir(process / "fd"):
-            match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(descriptor.path))
+        for descriptor in os.listdir(process / "fd"):
+            match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(process / "fd" / descriptor))
             if match:
                 found.add(match[1])
     except OSError:

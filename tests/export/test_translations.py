@@ -81,7 +81,7 @@ def attend(x: Tensor) -> Tensor:
     visible = q.mean(dim=-1)[:, None, :] > 0.2
     return (
         F.scaled_dot_product_attention(q, q * 0.5, q + 1)
-        + F.scaled_dot_product_attention(q, q, q, is_causal=True)
+        + F.scaled_dot_product_attention(q, q + 2, q, is_causal=True)
         + F.scaled_dot_product_attention(q, q, q, attn_mask=visible, scale=0.3)
         + F.scaled_dot_product_attention(q, q, q, attn_mask=visible.float())
     )

@@ -64,8 +64,8 @@ def test_every_way_in(served, photos: Path, protocol: str, door: str, shared: bo
     assert {model.model for model in level.server.models} == names
     assert all(model.compute_infer > 0 for model in level.server.models)
     assert level.server.total < level.mean_latency
-    answer = 4 * 10 * batch
-    assert level.response_bytes < 150 if shared else answer <= level.response_bytes < answer + 300
+    assert level.response_bytes < 500
+    assert (level.request_bytes < 600) == shared  # the pixels and the photos are larger
     assert not shared_memory()
 
 

@@ -1,0 +1,178 @@
+"""Starting, stopping, and what is left of a server: nothing."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from regard.errors import InvalidInput, ServerError
+from regard.serving.triton import installation, residue
+from regard.serving.triton.ports import check_free, free_ports
+from regard.serving.triton.residue import Residue
+
+PIXELS = np.arange(2 * 20 * 24 * 3, dtype=np.uint8).reshape(2, 20, 24, 3)
+
+
+def wait_for(done: Callable[[], Any], *, seconds: float = 90) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := done()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+    return value
+
+
+@contextmanager
+def leaving_nothing(server: Any) -> Iterator[Callable[[], Residue]]:
+    """Check that what belongs to the server's run is gone afterwards."""
+    seen: list[Residue] = []
+
+    def note() -> Residue:
+        seen.append(server._running.residue)
+        return seen[-1]
+
+    yield note
+    assert seen
+    for left in seen:
+        assert_gone(left)
+
+
+def assert_gone(left: Residue) -> None:
+    assert not list(Path("/dev/shm").glob(left.shared_memory_prefix + "*"))
+    assert not Path(left.run_folder).exists()
+    assert not [folder for folder in left.environments if Path(folder).exists()]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(left.pid, 0)
+
+
+def test_serves_and_leaves_nothing(repository: Path, embedded: Any, connect: Any) -> None:
+    server = embedded(repository)
+    with leaving_nothing(server) as note, server:
+        assert note().environments
+        assert list(Path("/dev/shm").glob(note().shared_memory_prefix + "*"))
+        with connect(server.grpc_url) as infer:
+            answer = infer("largest", PIXELS).as_numpy("label_map")
+        np.testing.assert_array_equal(answer, PIXELS.max(3) % 11)
+    assert not server.alive
+
+
+def test_starts_again_on_the_same_ports_after_a_kill(repository: Path, embedded: Any, connect: Any) -> None:
+    server = embedded(repository)
+    with leaving_nothing(server) as note:
+        server.start()
+        os.kill(note().pid, signal.SIGKILL)
+        wait_for(lambda: not server.alive)
+        server.stop()
+        server.start()
+        note()
+        with connect(server.grpc_url) as infer:
+            infer("largest", PIXELS)
+        server.stop()
+
+
+def test_a_model_that_does_not_load_is_named_with_its_reason(repository: Path, embedded: Any, tmp_path: Path) -> None:
+    (repository / "colour" / "1" / "model.onnx").write_bytes(b"no graph")
+    server = embedded(repository, log=tmp_path / "logs" / "triton.log")
+    before = set(Path("/tmp").glob("regard_triton_*"))
+    with pytest.raises(ServerError, match=r"model 'colour': .*onnx runtime error"):
+        server.start()
+    assert not server.alive
+    assert set(Path("/tmp").glob("regard_triton_*")) <= before
+    assert "onnx runtime error" in (tmp_path / "logs" / "triton.log").read_text()
+
+
+def test_a_taken_port_is_named_with_who_holds_it(repository: Path, embedded: Any) -> None:
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", 0))
+        holder.listen()
+        port = holder.getsockname()[1]
+        with pytest.raises(ServerError, match=rf"port {port} on 127.0.0.1 is taken by .*\(pid {os.getpid()}\).*--grpc-port"):
+            embedded(repository, grpc_port=port).start()
+
+
+def test_ports_must_differ_and_exist() -> None:
+    with pytest.raises(ServerError, match="a port of its own"):
+        check_free("127.0.0.1", {"--http-port": 8000, "--grpc-port": 8000})
+    with pytest.raises(ServerError, match="from 1 to 65535, got 70000"):
+        check_free("127.0.0.1", {"--http-port": 70000})
+    with pytest.raises(ServerError, match="cannot listen on 192.0.2.1"):
+        check_free("192.0.2.1", {"--http-port": 8000})
+    assert len(set(free_ports(5))) == 5
+
+
+@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.write_text(""), lambda path: (path / "photos").mkdir(parents=True)])
+def test_a_folder_that_is_no_repository(tmp_path: Path, embedded: Any, make: Callable[[Path], Any]) -> None:
+    make(tmp_path / "folder")
+    with pytest.raises(InvalidInput, match="model repository"):
+        embedded(tmp_path / "folder").start()
+
+
+def test_an_empty_repository(tmp_path: Path, embedded: Any) -> None:
+    with pytest.raises(InvalidInput, match="holds no model; add one with: regard repo add"):
+        embedded(tmp_path).start()
+
+
+def test_what_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.metadata.version", lambda name: "2.1.0")
+        with pytest.raises(ServerError, match="numpy below 2, found 2.1.0; install it with: pip install 'numpy<2'"):
+            installation.find_installation()
+    for package, extra in (("pytriton", "server"), ("onnxruntime", "cpu")):
+        with monkeypatch.context() as patch:
+            find_spec = installation.importlib.util.find_spec
+            patch.setattr("importlib.util.find_spec", lambda name, gone=package: None if name == gone else find_spec(name))
+            with pytest.raises(ServerError, match=re.escape(f"pip install 'regard[{extra}]'")):
+                installation.find_installation()
+    with monkeypatch.context() as patch:
+        patch.setattr(installation, "MIN_SHARED_MEMORY", 2**60)
+        with pytest.raises(ServerError, match="MiB free, and the server needs .*--shm-size=1g"):
+            installation.check_shared_memory()
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "executable", "/usr/bin/env")
+        with pytest.raises(ServerError, match="run regard from a virtual environment"):
+            installation.find_installation()
+
+
+def test_started_twice_and_never(repository: Path, embedded: Any) -> None:
+    server = embedded(repository)
+    server.stop()  # nothing to stop
+    with pytest.raises(ServerError, match="not running"):
+        _ = server.pid
+    with server, pytest.raises(ServerError, match="already running"):
+        server.start()
+
+
+def test_a_killed_parent_leaves_nothing(repository: Path) -> None:
+    """The guard (residue.py) cleans up after a parent that could not."""
+    ports = dict(zip(("http_port", "grpc_port", "metrics_port"), free_ports(3), strict=True))
+    code = (
+        "import sys; from pathlib import Path; from regard.serving.triton.server import EmbeddedTriton\n"
+        f"server = EmbeddedTriton(Path({str(repository)!r}), **{ports!r}); server.start()\n"
+        "print(server._running.residue.to_line(), end='', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout
+        left = Residue(**__import__("json").loads(parent.stdout.readline()))
+        assert list(Path("/dev/shm").glob(left.shared_memory_prefix + "*"))
+        parent.kill()
+    wait_for(lambda: not Path(left.run_folder).exists())
+    assert_gone(Residue(left.pid, left.shared_memory_prefix, left.run_folder, tuple(left.environments)))
+
+
+def test_the_guard_leaves_other_servers_alone(tmp_path: Path) -> None:
+    busy = tmp_path / "python_env_of_another"
+    (busy / "unpacked").mkdir(parents=True)
+    ended = subprocess.Popen([sys.executable, "-c", ""], start_new_session=True)
+    ended.wait()
+    Residue(ended.pid, "regard_no_such_prefix_", str(tmp_path / "run"), (str(busy),)).remove()
+    assert (busy / "unpacked").is_dir()
+    assert residue.environments() is not None

@@ -1,0 +1,95 @@
+"""A model whose process died answers again, without anybody's help."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from tritonclient.utils import InferenceServerException
+
+from regard.errors import ServerError
+from regard.serving.triton.canary import sick_models
+from regard.serving.triton.supervisor import Supervisor
+
+IMAGE = np.zeros((1, 16, 16, 3), np.uint8)
+
+
+def stub_of(server: Any, model: str) -> int:
+    for child in psutil.Process(server.pid).children():
+        if any(f"/{model}/1/" in word for word in child.cmdline()):
+            return child.pid
+    raise AssertionError(f"no process of {model}")
+
+
+def test_a_killed_stub_is_noticed_and_served_again(repository: Path, embedded: Any, connect: Any) -> None:
+    told: list[str] = []
+    stop = threading.Event()
+    with embedded(repository) as server:
+        assert sick_models(server.grpc_url) == {}
+        supervisor = Supervisor(server, look=0.2, report=told.append)
+        assert supervisor.fault() is None
+        first = server.pid
+        victim = stub_of(server, "largest")
+        os.kill(victim, signal.SIGKILL)
+        with connect(server.grpc_url) as infer, pytest.raises(InferenceServerException):
+            infer("largest", IMAGE)  # the server itself does not recover
+        assert set(sick_models(server.grpc_url)) == {"largest_image"}  # the canary's own finding
+
+        thread = threading.Thread(target=supervisor.run, args=(stop,))
+        thread.start()
+        try:
+            deadline = time.monotonic() + 120
+            while True:
+                try:
+                    with connect(server.grpc_url) as infer:
+                        infer("largest", IMAGE)
+                    break
+                except InferenceServerException:
+                    assert time.monotonic() < deadline, told
+                    time.sleep(0.2)
+        finally:
+            stop.set()
+            thread.join()
+        assert server.pid != first
+    assert f"a model's process has died (pid {victim}); restarting the server" in told
+    assert any("ready again" in line for line in told)
+
+
+def test_a_dead_server_is_started_again(repository: Path, embedded: Any, connect: Any) -> None:
+    with embedded(repository) as server:
+        supervisor = Supervisor(server)
+        os.kill(server.pid, signal.SIGKILL)
+        deadline = time.monotonic() + 30
+        while server.alive:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert supervisor.fault() == "the server's process has ended"
+        supervisor.restart(threading.Event())
+        with connect(server.grpc_url) as infer:
+            infer("largest", IMAGE)
+
+
+def test_gives_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def stop(self, *, grace: float) -> None:
+            pass
+
+        def start(self) -> None:
+            raise ServerError("the disk is on fire")
+
+    class Now(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            return False
+
+    with pytest.raises(ServerError, match=r"in 3 attempts: the disk is on fire"):
+        Supervisor(Broken()).restart(Now())  # type: ignore[arg-type]
+
+
+def test_canary_of_a_server_that_is_gone() -> None:
+    with pytest.raises(InferenceServerException):
+        sick_models("127.0.0.1:1", deadline=1)
