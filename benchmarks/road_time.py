@@ -19,14 +19,14 @@ def measure(quick: bool) -> list[Figure]:
         segmenter("fcn_mobilenet_v2", 64, 96, output_stride=16) if quick else segmenter("ccnet_mobilenet_v2", 360, 480, output_stride=16)
     )
     with tempfile.TemporaryDirectory(prefix="regard_benchmark_") as folder:
-        exports = []
+        exports, artifacts = [], []
         for repeat in range(repeats):
             console.print(f"exporting {heavy[1].name}, {repeat + 1} of {repeats}")
             start = time.perf_counter()
-            artifact = export(*heavy, Path(folder, "heavy"))
+            artifacts.append(export(*heavy, Path(folder, "heavy")))
             exports.append(time.perf_counter() - start)
         repository = Path(folder, "repository")
-        add(artifact, repository)
+        add(artifacts[-1], repository)
         add(export(*other, Path(folder, "other")), repository)
         starts = []
         for repeat in range(repeats + 2):

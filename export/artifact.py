@@ -1,7 +1,7 @@
 """The artifact: a folder with a proven graph and its Card.
 
-    DIR/model.onnx   the served graph; its metadata `regard.card` holds the Card without certificates
-    DIR/card.json    the Card, with the certificates of this very file
+DIR/model.onnx   the served graph; its metadata `regard.card` holds the Card without certificates
+DIR/card.json    the Card, with the certificates of this very file
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Where a graph departs from its network: the first layer, in the order PyTorch runs them, whose result the graph does not compute.
 
-The exporter notes on each node the modules it came from (`pkg.torch.onnx.name_scopes`). Every module's result in PyTorch is compared with what
-the nodes of the same call of that module compute: it agrees when one of these tensors is its result. A module that the exporter folded into
-the next (a convolution into its BatchNorm) has no tensor of its own; it is named together with the one that took it.
+The exporter notes on each node the modules it came from (`pkg.torch.onnx.name_scopes`). Every module's result in PyTorch is compared with
+what the nodes of the same call of that module compute: it agrees when one of these tensors is its result. A module that the exporter
+folded into the next (a convolution into its BatchNorm) has no tensor of its own; it is named together with the one that took it.
 """
 
 import ast
@@ -33,14 +33,18 @@ Calls = dict[str, list[list[NodeProto]]]  # module path -> for each call of it, 
 
 @dataclass(frozen=True)
 class Departure:
-    """The first departing layer: its path, its class, and its largest error over its largest value; infinite where the graph stops."""
+    """The first departing layer: its path, its class, and its largest error over its largest value.
+
+    The error is infinite where the graph gives a tensor of another shape, or stops.
+    """
 
     layer: str
     kind: str
     relative_error: float
 
     def __str__(self) -> str:
-        return f"{self.layer} ({self.kind}), relative error {self.relative_error:.3g}"
+        how = "which gives another shape or stops" if np.isinf(self.relative_error) else f"relative error {self.relative_error:.3g}"
+        return f"{self.layer} ({self.kind}), {how}"
 
 
 def first_departure(network: nn.Module, card: Card, model: Path, batch: Pixels) -> Departure | None:
@@ -61,8 +65,10 @@ def first_departure(network: nn.Module, card: Card, model: Path, batch: Pixels) 
         if len(calls.get(path, [])) != times[path]:
             continue  # folded away, or split in a way that leaves the calls unclear
         nodes = calls[path][call]
-        candidates = [tensors[name] for node in nodes for name in node.output if name and tensors[name].shape == result.shape]
-        errors = [relative(largest_difference(result, candidate), result) for candidate in candidates]
+        candidates = [tensors[name] for node in nodes for name in node.output if name]
+        errors = [relative(largest_difference(result, tensor), result) for tensor in candidates if tensor.shape == result.shape]
+        if not errors and candidates[-1].ndim == result.ndim and not any(modules[path].children()):
+            errors = [float("inf")]  # of another shape, and not because the exporter dropped a reshape or merged it with the next layer's
         if errors and not any(error <= TOLERANCE for error in errors):
             return _departure([*_folded(nodes, path, modules), path], modules, float(np.min(errors)))
     return None

@@ -97,9 +97,10 @@ def run_session(session: onnxruntime.InferenceSession, tensors: Sequence[str], b
         CannotRun: ONNX Runtime stops at this shape.
     """
     try:
-        return session.run(list(tensors), {INPUT: batch})
+        results: list[npt.NDArray[np.float32]] = session.run(list(tensors), {INPUT: batch})
     except Exception as error:  # ONNX Runtime's errors have no narrower base
         raise CannotRun(str(error).strip()) from None
+    return results
 
 
 def _logits_of(model: ModelProto, answer: str) -> str:

@@ -1,7 +1,7 @@
 """What is exported: the network between the pixels a client has and the answer it wants.
 
-    image (B, H, W, 3) uint8 RGB -> (image / 255 - mean) / std -> network -> softmax             probabilities (B, K) float32
-                                                                          -> argmax over classes   label_map (B, H, W) uint8
+image (B, H, W, 3) uint8 RGB -> (image / 255 - mean) / std -> network -> softmax: probabilities (B, K) float32
+                                                                      -> argmax: label_map (B, H, W) uint8
 """
 
 import torch
@@ -68,6 +68,6 @@ def output_names(network: nn.Module, card: Card, *, explain: bool) -> list[str]:
         network(torch.zeros(1, 3, card.input.height, card.input.width))
     if not maps:
         raise ExportError(
-            f"{card.name} has nothing to explain: none of its modules computes attention in a method weights(x); export it without --explain"
+            f"{card.name} has nothing to explain: no module of it computes attention in a method weights(x); export it without --explain"
         )
     return [answer, *maps]

@@ -1,9 +1,9 @@
 """What to export: a name of the catalog, or `package.module:callable` of the user's own, with its weights and its Card.
 
-    resolve("se_resnet18", weights="fashion_mnist")            weights that come with regard
-    resolve("ccnet_mobilenet_v2", weights="run/best.safetensors")  a file, and the Card best.json beside it
-    resolve("se_resnet50", weights="random")                   untrained, on purpose
-    resolve("my_package.my_module:build", weights="w.pt", card=Path("card.json"))
+resolve("se_resnet18", weights="fashion_mnist")                weights that come with regard
+resolve("ccnet_mobilenet_v2", weights="run/best.safetensors")  a file, and the Card best.json beside it
+resolve("se_resnet50", weights="random")                       untrained, on purpose
+resolve("my_package.my_module:build", weights="w.pt", card=Path("card.json"))
 """
 
 import importlib
@@ -76,7 +76,7 @@ def _from_callable(name: str, weights: str | None, card_path: Path | None) -> tu
         raise InvalidInput(f"{name} must return a torch.nn.Module, or one and its Card; it returned {type(built).__name__}")
     card = _card_beside(path, card_path) or own_card
     if card is None:
-        raise InvalidInput(f"{name} comes without a Card, which says what goes in and out; give its file with --card, or return (network, Card)")
+        raise InvalidInput(f"{name} comes without a Card, which says what goes in and out: give --card FILE, or return (network, Card)")
     return _loaded(network, card, path)
 
 
@@ -132,7 +132,7 @@ def _card_beside(weights: Path | None, card: Path | None) -> Card | None:
 
 
 def _default_card(name: str, network: nn.Module) -> Card:
-    """What a catalog network of default options means: ImageNet's mean and std, 224 x 224 (any size for segmentation), classes by number."""
+    """What a catalog network of default options means: ImageNet's mean and std, 224 x 224 (segmenters any size), classes by number."""
     task = catalog.find(name).task
     contract = (
         InputContract(height=224, width=224, resize="center_crop", crop=0.875)

@@ -15,10 +15,11 @@ from regard.errors import InvalidInput
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"  # what Triton takes as a model name and is safe as a folder's
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Channel = Annotated[int, Field(ge=0, le=255)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
 class InputContract(_Frozen):
@@ -32,8 +33,8 @@ class InputContract(_Frozen):
     resize: Literal["stretch", "center_crop", "none"] = Field(description="see regard.models.preprocess.fit")
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     crop: Fraction = 1.0
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[Finite, Finite, Finite] = (0.485, 0.456, 0.406)
+    std: tuple[Finite, Finite, Finite] = (0.229, 0.224, 0.225)
     dynamic_size: bool = Field(default=False, description="any height and width from min_size to max_size")
     min_size: int = Field(default=32, gt=0)
     max_size: int = Field(default=2048, gt=0)
@@ -61,6 +62,8 @@ class OutputContract(_Frozen):
     def _check(self) -> "OutputContract":
         if self.palette is not None and len(self.palette) != len(self.labels):
             raise ValueError(f"palette has {len(self.palette)} colours for {len(self.labels)} labels")
+        if self.ignore_index is not None and 0 <= self.ignore_index < len(self.labels):
+            raise ValueError(f"ignore_index {self.ignore_index} is the label {self.labels[self.ignore_index]!r}")
         return self
 
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -34,11 +33,12 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
             f"{path} is a pickle that holds more than tensors; loading it would run its code. "
             "Save `model.state_dict()` with safetensors.torch.save_file and pass that file."
         ) from None
-    except (RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
-        raise InvalidWeights(f"{path} is not a whole PyTorch checkpoint: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # damaged bytes lead PyTorch's reader to any of a dozen exceptions
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidWeights(f"{path} is not a whole PyTorch checkpoint: {reason}") from None
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+    if not isinstance(content, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
         raise InvalidWeights(f"{path} holds no state dict (a mapping of names to tensors)")
     return dict(content)
 

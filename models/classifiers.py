@@ -19,6 +19,7 @@ class ResNetClassifier(ResNet):
 
     def __init__(self, depth: int, *, num_classes: int = 1000, **options: Any) -> None:
         super().__init__(depth, **options)
+        _check(num_classes)
         self.fc = nn.Linear(self.channels[-1], num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -35,8 +36,14 @@ class MobileNetV2Classifier(MobileNetV2):
 
     def __init__(self, *, num_classes: int = 1000, **options: Any) -> None:
         super().__init__(**options)
+        _check(num_classes)
         self.features.append(conv_bn_relu6(self.channels[-1], 1280, 1))
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, num_classes))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.features[-1](self.stages(x)[-1]).mean(dim=(2, 3)))
+
+
+def _check(num_classes: int) -> None:
+    if num_classes < 1:
+        raise ValueError(f"num_classes must be at least 1, got {num_classes}")

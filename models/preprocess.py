@@ -8,12 +8,21 @@ import warnings
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 50_000_000  # refused before decoding; 150 MB as RGB
 FORMATS = ("JPEG", "PNG", "WEBP")
+UPRIGHT = {  # what undoes each EXIF orientation
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 INTERPOLATIONS = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling.BICUBIC}
 
 
@@ -44,15 +53,30 @@ def decode(encoded: bytes) -> Pixels:
     if image.width * image.height > MAX_PIXELS:
         raise BadImage(f"the image has {image.width} x {image.height} pixels, more than {MAX_PIXELS}; shrink it first")
     try:
-        return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+        image.load()
+        pixels = _to_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise BadImage(f"the image is damaged ({error}); send the whole file") from None
+    turn = UPRIGHT.get(_orientation(image))
+    return np.array(pixels if turn is None else pixels.transpose(turn))
+
+
+def _orientation(image: Image.Image) -> int | None:
+    """The EXIF orientation, 1 to 8. The pixels are whole, so a damaged EXIF block only means that it says nothing."""
+    try:
+        return image.getexif().get(0x0112)
+    except Exception:  # Pillow's EXIF parser meets any bytes, and raises what they lead to
+        return None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey, which Pillow's own conversion would clip at 255
         wide = np.asarray(image, dtype=np.uint32)
-        image = Image.fromarray((wide >> 8).clip(0, 255).astype(np.uint8), mode="L")
+        grey = np.clip(wide >> 8, 0, 255).astype(np.uint8)
+        key = image.info.get("transparency")  # the one grey value that is transparent
+        if isinstance(key, int):
+            grey[wide == key] = 255
+        return Image.fromarray(grey).convert("RGB")
     if image.has_transparency_data:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
@@ -71,11 +95,13 @@ def fit(pixels: Pixels, *, resize: str, height: int, width: int, interpolation: 
     rows, columns = pixels.shape[:2]
     if (rows, columns) == (height, width) and (resize == "stretch" or crop == 1):
         return pixels
-    image = Image.fromarray(pixels)
-    method = INTERPOLATIONS[interpolation]
+    image, method = Image.fromarray(pixels), INTERPOLATIONS[interpolation]
     if resize == "stretch":
         return np.asarray(image.resize((width, height), method))
     scale = max(height / rows, width / columns) / crop
     scaled = max(width, round(columns * scale)), max(height, round(rows * scale))
     left, top = (scaled[0] - width) // 2, (scaled[1] - height) // 2
-    return np.asarray(image.resize(scaled, method).crop((left, top, left + width, top + height)))
+    across, down = columns / scaled[0], rows / scaled[1]
+    # only the crop is ever scaled: the whole of a very narrow image could fill the memory
+    box = left * across, top * down, (left + width) * across, (top + height) * down
+    return np.asarray(image.resize((width, height), method, box=box))

@@ -36,6 +36,8 @@ class Segmenter(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        if num_classes < 1:
+            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
         self.backbone = backbone
         self.head = head
         self.decoder = Decoder(inner, backbone.channels[0]) if decoder else None
@@ -89,7 +91,7 @@ class DANet(Segmenter):
 
 def fcn(backbone: ResNet | MobileNetV2, *, num_classes: int, inner: int | None = None, decoder: bool = False) -> Segmenter:
     """A segmenter with the plain convolutional head; `inner` defaults to a quarter of the backbone's channels."""
-    inner = inner or backbone.channels[-1] // 4
+    inner = _inner(backbone, inner)
     return Segmenter(backbone, FCNHead(backbone.channels[-1], inner), inner=inner, num_classes=num_classes, decoder=decoder)
 
 
@@ -97,14 +99,21 @@ def ccnet(
     backbone: ResNet | MobileNetV2, *, num_classes: int, inner: int | None = None, recurrence: int = 2, decoder: bool = False
 ) -> Segmenter:
     """A segmenter with CCNet's head; `inner` defaults to a quarter of the backbone's channels."""
-    inner = inner or backbone.channels[-1] // 4
+    inner = _inner(backbone, inner)
     head = CCNetHead(backbone.channels[-1], inner, recurrence)
     return Segmenter(backbone, head, inner=inner, num_classes=num_classes, decoder=decoder)
 
 
 def danet(backbone: ResNet | MobileNetV2, *, num_classes: int, inner: int | None = None, decoder: bool = False) -> DANet:
     """A segmenter with DANet's head; `inner` defaults to a quarter of the backbone's channels."""
-    return DANet(backbone, inner=inner or backbone.channels[-1] // 4, num_classes=num_classes, decoder=decoder)
+    inner = _inner(backbone, inner)
+    return DANet(backbone, inner=inner, num_classes=num_classes, decoder=decoder)
+
+
+def _inner(backbone: ResNet | MobileNetV2, inner: int | None) -> int:
+    if inner is not None and inner < 1:
+        raise ValueError(f"inner must be at least 1, got {inner}")
+    return backbone.channels[-1] // 4 if inner is None else inner
 
 
 def _classifier(channels: int, num_classes: int, dropout: float) -> nn.Sequential:

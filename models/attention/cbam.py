@@ -23,7 +23,7 @@ class ChannelGate(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        if channels % reduction:
+        if reduction < 1 or channels % reduction:
             raise ValueError(f"channels must be a multiple of reduction, got {channels} and {reduction}")
         self.mlp = nn.Sequential(
             nn.Conv2d(channels, channels // reduction, kernel_size=1),

@@ -13,8 +13,6 @@ row and its column; its copy in the column is masked, so that it counts once.
 import torch
 from torch import Tensor, nn
 
-MASKED = -1e30  # finite, so that no row of scores is NaN; exp(MASKED - max) underflows to exactly 0
-
 
 class CrissCrossAttention(nn.Module):
     """Return gamma * CCA(x) + x, `recurrence` times over with shared weights.
@@ -29,7 +27,7 @@ class CrissCrossAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 8, recurrence: int = 2) -> None:
         super().__init__()
-        if channels % reduction:
+        if reduction < 1 or channels % reduction:
             raise ValueError(f"channels must be a multiple of reduction, got {channels} and {reduction}")
         if recurrence < 1:
             raise ValueError(f"recurrence must be at least 1, got {recurrence}")
@@ -46,7 +44,7 @@ class CrissCrossAttention(nn.Module):
         k = self.key(x)  # (B, D, H, W)
         column = torch.matmul(q, k.permute(0, 3, 1, 2))  # (B, W, H, D) @ (B, W, D, H) -> (B, W, H, H)
         itself = torch.eye(height, dtype=torch.bool, device=x.device)
-        column = column.masked_fill(itself, MASKED).transpose(1, 2)  # (B, H, W, H)
+        column = column.masked_fill(itself, torch.finfo(column.dtype).min).transpose(1, 2)  # (B, H, W, H)
         row = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 1, 3))  # (B, H, W, D) @ (B, H, D, W) -> (B, H, W, W)
         return torch.cat([column, row], dim=3).softmax(dim=3)
 

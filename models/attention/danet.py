@@ -24,7 +24,7 @@ class PositionAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
-        if channels % reduction:
+        if reduction < 1 or channels % reduction:
             raise ValueError(f"channels must be a multiple of reduction, got {channels} and {reduction}")
         self.query = nn.Conv2d(channels, channels // reduction, kernel_size=1)
         self.key = nn.Conv2d(channels, channels // reduction, kernel_size=1)

@@ -55,7 +55,8 @@ class MobileNetV2(nn.Module):
     The last 1x1 convolution to 1280 channels belongs to the classifier.
 
     Args:
-        attention: a name of `ATTENTION` or a Mechanism, put where its placement says.
+        attention: a name of `ATTENTION` or a Mechanism, put where its placement says. Blocks have as few as 16 channels and not always
+            a multiple of 16, so that a gate needs a smaller reduction than its paper's: partial(SqueezeExcite, reduction=8), say.
         output_stride: 8, 16 or 32.
     """
 

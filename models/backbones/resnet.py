@@ -44,11 +44,12 @@ class BasicBlock(Block):
 
     expansion = 1
 
-    def __init__(self, channels: int, width: int, stride: int, dilation: int, shortcut: nn.Module | None) -> None:
+    def __init__(self, channels: int, width: int, *, stride: int, dilations: tuple[int, int], shortcut: nn.Module | None) -> None:
         super().__init__(width * self.expansion, shortcut)
-        self.conv1 = nn.Conv2d(channels, width, 3, stride, dilation, dilation, bias=False)
+        first, second = dilations
+        self.conv1 = nn.Conv2d(channels, width, 3, stride, first, first, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, 1, dilation, dilation, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, 1, second, second, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
 
     def residual(self, x: Tensor) -> Tensor:
@@ -61,11 +62,11 @@ class Bottleneck(Block):
 
     expansion = 4
 
-    def __init__(self, channels: int, width: int, stride: int, dilation: int, shortcut: nn.Module | None) -> None:
+    def __init__(self, channels: int, width: int, *, stride: int, dilations: tuple[int, int], shortcut: nn.Module | None) -> None:
         super().__init__(width * self.expansion, shortcut)
         self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
-        self.conv2 = nn.Conv2d(width, width, 3, stride, dilation, dilation, bias=False)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, dilations[0], dilations[0], bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * 4, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * 4)
@@ -94,6 +95,8 @@ class ResNet(nn.Module):
         self, depth: int, *, attention: AttentionChoice = None, output_stride: int = 32, width: int = 64, stem: str = "imagenet"
     ) -> None:
         super().__init__()
+        if width < 1:
+            raise ValueError(f"width must be at least 1, got {width}")
         if depth not in DEPTHS:
             raise ValueError(f"depth must be one of {sorted(DEPTHS)}, got {depth}")
         if output_stride not in (8, 16, 32):
@@ -132,16 +135,16 @@ class ResNet(nn.Module):
 
 
 def _stage(block: type[BasicBlock | Bottleneck], channels: int, width: int, count: int, *, stride: int, dilation: int) -> nn.Sequential:
-    """`count` blocks; where `dilation` replaces the stride, the first block keeps the dilation of the stage before it."""
-    first_dilation = dilation
+    """`count` blocks. Where `dilation` replaces the stride, what the stride would have followed keeps the dilation of the stage before."""
+    first = dilation
     if dilation > 1:
-        stride, first_dilation = 1, dilation // 2
+        stride, first = 1, dilation // 2
     out = width * block.expansion
     shortcut = None
     if stride != 1 or channels != out:
         shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-    blocks = [block(channels, width, stride, first_dilation, shortcut)]
-    blocks += [block(out, width, 1, dilation, None) for _ in range(1, count)]
+    blocks = [block(channels, width, stride=stride, dilations=(first, dilation), shortcut=shortcut)]
+    blocks += [block(out, width, stride=1, dilations=(dilation, dilation), shortcut=None) for _ in range(1, count)]
     return nn.Sequential(*blocks)
 
 

@@ -6,6 +6,8 @@ from torch import Tensor
 
 from regard.models.training.recipe import Augmentation
 
+UNLABELLED = 255  # in a label map: no label, left out of the loss
+
 
 def augment(images: Tensor, targets: Tensor, options: Augmentation, random: torch.Generator) -> tuple[Tensor, Tensor]:
     """Change each image of a batch, and its label map with it.
@@ -45,7 +47,10 @@ def _augment_one(image: Tensor, target: Tensor, options: Augmentation, random: t
     if options.shift:
         reach = options.shift
         top, left = integer(2 * reach + 1), integer(2 * reach + 1)
-        image = F.pad(image, [reach] * 4)[:, top : top + image.shape[1], left : left + image.shape[2]]
+        window = (slice(top, top + image.shape[1]), slice(left, left + image.shape[2]))
+        image = F.pad(image, [reach] * 4)[(slice(None), *window)]
+        if has_mask:
+            target = F.pad(target, [reach] * 4, value=UNLABELLED)[window]
     if options.colour:
         image = image * uniform(1 - options.colour, 1 + options.colour)  # brightness
         image = image.mean().lerp(image, uniform(1 - options.colour, 1 + options.colour))  # contrast

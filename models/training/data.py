@@ -6,6 +6,8 @@ mask_folders   {train,val}/images/*.{jpg,png,webp} and {train,val}/labels/<same 
 """
 
 import gzip
+import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -57,8 +59,10 @@ def _load_idx(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
     prefix = {"train": "train", "val": "t10k"}[split]
     images = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")  # (N, H, W)
     labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")  # (N,)
-    if images.shape[1:] != (recipe.input.height, recipe.input.width):
+    if images.ndim != 3 or images.shape[1:] != (recipe.input.height, recipe.input.width):
         raise InvalidInput(f"{folder} holds images of {images.shape[1:]}, the recipe says {recipe.input.height} x {recipe.input.width}")
+    if labels.shape != images.shape[:1]:
+        raise InvalidInput(f"{folder} holds {len(images)} images and labels of shape {labels.shape} for {split}")
     if labels.max() >= len(recipe.output.labels):
         raise InvalidInput(f"{folder} holds class {labels.max()}, the recipe names {len(recipe.output.labels)} labels")
     return LabelledImages(torch.from_numpy(np.repeat(images[..., None], 3, axis=3)), torch.from_numpy(labels.astype(np.int64)))
@@ -69,13 +73,18 @@ def _read_idx(path: Path) -> Pixels:
     try:
         with gzip.open(path) as file:
             content = file.read()
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(f"cannot read {path}: {error}") from None
     if len(content) < 4 or content[:3] != b"\0\0\x08":
         raise InvalidInput(f"{path} is not an IDX file of bytes")
-    rank = content[3]
-    shape = np.frombuffer(content, ">u4", count=rank, offset=4)
-    return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape)
+    start = 4 + 4 * content[3]
+    if len(content) < start:
+        raise InvalidInput(f"{path} ends within its header")
+    shape = np.frombuffer(content[4:start], ">u4").tolist()
+    values = np.frombuffer(content, np.uint8, offset=start)
+    if values.size != math.prod(shape) or values.size == 0:
+        raise InvalidInput(f"{path} holds {values.size} bytes of values, its header says {shape}")
+    return values.reshape(shape)
 
 
 def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
@@ -94,15 +103,20 @@ def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledIm
         images.append(_read_image(path, recipe))
         mask_path = folder / split / "labels" / f"{path.stem}.png"
         try:
-            mask = np.asarray(Image.open(mask_path))
-        except OSError as error:
+            with Image.open(mask_path) as file:
+                mask = np.asarray(file)
+        except (OSError, SyntaxError, ValueError) as error:
             raise InvalidInput(f"cannot read the label map {mask_path}: {error}") from None
         if mask.ndim != 2 or mask.dtype != np.uint8:
             raise InvalidInput(f"{mask_path} must be an 8-bit image of class numbers, got shape {mask.shape} of {mask.dtype}")
+        with Image.open(path) as file:
+            size = file.height, file.width
+        if mask.shape != size:
+            raise InvalidInput(f"{mask_path} has the size {mask.shape}, its image {size}; a label map has a label for each pixel")
         if unknown := set(np.unique(mask)) - known:
             raise InvalidInput(f"{mask_path} holds classes {sorted(unknown)}, which are neither labels nor ignore_index")
-        size = (recipe.input.width, recipe.input.height)
-        masks.append(np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST)))
+        scaled = Image.fromarray(mask).resize((recipe.input.width, recipe.input.height), Image.Resampling.NEAREST)
+        masks.append(np.asarray(scaled))
     return LabelledImages(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)))
 
 

@@ -17,12 +17,10 @@ from regard.models import catalog
 from regard.models.card import Card, Origin
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 from regard.models.segmenters import Segmenter
-from regard.models.training.augment import augment
+from regard.models.training.augment import UNLABELLED, augment
 from regard.models.training.data import LabelledImages, load
 from regard.models.training.metrics import accuracy, confusion, intersection_over_union
 from regard.models.training.recipe import Recipe
-
-UNLABELLED = 255  # ignore_index of the loss; the data's own is mapped to it
 
 
 @dataclass(frozen=True)
@@ -50,11 +48,14 @@ def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report
     torch.manual_seed(options.seed)
     random = torch.Generator().manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    _check_task(recipe)
     training, held_out = load(recipe, root, "train"), load(recipe, root, "val")
+    steps = len(training) // options.batch_size + (len(training) % options.batch_size > 1)
+    if steps == 0:
+        raise InvalidInput(f"{len(training)} training image is too few: BatchNorm needs two in a batch")
     network = build_network(recipe).to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it, its stub lacks it
     optimizer = _optimizer(network, recipe)
-    steps = math.ceil(len(training) / options.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(recipe, steps))
     class_weights = balance(training.targets, len(recipe.output.labels), options.balance).to(device)
     out.mkdir(parents=True, exist_ok=True)
@@ -96,6 +97,12 @@ def build_network(recipe: Recipe) -> nn.Module:
         state = {key: value for key, value in read_state_dict(path).items() if key in wanted}
         load_weights(backbone, state, source=str(path))
     return network
+
+
+def _check_task(recipe: Recipe) -> None:
+    task = catalog.find(recipe.builder).task
+    if (task == "segmentation") != (recipe.data.layout == "mask_folders"):
+        raise InvalidInput(f"{recipe.builder} is for {task}, and {recipe.data.layout} holds the data of another task")
 
 
 def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> dict[str, float]:
@@ -213,14 +220,19 @@ def _restore(
     """Load a checkpoint of `_save` and return the epoch to go on with."""
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
+        load_weights(network, state["network"], source=str(path))
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        random.set_state(state["random"])
+        torch.set_rng_state(state["torch_random"])
+        return int(state["epoch"])
     except FileNotFoundError:
         raise InvalidInput(f"there is no checkpoint {path} to resume; start without --resume") from None
-    load_weights(network, state["network"], source=str(path))
-    optimizer.load_state_dict(state["optimizer"])
-    schedule.load_state_dict(state["schedule"])
-    random.set_state(state["random"])
-    torch.set_rng_state(state["torch_random"])
-    return int(state["epoch"])
+    except InvalidInput:
+        raise  # the network is another one, and the message says how
+    except Exception as error:  # damaged bytes, or the state of another optimizer, lead PyTorch to any of a dozen exceptions
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InvalidInput(f"{path} is no checkpoint of this recipe ({reason}); start without --resume") from None
 
 
 def _write(recipe: Recipe, network: nn.Module, held_out: LabelledImages, out: Path) -> Card:

@@ -9,8 +9,9 @@ def confusion(predicted: Tensor, target: Tensor, num_classes: int) -> Tensor:
 
     Shape: two integer tensors of one shape -> (num_classes, num_classes) int64.
     """
+    target = target.long()  # a uint8 cannot be compared with 256
     kept = target < num_classes
-    pairs = target[kept].long() * num_classes + predicted[kept].long()
+    pairs = target[kept] * num_classes + predicted[kept].long()
     return torch.bincount(pairs, minlength=num_classes**2).view(num_classes, num_classes)
 
 

@@ -45,7 +45,7 @@ class Optimization(_Frozen):
     epochs: int = Field(gt=0)
     batch_size: int = Field(gt=1)
     optimizer: Literal["adamw", "sgd"]
-    learning_rate: float = Field(gt=0)
+    learning_rate: float = Field(gt=0, allow_inf_nan=False)
     backbone_factor: Fraction = Field(default=1, description="of the learning rate, for a pretrained backbone")
     weight_decay: float = Field(default=0, ge=0, description="not applied to biases, norms and scalars")
     schedule: Literal["cosine", "poly"]
@@ -70,9 +70,16 @@ class Recipe(_Frozen):
 
     @model_validator(mode="after")
     def _check(self) -> "Recipe":
+        if self.data.layout == "mask_folders":
+            if len(self.output.labels) > 255:
+                raise ValueError("label maps are 8-bit and 255 means unlabelled: at most 255 labels")
+            if self.input.resize == "center_crop":
+                raise ValueError("resize must be 'none' or 'stretch' for mask_folders, as label maps are not cropped")
         crop, (least, greatest) = self.augmentation.crop, self.augmentation.scale
         if not 0 < least <= greatest:
             raise ValueError(f"scale must be two positive numbers in order, got {least} and {greatest}")
+        if crop and min(crop) < 1:
+            raise ValueError(f"crop must be two positive numbers, got {crop}")
         if crop and (crop[0] > self.input.height * least or crop[1] > self.input.width * least):
             raise ValueError(f"crop {crop} at scale {least} is larger than the image {self.input.height} x {self.input.width}")
         return self
@@ -99,10 +106,10 @@ def recipe_from_file(path: Path) -> Recipe:
         InvalidInput: no such file, not TOML, or a field is missing, unknown or breaks its rule.
     """
     try:
-        return Recipe.model_validate(tomllib.loads(path.read_text()))
+        return Recipe.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise InvalidInput(f"cannot read the recipe {path}: {error.strerror}") from None
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InvalidInput(f"the recipe {path} is not TOML: {error}") from None
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())

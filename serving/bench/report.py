@@ -114,10 +114,7 @@ def notes(report: Report) -> list[str]:
             )
         if level.client_saturated:
             found.append(f"{name}: the client kept {level.client_cpu:.2f} processors busy and may be the limit instead of the server")
-    for runner in report.compared:
-        if runner.errors:
-            found.append(f"{runner.name}: {runner.errors} requests failed")
-    return found
+    return found + [f"{runner.name}: {runner.errors} requests failed" for runner in report.compared if runner.errors]
 
 
 def _load_table(report: Report) -> Table:

@@ -69,24 +69,31 @@ class Transport(Protocol):
 
     def config(self, model: str) -> dict[str, Any]:
         """The model's configuration, in the protobuf's field names."""
+        ...
 
     def statistics(self, model: str) -> list[dict[str, Any]]:
         """Triton's statistics of each version of the model."""
+        ...
 
     def register(self, region: str, size: int) -> None:
         """Let the server map the POSIX shared memory object of this name."""
+        ...
 
     def unregister(self, region: str) -> None:
         """Let go of it."""
+        ...
 
     def request(self, model: str, inputs: Sequence[TensorIn], outputs: Sequence[TensorOut]) -> Request:
         """Prepare a request."""
+        ...
 
     def sender(self) -> Callable[[Request], int]:
         """One worker's sender: returns the response's bytes or raises RequestFailed."""
+        ...
 
     def close(self) -> None:
         """Close every connection."""
+        ...
 
 
 def connect(protocol: str, url: str, timeout: float) -> Transport:

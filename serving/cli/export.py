@@ -28,7 +28,7 @@ def export(
     rename: Annotated[str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Export a network to ONNX and prove on real images that ONNX Runtime gives PyTorch's answers; exit 1, keeping the draft, if it does not.
+    """Export a network to ONNX, and prove on real images that ONNX Runtime gives PyTorch's answers; exit 1, keeping the draft, if not.
 
     Example: regard export se_resnet18 --weights fashion_mnist -o exported/garments
     """

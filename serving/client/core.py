@@ -227,10 +227,8 @@ class Core:
         if version and version not in ready:
             return InvalidInput(f"model {model!r} has no version {version} on {self.url}. Served: {', '.join(ready) or 'none'}.")
         if not ready:
-            reasons = "; ".join(filter(None, (entry.get("reason", "") for entry in entries)))
-            return InferenceError(
-                "UNAVAILABLE", f"the server has not loaded it ({reasons or 'no reason given'}); see the server's log", model
-            )
+            states = "; ".join(f"{entry.get('state') or 'not loaded'} {entry.get('reason', '')}".strip() for entry in entries)
+            return InferenceError("UNAVAILABLE", f"the server has it, but not ready ({states}); wait, or see the server's log", model)
         return InferenceError(fault.code, fault.message, model)
 
 

@@ -1,6 +1,5 @@
 """TCP ports: free ones, and who holds a taken one."""
 
-import os
 import re
 import socket
 from contextlib import ExitStack
@@ -62,8 +61,8 @@ def _holder(port: int) -> str | None:
 def _sockets(process: Path) -> set[str]:
     found = set()
     try:
-        for descriptor in os.listdir(process / "fd"):
-            match = re.fullmatch(r"socket:\[(\d+)\]", os.readlink(process / "fd" / descriptor))
+        for descriptor in (process / "fd").iterdir():
+            match = re.fullmatch(r"socket:\[(\d+)\]", str(descriptor.readlink()))
             if match:
                 found.add(match[1])
     except OSError:

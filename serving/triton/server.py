@@ -175,7 +175,7 @@ class EmbeddedTriton:
                 start = stream.tell()
                 process = subprocess.Popen(
                     self._command(installation, folder / "backends", prefix),
-                    env=installation.environment(),
+                    env=installation.environment() | {"TMPDIR": str(folder)},  # what models leave there goes with the run
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,

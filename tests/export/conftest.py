@@ -33,13 +33,13 @@ class TinySegmenter(nn.Module):
 
 
 class Pooled(nn.Module):
-    """Like PSPNet's head: features beside their averages over 1, 2 and 3 bins, for any size."""
+    """Like PSPNet's head: features beside their averages over a few bins, for any size."""
 
-    def __init__(self) -> None:
+    def __init__(self, *bins: int) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 4, 3, padding=1)
-        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(bins) for bins in (1, 2, 3))
-        self.classifier = nn.Conv2d(16, CLASSES, 1)
+        self.pools = nn.ModuleList(nn.AdaptiveAvgPool2d(side) for side in bins)
+        self.classifier = nn.Conv2d(4 * (1 + len(bins)), CLASSES, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.stem(x)

@@ -2,10 +2,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.export.conftest import CLASSES, Exported
 
 from regard.errors import InvalidInput
 from regard.export.artifact import read_artifact
-from tests.export.conftest import CLASSES, Exported
 
 
 @pytest.fixture
@@ -35,7 +35,10 @@ def test_an_empty_graph(copy: Path) -> None:
     ("changes", "message"),
     [
         ({"task": "classification"}, "no probabilities, only label_map, attention_gate"),
-        ({"input": {"resize": "stretch", "dynamic_size": False}}, r"image is uint8 \['batch', 'height', 'width', 3\].*\['batch', 32, 48, 3\]"),
+        (
+            {"input": {"resize": "stretch", "dynamic_size": False}},
+            r"image is uint8 \['batch', 'height', 'width', 3\].*\['batch', 32, 48, 3\]",
+        ),
         ({"input": {"mean": (0.5, 0.5, 0.5)}}, "differ in input"),
         ({"output": {"labels": tuple(map(str, range(CLASSES)))}}, "differ in output"),
     ],

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.export.conftest import CLASSES, tiny_card
 
 from regard.export.onnx_export import export_onnx
 from regard.models.card import Card
 from regard.models.catalog import build
 from regard.models.preprocess import Pixels
-from tests.export.conftest import CLASSES, tiny_card
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 import typer
 from onnx import numpy_helper
 from PIL import Image
+from tests.export.conftest import Exported
 from typer.testing import CliRunner, Result
 
 from regard.errors import InvalidInput
@@ -14,7 +15,6 @@ from regard.export import onnx_export, sources
 from regard.export.artifact import read_artifact
 from regard.export.parity import ParityError
 from regard.serving.cli.export import export
-from tests.export.conftest import Exported
 
 app = typer.Typer()
 app.command()(export)

@@ -6,13 +6,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
+from tests.export.conftest import Exported
 
 from regard.errors import ExportError, InvalidInput
 from regard.export.departure import first_departure
 from regard.export.parity import ParityError, certify, largest_difference, relative
 from regard.export.trials import image_batch
 from regard.models.preprocess import Pixels
-from tests.export.conftest import Exported
 
 
 def change(path: Path, tensor: str, fault: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -81,8 +81,6 @@ def test_a_planted_fault_is_caught_and_its_layer_named(
 def test_a_wrong_normalization_is_caught(exported: Exported, draft: Path, images: list[Pixels]) -> None:
     change(draft, "shift", one_wrong_weight)
     assert "departs from PyTorch" in str(failure(exported, draft, images))
-
-
 
 
 def test_the_served_answer_is_compared_apart_from_the_scores(exported: Exported, draft: Path, images: list[Pixels]) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tests.export.conftest import tiny_card
 from torch import nn
 
 from regard.errors import InvalidInput, InvalidWeights, RegardError, UnknownName
@@ -11,7 +12,6 @@ from regard.export.sources import resolve
 from regard.models.card import Card, Origin
 from regard.models.catalog import build
 from regard.models.checkpoint import save_weights
-from tests.export.conftest import tiny_card
 
 OPTIONS = {"num_classes": 5, "width": 16, "stem": "small"}
 USER_MODULE = """

@@ -1,5 +1,7 @@
 """Backbones: torchvision's names and counts, the a-trous property, and attention where its placement says."""
 
+from dataclasses import replace
+from functools import partial
 from collections.abc import Iterator
 from importlib.resources import files
 from importlib.util import find_spec
@@ -173,8 +175,13 @@ def test_resnet_attention_is_where_its_placement_says(name: str, depth: int) -> 
 
 @pytest.mark.parametrize("name", ATTENTION)
 def test_mobilenet_v2_attention_is_where_its_placement_says(name: str) -> None:
+    mechanism = ATTENTION[name]
+    if name in ("se", "cbam"):
+        with pytest.raises(ValueError, match="multiple of reduction, got 24 and 16"):
+            MobileNetV2(attention=name)
+        mechanism = replace(mechanism, build=partial(mechanism.build, reduction=8))
     with torch.device("meta"):
-        network = MobileNetV2(attention=name)
+        network = MobileNetV2(attention=mechanism)
     expected = {
         Placement.EVERY_BLOCK: [f"features.{i}.attention" for i in range(1, 18)],
         Placement.BEFORE_LAST_BLOCK: ["features.12.context"],

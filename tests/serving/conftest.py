@@ -72,6 +72,8 @@ def _export(
     network = build(builder, num_classes=labels, **options)
     for module in network.modules():  # as if trained: with its initial statistics an untrained network answers much the same to everything
         if isinstance(module, nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
             nn.init.uniform_(module.weight, 0.5, 1.5)
@@ -144,9 +146,13 @@ def served(classifier: Exported, segmenter: Exported, tmp_path_factory: pytest.T
 
 
 def largest_channel(folder: Path, *, bias: int = 0) -> Artifact:
-    """A "segmenter" for any size: label_map = (largest channel + bias) mod CLASSES, and the same for its second output, `bias_map`."""
+    """A "segmenter" for any size: label_map = (largest channel + bias) mod CLASSES."""
     folder.mkdir(parents=True)
-    constants = {"axis": np.array([3], np.int64), "bias": np.array(bias, np.uint8), "classes": np.array(CLASSES, np.uint8)}
+    constants: dict[str, npt.NDArray[Any]] = {
+        "axis": np.array([3], np.int64),
+        "bias": np.array(bias, np.uint8),
+        "classes": np.array(CLASSES, np.uint8),
+    }
     size = ["batch", "height", "width"]
     graph = helper.make_graph(
         [
@@ -169,10 +175,10 @@ def largest_channel(folder: Path, *, bias: int = 0) -> Artifact:
     return write(folder, graph, card)
 
 
-def mean_colour(folder: Path, **contract: Any) -> Artifact:
+def mean_colour(folder: Path) -> Artifact:
     """A "classifier" in three classes for 8x8 images: probabilities = softmax(mean colour / 32)."""
     folder.mkdir(parents=True)
-    constants = {"axes": np.array([1, 2], np.int64), "scale": np.array(32, np.float32)}
+    constants: dict[str, npt.NDArray[Any]] = {"axes": np.array([1, 2], np.int64), "scale": np.array(32, np.float32)}
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
@@ -188,7 +194,7 @@ def mean_colour(folder: Path, **contract: Any) -> Artifact:
     card = Card(
         name="colour",
         task="classification",
-        input=InputContract(**({"height": 8, "width": 8, "resize": "stretch", "max_batch": 8} | contract)),
+        input=InputContract(height=8, width=8, resize="stretch", max_batch=8),
         output=OutputContract(labels=("red", "green", "blue")),
         origin=Origin(builder="tests:mean_colour"),
     )

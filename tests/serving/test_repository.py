@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -111,7 +112,12 @@ def test_a_new_version_appears_by_one_rename_and_brings_its_card(
     hand_made = (repository / "largest" / "config.pbtxt").read_text() + "response_cache { enable: true }\n"
     (repository / "largest" / "config.pbtxt").write_text(hand_made)
     rename, renamed = os.rename, list[Path]()
-    monkeypatch.setattr(os, "rename", lambda source, target: (renamed.append(Path(target)), rename(source, target))[1])
+
+    def watched(source: Any, target: Any) -> None:
+        renamed.append(Path(target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", watched)
 
     newer = changed(biased, origin={"metrics": {"miou": 0.7}})
     assert add(newer, repository).version == 2
@@ -249,7 +255,7 @@ def test_a_full_disk_leaves_the_repository_as_it_was(
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device", "model.onnx")
 
-    monkeypatch.setattr(store.shutil, "copyfile", full)
+    monkeypatch.setattr(shutil, "copyfile", full)
     for artifact in (colour, largest):
         with pytest.raises(InvalidInput, match="cannot write model.onnx: No space left on device"):
             add(artifact, tmp_path / "repository")

@@ -14,7 +14,8 @@ def test_a_seed_fixes_the_arrivals() -> None:
 def test_times_rise_within_the_duration() -> None:
     times = poisson(1000, 3, seed=0)
     assert (np.diff(times) > 0).all()
-    assert times[0] > 0 and times[-1] < 3
+    assert times[0] > 0
+    assert times[-1] < 3
 
 
 def test_counts_have_the_mean_and_the_variance_of_a_poisson_process() -> None:

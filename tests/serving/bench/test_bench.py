@@ -43,12 +43,12 @@ def shared_memory() -> set[str]:
     ("protocol", "door", "shared", "batch"),
     [("grpc", "image", False, 1), ("grpc", "tensor", True, 2), ("http", "image", True, 1), ("http", "tensor", False, 2)],
 )
-def test_every_way_in(served, photos: Path, protocol: str, door: str, shared: bool, batch: int) -> None:  # type: ignore[no-untyped-def]
+def test_every_way_in(served, photos: Path, protocol: str, door: str, shared: bool, batch: int) -> None:
     options = Options(
         served.classifier,
         url=served.grpc_url if protocol == "grpc" else served.http_url,
-        protocol=protocol,  # type: ignore[arg-type]
-        door=door,  # type: ignore[arg-type]
+        protocol=protocol,
+        door=door,
         shared_memory=shared,
         batch=batch,
         images=photos,
@@ -69,7 +69,7 @@ def test_every_way_in(served, photos: Path, protocol: str, door: str, shared: bo
     assert not shared_memory()
 
 
-def test_the_clients_and_the_servers_counts_agree(served, photos: Path) -> None:  # type: ignore[no-untyped-def]
+def test_the_clients_and_the_servers_counts_agree(served, photos: Path) -> None:
     target = target_of(served, photos, served.segmenter)
     before = target.snapshot()[served.segmenter]["requests"]
     level = closed_loop(target, 1, QUICK)
@@ -79,7 +79,7 @@ def test_the_clients_and_the_servers_counts_agree(served, photos: Path) -> None:
     assert level.throughput.value == pytest.approx(level.requests / 0.4)
 
 
-def test_an_open_loop_offers_what_was_asked(served, photos: Path) -> None:  # type: ignore[no-untyped-def]
+def test_an_open_loop_offers_what_was_asked(served, photos: Path) -> None:
     level = open_loop(target_of(served, photos, served.classifier), 30, QUICK)
     assert level.kind == "open"
     assert level.unanswered == 0
@@ -88,12 +88,12 @@ def test_an_open_loop_offers_what_was_asked(served, photos: Path) -> None:  # ty
     assert level.late >= 0
 
 
-def test_errors_are_counted_and_shown(served, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # type: ignore[no-untyped-def]
+def test_errors_are_counted_and_shown(served, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = target_of(served, photos, served.classifier)
     sender = target.transport.sender()
     calls = iter(range(10**6))
 
-    def flaky(request):  # type: ignore[no-untyped-def]
+    def flaky(request):
         if next(calls) % 5 == 4:
             raise RequestFailed("UNAVAILABLE: planted")
         return sender(request)
@@ -105,13 +105,13 @@ def test_errors_are_counted_and_shown(served, photos: Path, monkeypatch: pytest.
     assert any("requests failed" in note and "planted" in note for note in notes(report_of(level)))
 
 
-def test_a_saturated_client_is_said(served, photos: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_saturated_client_is_said(served, photos: Path) -> None:
     level = closed_loop(target_of(served, photos, served.classifier), 1, QUICK)
     assert not any("may be the limit" in note for note in notes(report_of(replace(level, client_cpu=0.3))))
     assert any("may be the limit" in note for note in notes(report_of(replace(level, client_cpu=0.95))))
 
 
-def test_json_and_picture(served, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_json_and_picture(served, photos: Path, tmp_path: Path) -> None:
     target = target_of(served, photos, served.classifier)
     report = report_of(closed_loop(target, 1, QUICK), open_loop(target, 20, QUICK))
     fields = json.loads(report.to_json())
@@ -126,7 +126,7 @@ def test_json_and_picture(served, photos: Path, tmp_path: Path) -> None:  # type
         draw(report, tmp_path / "missing" / "bench.png")
 
 
-def test_compare_and_the_command(served, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_compare_and_the_command(served, photos: Path, tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(command)
     arguments = [
@@ -163,7 +163,7 @@ def test_runners_that_disagree_are_not_compared() -> None:
         check_agreement({"a": [np.zeros((1, 4, 4), np.uint8)], "b": [np.zeros((1, 4, 5), np.uint8)]})
 
 
-def test_another_repository_is_refused(served, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_another_repository_is_refused(served, photos: Path, tmp_path: Path) -> None:
     options = Options(
         served.classifier, url=served.grpc_url, images=photos, concurrency=(), compare=("onnxruntime", "triton"), repository=tmp_path
     )
@@ -171,7 +171,7 @@ def test_another_repository_is_refused(served, photos: Path, tmp_path: Path) -> 
         bench(options)
 
 
-def test_bad_input(served, photos: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_bad_input(served, photos: Path, tmp_path: Path) -> None:
     good = Options(served.classifier, url=served.grpc_url, images=photos)
     with pytest.raises(UnknownName, match="nosuch"):
         bench(replace(good, model="nosuch"))
@@ -200,7 +200,7 @@ def test_bad_input(served, photos: Path, tmp_path: Path) -> None:  # type: ignor
 )
 def test_options_that_make_no_sense(changes: dict[str, object]) -> None:
     with pytest.raises(InvalidInput):
-        Options("m", **changes)  # type: ignore[arg-type]
+        Options("m", **changes)
 
 
 def test_an_unknown_runner_is_named() -> None:
@@ -213,12 +213,12 @@ def test_settings_that_make_no_sense() -> None:
         Settings(repeats=0)
 
 
-def target_of(served, photos: Path, model: str) -> Target:  # type: ignore[no-untyped-def]
+def target_of(served, photos: Path, model: str) -> Target:
     """The tensor door over gRPC."""
     images = [path.read_bytes() for path in sorted(photos.iterdir())]
     return find_target(connect("grpc", served.grpc_url, 10.0), model, door="tensor", batch=1, images=images, shared_memory=False)
 
 
-def report_of(*levels) -> Report:  # type: ignore[no-untyped-def]
+def report_of(*levels) -> Report:
     """A report of these levels."""
     return Report("m", "grpc", "tensor", False, 1, 3, 0.2, 2, levels, (), machine(), versions())

@@ -139,7 +139,8 @@ class FakeTransport:
         return {"parameters": {"card": {"string_value": self.config_text}}}
 
     def index(self, *, timeout: float) -> list[dict[str, str]]:
-        return [{"name": name, "version": "1", "state": "READY"} for name in ("net", "net_image", "net_preprocess", "other")]
+        ready = [{"name": name, "version": "1", "state": "READY"} for name in ("net", "net_image", "net_preprocess", "other")]
+        return [*ready, {"name": "slow", "version": "1", "state": "LOADING"}]
 
     def ready(self, *, timeout: float) -> bool:
         return True

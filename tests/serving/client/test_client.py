@@ -122,6 +122,13 @@ def test_unknown_versions_are_named_with_those_served(ask):
         ask(FakeTransport(), "classify", "net", plain(1), version="7")
 
 
+def test_a_model_that_is_not_loaded_is_named_with_its_state(ask):
+    fake = FakeTransport()
+    with pytest.raises(InferenceError, match=r"not ready \(LOADING\)") as caught:
+        ask(fake, "classify", "slow", plain(1))
+    assert caught.value.code == "UNAVAILABLE"
+
+
 def test_the_other_task_is_refused(ask):
     with pytest.raises(InvalidInput, match="call segment"):
         ask(FakeTransport(make_card("segmentation")), "classify", "net", plain(1))

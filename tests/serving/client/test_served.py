@@ -1,11 +1,14 @@
 """The client against the real server: PyTorch's answers, by every road, and everything that can go wrong on the way."""
 
 import asyncio
+import copy
 import io
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +18,14 @@ from client_fakes import bomb, half, png
 from PIL import Image
 
 from regard.errors import InvalidInput, UnknownName
+from regard.export.onnx_export import export_onnx
 from regard.models.preprocess import decode, fit
 from regard.serving.client.aio import AsyncClient
 from regard.serving.client.errors import InferenceError, ServerUnreachable
 from regard.serving.client.results import Classification, Segmentation
 from regard.serving.client.rle import decode as decode_rle
 from regard.serving.client.sync import Client
+from regard.serving.repository import add, remove
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
 
@@ -63,6 +68,45 @@ def in_torch(served, name, pixels):
     return (logits.softmax(0) if card.task == "classification" else logits.argmax(0)).numpy()
 
 
+@pytest.fixture(scope="module")
+def varied(served, segmenter, tmp_path_factory):
+    """`served` with a segmenter that sees several classes in `photo`, added for these tests and taken away afterwards.
+
+    The shared one gives every pixel the same class; an answer that is the same for all images proves neither order nor pixels.
+    """
+    name = "varied_segmenter"
+    network = copy.deepcopy(segmenter.network)
+    card = segmenter.card.updated(name=name)
+    images = [photo(seed, 64, 96) for seed in range(4)]
+    last = network.classifier[-1]
+    with torch.inference_mode():
+        scores = network(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255)
+        mean, spread = scores.mean((0, 2, 3)), scores.std((0, 2, 3))
+        last.weight.copy_(last.weight / spread[:, None, None, None])
+        last.bias.copy_((last.bias - mean) / spread)
+    add(export_onnx(network, card, tmp_path_factory.mktemp("varied") / name, images=images), served.repository)
+    try:
+        with connect(served) as client:
+            _await(lambda: _ready(client, name + "_image") and _ready(client, name))
+        yield replace(served, segmenter=name, networks={**served.networks, name: network}, cards={**served.cards, name: card})
+    finally:
+        remove(served.repository, name)
+        with connect(served) as client:
+            _await(lambda: not _ready(client, name))
+
+
+def _ready(client, model):
+    return any(entry["name"] == model and entry.get("state") == "READY" for entry in client._transport.index(timeout=30))
+
+
+def _await(condition):
+    """Poll until the server, which looks at its repository every second, has noticed."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "the server did not notice the change of its repository"
+        threading.Event().wait(0.1)
+
+
 def connect(served, protocol="grpc", **options):
     return Client(served.grpc_url if protocol == "grpc" else served.http_url, protocol=protocol, **options)
 
@@ -95,45 +139,47 @@ def test_classes_equal_pytorchs(served, client):
         assert close_to(second, in_torch(served, served.classifier, decode(file)))
 
 
-def test_label_maps_equal_pytorchs(served, client):
+def test_label_maps_equal_pytorchs(varied, client):
     pixels = [photo(1, 64, 96), photo(2, 64, 96), photo(3, 33, 70), photo(4, 256, 256), photo(5, 256, 256)]
     for images in (pixels, [png(image) for image in pixels]):
-        for image, result in zip(pixels, client.segment(served.segmenter, images), strict=True):
+        for image, result in zip(pixels, client.segment(varied.segmenter, images), strict=True):
             assert result.label_map.shape == image.shape[:2]
-            agreement = (result.label_map == in_torch(served, served.segmenter, image)).mean()
+            agreement = (result.label_map == in_torch(varied, varied.segmenter, image)).mean()
+            assert len(np.unique(result.label_map)) >= 3
             assert agreement >= 0.999  # near ties between classes may fall either way
             assert sum(result.area.values()) == pytest.approx(1)
 
 
-def test_every_road_gives_the_same_answer(served):
+def test_every_road_gives_the_same_answer(varied):
     batch = np.stack([photo(seed, 256, 256) for seed in range(4)])
     answers = []
     for protocol, shared_memory in ROADS.values():
-        with connect(served, protocol, shared_memory=shared_memory) as client:
-            answers.append(client.infer(served.segmenter, {"image": batch})["label_map"])
-            answers.append(client.infer(served.segmenter, {"image": batch}, ["label_map"], version="1")["label_map"])
-            answers.append(np.stack([result.label_map for result in client.segment(served.segmenter, list(batch))]))
+        with connect(varied, protocol, shared_memory=shared_memory) as client:
+            answers.append(client.infer(varied.segmenter, {"image": batch})["label_map"])
+            answers.append(client.infer(varied.segmenter, {"image": batch}, ["label_map"], version="1")["label_map"])
+            answers.append(np.stack([result.label_map for result in client.segment(varied.segmenter, list(batch))]))
             if shared_memory:
                 assert client._core.regions.enabled
                 assert client._core.regions.names()
+    assert not (answers[0] == answers[0][:1]).all()
     for answer in answers[1:]:
         np.testing.assert_array_equal(answer, answers[0])
 
 
-def test_both_clients_agree(served):
+def test_both_clients_agree(varied):
     images = [photo(seed) if seed % 2 else jpeg(photo(seed)) for seed in range(20)]
     sizes = [photo(seed, 32 + 32 * (seed % 2), 64) for seed in range(6)]
 
     async def ask(protocol):
-        async with connect_async(served, protocol) as client:
+        async with connect_async(varied, protocol) as client:
             assert await client.ready()
-            listed = await client.classify(served.classifier, images)
-            streamed = [result async for result in client.classify(served.classifier, iter(images))]
-            return listed, streamed, await client.segment(served.segmenter, sizes)
+            listed = await client.classify(varied.classifier, images)
+            streamed = [result async for result in client.classify(varied.classifier, iter(images))]
+            return listed, streamed, await client.segment(varied.segmenter, sizes)
 
-    with connect(served) as client:
+    with connect(varied) as client:
         assert client.ready()
-        classes, maps = client.classify(served.classifier, images), client.segment(served.segmenter, sizes)
+        classes, maps = client.classify(varied.classifier, images), client.segment(varied.segmenter, sizes)
     for protocol in ("grpc", "http"):
         listed, streamed, segmented = asyncio.run(ask(protocol))
         assert [result.label for result in listed] == [result.label for result in classes]
@@ -160,19 +206,19 @@ def test_two_hundred_mixed_images_keep_their_order(served, tmp_path):
         assert [result.label for result in folder] == [alone[index % 23].label for index in range(200)]
 
 
-def test_one_client_serves_many_threads(served, client):
-    alone = [client.segment(served.segmenter, photo(seed, 96, 128))[0].label_map for seed in range(8)]
+def test_one_client_serves_many_threads(varied, client):
+    alone = [client.segment(varied.segmenter, photo(seed, 96, 128))[0].label_map for seed in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda index: client.segment(served.segmenter, photo(index % 8, 96, 128))[0].label_map, range(64)))
+        answers = list(threads.map(lambda index: client.segment(varied.segmenter, photo(index % 8, 96, 128))[0].label_map, range(64)))
     for index, answer in enumerate(answers):
         np.testing.assert_array_equal(answer, alone[index % 8])
 
 
-def test_results_outlive_the_client(served):
-    with connect(served, shared_memory=True) as client:
-        (result,) = client.segment(served.segmenter, photo(1, 256, 256))
-        client.segment(served.segmenter, photo(2, 256, 256))
-        again = client.segment(served.segmenter, photo(1, 256, 256))[0]
+def test_results_outlive_the_client(varied):
+    with connect(varied, shared_memory=True) as client:
+        (result,) = client.segment(varied.segmenter, photo(1, 256, 256))
+        client.segment(varied.segmenter, photo(2, 256, 256))
+        again = client.segment(varied.segmenter, photo(1, 256, 256))[0]
     np.testing.assert_array_equal(result.label_map, again.label_map)
     for label, rle in result.to_rle().items():
         np.testing.assert_array_equal(decode_rle(rle), result.label_map == result.labels.index(label))

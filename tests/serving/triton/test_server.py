@@ -1,11 +1,14 @@
 """Starting, stopping, and what is left of a server: nothing."""
 
+import importlib.util
+import json
 import os
 import re
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,14 +82,17 @@ def test_starts_again_on_the_same_ports_after_a_kill(repository: Path, embedded:
         server.stop()
 
 
-def test_a_model_that_does_not_load_is_named_with_its_reason(repository: Path, embedded: Any, tmp_path: Path) -> None:
+def test_a_model_that_does_not_load_is_named_with_its_reason(
+    repository: Path, embedded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (repository / "colour" / "1" / "model.onnx").write_bytes(b"no graph")
     server = embedded(repository, log=tmp_path / "logs" / "triton.log")
-    before = set(Path("/tmp").glob("regard_triton_*"))
     with pytest.raises(ServerError, match=r"model 'colour': .*onnx runtime error"):
         server.start()
     assert not server.alive
-    assert set(Path("/tmp").glob("regard_triton_*")) <= before
+    assert not list((tmp_path / "temporary").iterdir())
     assert "onnx runtime error" in (tmp_path / "logs" / "triton.log").read_text()
 
 
@@ -126,9 +132,9 @@ def test_what_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
         patch.setattr("importlib.metadata.version", lambda name: "2.1.0")
         with pytest.raises(ServerError, match="numpy below 2, found 2.1.0; install it with: pip install 'numpy<2'"):
             installation.find_installation()
+    find_spec = importlib.util.find_spec
     for package, extra in (("pytriton", "server"), ("onnxruntime", "cpu")):
         with monkeypatch.context() as patch:
-            find_spec = installation.importlib.util.find_spec
             patch.setattr("importlib.util.find_spec", lambda name, gone=package: None if name == gone else find_spec(name))
             with pytest.raises(ServerError, match=re.escape(f"pip install 'regard[{extra}]'")):
                 installation.find_installation()
@@ -161,7 +167,7 @@ def test_a_killed_parent_leaves_nothing(repository: Path) -> None:
     )
     with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout
-        left = Residue(**__import__("json").loads(parent.stdout.readline()))
+        left = Residue(**json.loads(parent.stdout.readline()))
         assert list(Path("/dev/shm").glob(left.shared_memory_prefix + "*"))
         parent.kill()
     wait_for(lambda: not Path(left.run_folder).exists())

@@ -22,7 +22,7 @@ IMAGE = np.zeros((1, 16, 16, 3), np.uint8)
 def stub_of(server: Any, model: str) -> int:
     for child in psutil.Process(server.pid).children():
         if any(f"/{model}/1/" in word for word in child.cmdline()):
-            return child.pid
+            return int(child.pid)
     raise AssertionError(f"no process of {model}")
 
 

@@ -17,6 +17,8 @@ import onnxruntime
 import triton_python_backend_utils as pb_utils
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
+onnxruntime.disable_telemetry_events()
+
 Array = npt.NDArray[Any]
 
 ONNX_TYPES = {

@@ -1,0 +1,73 @@
+"""The sample images and weights that come with regard."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from regard.models import weights_index
+from regard.models.card import Card, InputContract, Origin, OutputContract, card_from_file
+from regard.models.checkpoint import sha256
+from regard.models.preprocess import decode
+from regard.models.samples import folder, sample_folder, sample_images
+from regard.models.weights_index import shipped
+
+
+def card(**contract: object) -> Card:
+    return Card(
+        name="any",
+        task="classification",
+        input=InputContract.model_validate(contract),
+        output=OutputContract(labels=("a", "b")),
+        origin=Origin(builder="resnet18"),
+    )
+
+
+def test_there_are_four_streets_and_a_garment_of_each_class() -> None:
+    streets, garments = ([decode(path.read_bytes()) for path in folder(kind).iterdir()] for kind in ("street", "garment"))
+    assert [pixels.shape for pixels in streets] == [(360, 480, 3)] * 4
+    assert [pixels.shape for pixels in garments] == [(28, 28, 3)] * 10
+    assert len({pixels.tobytes() for pixels in (*streets, *garments)}) == 14
+
+
+def test_each_source_is_attributed_with_its_licence() -> None:
+    text = (folder("street").parent / "ATTRIBUTION.md").read_text()
+    for path in folder("street").parent.iterdir():
+        assert path.is_file() or f"`{path.name}/`" in text
+    assert "CC BY-NC 4.0" in text
+    assert "MIT" in text
+
+
+def test_small_networks_get_garments_and_others_streets() -> None:
+    assert sample_folder(card(height=28, width=28, resize="stretch")) == folder("garment")
+    assert sample_folder(card(height=224, width=224, resize="center_crop")) == folder("street")
+
+
+def test_images_have_the_size_of_the_card() -> None:
+    for image in sample_images(card(height=32, width=48, resize="stretch")):
+        assert image.shape == (32, 48, 3)
+        assert image.dtype == np.uint8
+    assert {image.shape for image in sample_images(card(height=96, width=96, resize="none", dynamic_size=True))} == {(360, 480, 3)}
+
+
+def test_images_come_in_the_order_of_their_names() -> None:
+    first = min(folder("garment").iterdir(), key=lambda path: path.name)
+    assert np.array_equal(sample_images(card(height=28, width=28, resize="stretch"))[0], decode(first.read_bytes()))
+
+
+def test_shipped_weights_are_those_their_cards_describe() -> None:
+    assert shipped().keys() == {"se_resnet18_fashion_mnist", "ccnet_mobilenet_v2_camvid"}
+    for name, path in shipped().items():
+        described = card_from_file(path)
+        weights = path.with_suffix(".safetensors")
+        assert described.name == name
+        assert described.origin.weights_sha256 == sha256(weights)
+        assert described.origin.licence
+        assert weights.stat().st_size <= 12e6
+
+
+def test_a_card_without_weights_is_not_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights_index, "WEIGHTS", tmp_path)
+    for name in ("whole.json", "whole.safetensors", "card_only.json"):
+        (tmp_path / name).touch()
+    assert shipped() == {"whole": tmp_path / "whole.json"}
