@@ -48,7 +48,8 @@ def figures_of(network: Network, target: float, sizes: tuple[int, ...], duration
         base = max((found[f"onnxruntime batch {other}"] for other in sorted({1, size})), key=lambda runner: runner.throughput.value)
         figures.append(
             Figure(
-                f"{name}: served / in-process throughput, {CLIENTS[size]} clients, {size} a request",
+                f"{name}: served / in-process throughput, {CLIENTS[size]} clients, {size} a request "
+                f"(in process {base.client_cpu:.2f} of {processors()} processors busy)",
                 triton.throughput.value / base.throughput.value,
                 "",
                 rounds,

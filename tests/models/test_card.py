@@ -210,7 +210,7 @@ def test_a_label_map_holds_256_labels() -> None:
     card_from_mapping(segmentation(output__labels=tuple(map(str, range(256))), output__palette=None, output__ignore_index=None), source="test")
     with pytest.raises(InvalidInput, match="at most 256 labels, got 257"):
         card_from_mapping(segmentation(output__labels=tuple(map(str, range(257))), output__palette=None, output__ignore_index=None), source="test")
-    card_from_mapping(fields(output__labels=tuple(map(str, range(1000))), output__palette=None), source="test")
+    card_from_mapping(fields(output__labels=tuple(map(str, range(1000))), output__palette=None, output__ignore_index=None), source="test")
 
 
 def test_all_faults_are_listed() -> None:
