@@ -92,7 +92,7 @@ def _find_callable(name: str) -> Callable[[], Any]:
         ) from None
     found = getattr(module, attribute, None)
     if not callable(found):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        known = [key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", None) == module_name]
         raise UnknownName.among(f"callable in {module_name}", attribute, known)
     return found  # type: ignore[no-any-return]
 

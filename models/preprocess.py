@@ -33,40 +33,70 @@ class BadImage(ValueError):
 def decode(encoded: bytes) -> Pixels:
     """Decode a JPEG, PNG or WebP file to RGB pixels, upright, uint8 of shape (H, W, 3).
 
-    EXIF rotation is applied; palettes, grey, CMYK and 16-bit grey are converted; transparency is laid over white.
+    Raises:
+        BadImage: as of `open_image` and `rgb_pixels`.
+    """
+    with open_image(encoded) as image:
+        return rgb_pixels(image)
+
+
+def open_image(encoded: bytes) -> Image.Image:
+    """Read the header of a JPEG, PNG or WebP file; no pixel is decoded.
 
     Raises:
-        BadImage: empty, truncated or not such a file, or of more than MAX_PIXELS pixels (checked before any pixel is decoded).
+        BadImage: empty, not such a file, or of more than MAX_PIXELS pixels.
     """
     if not encoded:
         raise BadImage("the image is empty (0 bytes); send a whole JPEG, PNG or WebP file")
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS below is the stricter rule
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the stricter rule
             image = Image.open(io.BytesIO(encoded), formats=FORMATS)
     except UnidentifiedImageError:
         raise BadImage(f"the {len(encoded)} bytes are not a JPEG, PNG or WebP image; convert it to one of these") from None
     except Image.DecompressionBombError:
         raise BadImage(f"the image has more than {MAX_PIXELS} pixels; shrink it first") from None
-    except (OSError, ValueError, SyntaxError) as error:
+    except Exception as error:  # Pillow's header parsers raise whatever they stumble over
         raise BadImage(f"the image header is damaged ({error}); send the whole file") from None
-    if image.width * image.height > MAX_PIXELS:
-        raise BadImage(f"the image has {image.width} x {image.height} pixels, more than {MAX_PIXELS}; shrink it first")
+    check_size(image.height, image.width)
+    return image
+
+
+def check_size(height: int, width: int) -> None:
+    """Refuse an image of no pixels, or of more than MAX_PIXELS.
+
+    Raises:
+        BadImage: with the size.
+    """
+    if not height * width:
+        raise BadImage(f"the image has no pixels: it is {width} x {height}")
+    if height * width > MAX_PIXELS:
+        raise BadImage(f"the image has {width} x {height} pixels, more than {MAX_PIXELS}; shrink it first")
+
+
+def rgb_pixels(image: Image.Image) -> Pixels:
+    """The pixels of an opened image as RGB, upright, uint8 (H, W, 3).
+
+    EXIF rotation is applied; palettes, grey, CMYK and 16-bit grey are converted; transparency is laid over white.
+
+    Raises:
+        BadImage: truncated or damaged.
+    """
     try:
         image.load()
         pixels = _to_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise BadImage(f"the image is damaged ({error}); send the whole file") from None
-    turn = UPRIGHT.get(_orientation(image))
+    turn = UPRIGHT.get(orientation(image))
     return np.array(pixels if turn is None else pixels.transpose(turn))
 
 
-def _orientation(image: Image.Image) -> int | None:
-    """The EXIF orientation, 1 to 8. The pixels are whole, so a damaged EXIF block only means that it says nothing."""
+def orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8. A damaged EXIF block does not spoil the pixels: it says 1, upright."""
     try:
-        return image.getexif().get(0x0112)
+        return int(image.getexif().get(0x0112, 1))
     except Exception:  # Pillow's EXIF parser meets any bytes, and raises what they lead to
-        return None
+        return 1
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

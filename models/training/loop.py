@@ -60,7 +60,7 @@ def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report
     class_weights = balance(training.targets, len(recipe.output.labels), options.balance).to(device)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{recipe.name}.checkpoint.pt"
-    first = 0
+    first, latest = 0, math.nan
     if resume:
         first = _restore(checkpoint, network, optimizer, schedule, random)
 
@@ -73,10 +73,11 @@ def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report
             loss.backward()
             optimizer.step()
             schedule.step()
-            report(Progress(epoch, options.epochs, step + 1, steps, loss.item()))
+            latest = loss.item()
+            report(Progress(epoch, options.epochs, step + 1, steps, latest))
         metrics = evaluate(network, held_out, recipe)
         _save(checkpoint, network, optimizer, schedule, random, epoch + 1)
-        report(Progress(epoch, options.epochs, steps, steps, loss.item(), metrics))
+        report(Progress(epoch, options.epochs, steps, steps, latest, metrics))
 
     card = _write(recipe, network, held_out, out)
     checkpoint.unlink(missing_ok=True)
@@ -115,7 +116,7 @@ def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> di
         for images, targets in zip(held_out.images.split(32), held_out.targets.split(32), strict=True):
             scores = network(_normalize(images.permute(0, 3, 1, 2) / 255, recipe).to(device))
             counts += confusion(scores.argmax(dim=1).cpu(), targets, num_classes)
-    if targets.ndim == 1:
+    if held_out.targets.ndim == 1:
         return {"top1": accuracy(counts)}
     iou = intersection_over_union(counts)
     per_class = {f"iou_{label}": value for label, value in zip(recipe.output.labels, iou.tolist(), strict=True)}

@@ -1,6 +1,7 @@
 """`regard`: the verbs, and how their errors end.
 
-A `RegardError` is the user's to mend: one line on stderr and exit code 1. Wrong usage exits with 2. Anything else is a bug, with its traceback.
+A `RegardError` is the user's to mend: one line on stderr and exit code 1. Wrong usage exits with 2. Anything else is a bug, with its
+traceback.
 """
 
 import sys

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.filesize import decimal
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -64,7 +65,7 @@ def export(
         print(json.dumps({"model": str(artifact.model), "sha256": artifact.sha256, "card": card_fields}, indent=2))
         return
     _show(artifact.card.certificates)
-    out.print(f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] ({artifact.model.stat().st_size / 1e6:.1f} MB)")
+    out.print(f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] ({decimal(artifact.model.stat().st_size)})")
 
 
 def _show(certificates: "tuple[Certificate, ...]") -> None:

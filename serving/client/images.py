@@ -1,8 +1,6 @@
 """Whatever a user calls an image, as the bytes of a file or as RGB pixels, one at a time."""
 
-import io
 import os
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +8,17 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from regard.errors import InvalidInput
 from regard.models import preprocess
-from regard.models.preprocess import FORMATS, MAX_PIXELS, BadImage, Pixels
+from regard.models.preprocess import BadImage, Pixels
 
 ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
 Images: TypeAlias = ImageLike | Sequence[ImageLike]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
-ORIENTATION = 0x0112  # EXIF; 5 to 8 turn the image on its side
+SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
 @dataclass(frozen=True)
@@ -123,22 +121,11 @@ def encoded(data: bytes, where: str) -> Encoded:
     Raises:
         BadImage: empty, not a JPEG, PNG or WebP file, or of more than MAX_PIXELS pixels.
     """
-    if not data:
-        raise BadImage("the image is empty (0 bytes); send a whole JPEG, PNG or WebP file")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the stricter rule
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                width, height = image.size
-                sideways = image.getexif().get(ORIENTATION, 1) >= 5
-    except Image.DecompressionBombError:
-        raise BadImage(f"the image has more than {MAX_PIXELS} pixels; shrink it first") from None
-    except UnidentifiedImageError:
-        raise BadImage(f"the {len(data)} bytes are not a JPEG, PNG or WebP image; convert it to one of these") from None
-    except Exception as error:
-        raise BadImage(f"the image header is damaged ({error}); send the whole file") from None
-    _check_size(height, width)
-    return Encoded(where, data, *((width, height) if sideways else (height, width)))
+    with preprocess.open_image(data) as image:
+        # without EXIF in the header, Pillow would decode a whole PNG to look for it behind the pixels
+        on_its_side = "exif" in image.info and preprocess.orientation(image) in SIDEWAYS
+        height, width = (image.width, image.height) if on_its_side else (image.height, image.width)
+    return Encoded(where, data, height, width)
 
 
 def decoded(item: Item) -> Item:
@@ -152,11 +139,8 @@ def decoded(item: Item) -> Item:
 
 
 def _pixels_of_image(image: Image.Image) -> Pixels:
-    _check_size(image.height, image.width)
-    try:
-        return np.asarray(preprocess._to_rgb(ImageOps.exif_transpose(image)))
-    except (OSError, ValueError, SyntaxError) as error:  # a lazily opened file is read only now
-        raise BadImage(f"the image is damaged ({error}); send the whole file") from None
+    preprocess.check_size(image.height, image.width)
+    return preprocess.rgb_pixels(image)
 
 
 def _pixels_of_array(array: npt.NDArray[Any]) -> Pixels:
@@ -168,12 +152,5 @@ def _pixels_of_array(array: npt.NDArray[Any]) -> Pixels:
         array = np.repeat(array[:, :, None], 3, axis=2)
     if array.ndim != 3 or array.shape[2] != 3:
         raise BadImage(f"an array of pixels has shape (H, W, 3) RGB or (H, W) grey, got {array.shape}; give several images as a list")
-    _check_size(*array.shape[:2])
+    preprocess.check_size(*array.shape[:2])
     return np.ascontiguousarray(array)
-
-
-def _check_size(height: int, width: int) -> None:
-    if not height * width:
-        raise BadImage(f"the image has no pixels: it is {width} x {height}")
-    if height * width > MAX_PIXELS:
-        raise BadImage(f"the image has {width} x {height} pixels, more than {MAX_PIXELS}; shrink it first")

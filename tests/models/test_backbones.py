@@ -1,8 +1,8 @@
 """Backbones: torchvision's names and counts, the a-trous property, and attention where its placement says."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
-from collections.abc import Iterator
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path

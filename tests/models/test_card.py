@@ -207,9 +207,13 @@ def test_dynamic_size_bounds_hold_the_training_size(changes: dict[str, int]) -> 
 
 
 def test_a_label_map_holds_256_labels() -> None:
-    card_from_mapping(segmentation(output__labels=tuple(map(str, range(256))), output__palette=None, output__ignore_index=None), source="test")
+    card_from_mapping(
+        segmentation(output__labels=tuple(map(str, range(256))), output__palette=None, output__ignore_index=None), source="test"
+    )
     with pytest.raises(InvalidInput, match="at most 256 labels, got 257"):
-        card_from_mapping(segmentation(output__labels=tuple(map(str, range(257))), output__palette=None, output__ignore_index=None), source="test")
+        card_from_mapping(
+            segmentation(output__labels=tuple(map(str, range(257))), output__palette=None, output__ignore_index=None), source="test"
+        )
     card_from_mapping(fields(output__labels=tuple(map(str, range(1000))), output__palette=None, output__ignore_index=None), source="test")
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pydantic import ValidationError
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from regard.errors import InvalidInput
 from regard.models.training.data import load

@@ -75,7 +75,8 @@ def test_the_clients_and_the_servers_counts_agree(served, photos: Path) -> None:
     level = closed_loop(target, 1, QUICK)
     assert level.server is not None
     assert target.snapshot()[served.segmenter]["requests"] - before >= level.requests
-    assert abs(level.server.requests - level.requests) <= 3  # the windows' edges
+    edges = 3 + 0.05 * level.requests  # a request may lie on either side of a window's edge
+    assert abs(level.server.requests - level.requests) <= edges
     assert level.throughput.value == pytest.approx(level.requests / 0.4)
 
 

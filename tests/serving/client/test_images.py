@@ -56,6 +56,23 @@ def test_an_image_on_its_side_is_measured_upright():
         assert only(image).pixels.shape == (9, 4, 3)
 
 
+def test_a_damaged_exif_block_means_upright():
+    stream = io.BytesIO()
+    Image.fromarray(plain(3, 4, 9)).save(stream, format="JPEG", exif=b"Exif\0\0not a TIFF header")
+    item = only(stream.getvalue())
+    assert isinstance(item, Encoded)
+    assert (item.height, item.width) == (4, 9)
+
+
+def test_looking_at_a_header_decodes_nothing(monkeypatch):
+    def refuse(*_):
+        raise AssertionError("decoded")
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", refuse)
+    stream = io.BytesIO(png(plain(3, 4, 9)))
+    assert only(stream.getvalue()).width == 9
+
+
 def test_directories_are_sorted_and_hold_images_alone(tmp_path):
     for name in ("b.png", "a.PNG", "c.txt"):
         (tmp_path / name).write_bytes(png(plain(1)))

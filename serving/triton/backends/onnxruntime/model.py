@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import triton_python_backend_utils as pb_utils
+import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]  # the server has it
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 onnxruntime.disable_telemetry_events()
