@@ -65,7 +65,7 @@ def figures_of(network: Network, target: float, sizes: tuple[int, ...], duration
 
 
 def measure(quick: bool) -> list[Figure]:
-    duration, rounds = (1.0, 2) if quick else (10.0, 7)
+    duration, rounds = (1.0, 2) if quick else (8.0, 5)
     heavy = classifier("se_resnet18", 64, width=16) if quick else classifier("se_resnet50", 224)
     figures = figures_of(heavy, 0.93, (1,), duration, rounds)
     return [*figures, *figures_of(mean_colour(224), 0.85, (1, 8), duration, rounds)]

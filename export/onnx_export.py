@@ -5,10 +5,11 @@ check the Card against the network -> trace and translate -> write a draft -> ce
 
 import re
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
 import onnx
+import onnxruntime
+import onnxscript
 import torch
 from onnx import ModelProto
 from torch import nn
@@ -29,7 +30,7 @@ from regard.models.preprocess import Pixels
 
 OPSET = 20  # what ONNX Runtime, OpenVINO and TensorRT of today all take
 STAGES = ("checking the Card", "tracing", "writing the draft", "certifying", "putting it in place")
-TOOLS = ("torch", "onnx", "onnxscript", "onnxruntime")
+TOOLS = {module.__name__: module.__version__ for module in (torch, onnx, onnxscript, onnxruntime)}
 KEPT_METADATA = ("namespace", SCOPES)  # of a node; the rest quotes source code and paths of this machine
 
 
@@ -64,7 +65,7 @@ def export_onnx(
         raise InvalidInput("a certificate needs real images, and there are none; give a folder with --images")
     folder = folder.resolve()
     check_network(network, card)
-    card = card.updated(certificates=(), tools=card.tools | {tool: version(tool) for tool in TOOLS})
+    card = card.updated(certificates=(), tools=card.tools | TOOLS)
     with folder_draft(folder, files={MODEL, CARD}, keep=ParityError) as draft:
         report(STAGES[1])
         model = trace(network, card, images, explain=explain)

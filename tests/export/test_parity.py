@@ -122,6 +122,21 @@ def test_a_graph_that_stops_at_a_shape_is_caught(exported: Exported, draft: Path
     assert "stops at batch 1" in str(error)
 
 
+def test_the_layer_where_a_graph_stops_is_named(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+    model = onnx.load(draft)
+    last = next(node for node in model.graph.node if node.output[0] == "attention_gate")
+    product = next(node for node in model.graph.node if "attention_gate" in node.input)
+    baked = onnx.helper.make_node("Reshape", ["attention_gate", "traced_shape"], ["baked"], name="baked_reshape")
+    baked.metadata_props.extend(last.metadata_props)
+    model.graph.initializer.append(numpy_helper.from_array(np.array([2, 8, 1, 1]), "traced_shape"))
+    product.input[list(product.input).index("attention_gate")] = "baked"
+    model.graph.node.insert(list(model.graph.node).index(product), baked)
+    onnx.save(model, draft)
+    error = failure(exported, draft, images)
+    assert "stops at batch 1" in str(error)
+    assert departing_layer(exported, draft, images, error) == "gate"
+
+
 def test_what_is_no_graph_is_refused(exported: Exported, draft: Path, images: list[Pixels]) -> None:
     model = onnx.load(draft)
     model.graph.node[0].op_type = "NoSuchOperator"
