@@ -1,0 +1,60 @@
+"""The weights that come with regard: whole, described by their Cards, and as good as the Cards say on images that were never trained on."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from regard.models import catalog
+from regard.models.card import Card, card_from_file
+from regard.models.checkpoint import load_weights, read_state_dict, sha256
+from regard.models.training.data import load
+from regard.models.training.loop import evaluate
+from regard.models.training.recipe import find_recipe, recipe_from_file
+from regard.models.weights_index import shipped
+
+FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
+MAX_BYTES = 12 * 10**6
+
+
+def network_of(card: Card, path: Path) -> torch.nn.Module:
+    network = catalog.build(card.origin.builder, **card.origin.options)
+    load_weights(network, read_state_dict(path), source=str(path))
+    return network.eval()
+
+
+def test_both_are_there() -> None:
+    assert {"se_resnet18_fashion_mnist", "ccnet_mobilenet_v2_camvid"} <= shipped().keys()
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_card_describes_the_weights(name: str) -> None:
+    card, path = card_from_file(shipped()[name]), shipped()[name].with_suffix(".safetensors")
+    assert card.name == name
+    assert card.origin.weights_sha256 == sha256(path)
+    assert path.stat().st_size <= MAX_BYTES
+    network_of(card, path)
+    recipe = recipe_from_file(find_recipe(Path(name)))
+    assert (recipe.input, recipe.output, recipe.builder) == (card.input, card.output, card.origin.builder)
+    assert "non-commercial" in (card.origin.licence or "") or "camvid" not in name
+
+
+def measured(name: str, root: Path) -> tuple[dict[str, float], Card]:
+    card = card_from_file(shipped()[name])
+    recipe = recipe_from_file(find_recipe(Path(name)))
+    return evaluate(network_of(card, shipped()[name].with_suffix(".safetensors")), load(recipe, root, "val"), recipe), card
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not FASHION_MNIST.is_dir(), reason=f"no {FASHION_MNIST}: apt install dataset-fashion-mnist")
+def test_garments() -> None:
+    metrics, card = measured("se_resnet18_fashion_mnist", FASHION_MNIST)
+    assert metrics["top1"] >= 0.94
+    assert metrics["top1"] == pytest.approx(card.origin.metrics["top1"], abs=2e-4)  # two images of 10 000: another processor
+
+
+@pytest.mark.slow
+def test_streets(data_root: Path) -> None:
+    metrics, card = measured("ccnet_mobilenet_v2_camvid", data_root)
+    assert metrics["mean_iou"] >= 0.66
+    assert metrics == pytest.approx(card.origin.metrics, abs=1e-3)
