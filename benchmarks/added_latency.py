@@ -52,7 +52,7 @@ def figures_of(network: Network, duration: float, rounds: int) -> list[Figure]:
 
 
 def measure(quick: bool) -> list[Figure]:
-    duration, rounds = (0.5, 2) if quick else (4.0, 9)
+    duration, rounds = (0.5, 2) if quick else (3.0, 7)
     figures = figures_of(mean_colour(64 if quick else 224), duration, rounds)
     return [*figures, *figures_of(classifier("se_resnet18", 64 if quick else 224, width=16), duration, rounds)]
 

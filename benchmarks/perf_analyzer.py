@@ -63,7 +63,7 @@ def theirs(binary: Path, environment: dict[str, str], folder: Path, model: str, 
 
 
 def measure(quick: bool) -> list[Figure]:
-    seconds, rounds, loads = (1.0, 1, (2,)) if quick else (5.0, 5, (1, 4, 16))
+    seconds, rounds, loads = (1.0, 1, (2,)) if quick else (3.0, 3, (1, 8))
     network = classifier("se_resnet18", 64, width=16) if quick else classifier("se_resnet50", 224)
     name = network[1].name
     figures = []

@@ -13,7 +13,7 @@ from regard.serving.repository import add
 
 
 def measure(quick: bool) -> list[Figure]:
-    repeats = 1 if quick else 3
+    repeats = 1 if quick else 2
     heavy = classifier("se_resnet18", 64, width=16) if quick else classifier("se_resnet50", 224)
     other = (
         segmenter("fcn_mobilenet_v2", 64, 96, output_stride=16) if quick else segmenter("ccnet_mobilenet_v2", 360, 480, output_stride=16)
