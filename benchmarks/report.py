@@ -11,8 +11,8 @@ ORDER = ("served_throughput", "added_latency", "wire_bytes", "road_time", "perf_
 HEAD = """# Benchmarks
 
 Written by `python benchmarks/report.py` from `results/`; do not edit it. `python benchmarks/run_all.py` measures everything again;
-with `--quick` it uses small networks, only to see that it works. Each script starts a server of its own and says in its first lines what it measures and how;
-`docs/bench.md` says how the load generator does. What is compared runs in turn within one run.
+with `--quick` it uses small networks, only to see that it works. Each script starts a server of its own and says in its first lines
+what it measures and how; `docs/bench.md` says how the load generator does. What is compared runs in turn within one run.
 """
 
 

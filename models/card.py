@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from regard.errors import InvalidInput
+from regard.models.preprocess import Pixels, fit
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"  # what Triton takes as a model name and is safe as a folder's
 Fraction = Annotated[float, Field(gt=0, le=1)]
@@ -49,6 +50,10 @@ class InputContract(_Frozen):
         if min(self.std) <= 0:
             raise ValueError(f"std must be positive, got {self.std}")
         return self
+
+    def fit(self, pixels: Pixels) -> Pixels:
+        """Bring RGB pixels (H, W, 3) to the size the network takes, by `regard.models.preprocess.fit`."""
+        return fit(pixels, resize=self.resize, height=self.height, width=self.width, interpolation=self.interpolation, crop=self.crop)
 
 
 class OutputContract(_Frozen):

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from regard.models.card import Card
-from regard.models.preprocess import Pixels, decode, fit
+from regard.models.preprocess import Pixels, decode
 
 Kind = Literal["street", "garment"]
 
@@ -26,15 +26,4 @@ def sample_folder(card: Card) -> Path:
 
 def sample_images(card: Card) -> list[Pixels]:
     """The images of `sample_folder`, brought to the Card's input size: uint8 (H, W, 3) each, in the order of their file names."""
-    contract = card.input
-    return [
-        fit(
-            decode(path.read_bytes()),
-            resize=contract.resize,
-            height=contract.height,
-            width=contract.width,
-            interpolation=contract.interpolation,
-            crop=contract.crop,
-        )
-        for path in sorted(sample_folder(card).iterdir())
-    ]
+    return [card.input.fit(decode(path.read_bytes())) for path in sorted(sample_folder(card).iterdir())]

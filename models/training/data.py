@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from regard.errors import InvalidInput
-from regard.models.preprocess import INTERPOLATIONS, BadImage, Pixels, decode, fit
+from regard.models.preprocess import INTERPOLATIONS, BadImage, Pixels, decode
 from regard.models.training.recipe import Recipe
 
 Split = Literal["train", "val"]
@@ -136,11 +136,4 @@ def _read_image(path: Path, recipe: Recipe) -> Pixels:
     if contract.resize == "none":  # trained at one size, so that images can be batched
         image = Image.fromarray(pixels)
         return np.asarray(image.resize((contract.width, contract.height), INTERPOLATIONS[contract.interpolation]))
-    return fit(
-        pixels,
-        resize=contract.resize,
-        height=contract.height,
-        width=contract.width,
-        interpolation=contract.interpolation,
-        crop=contract.crop,
-    )
+    return contract.fit(pixels)

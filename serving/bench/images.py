@@ -5,11 +5,10 @@ from pathlib import Path
 
 from regard.errors import InvalidInput
 from regard.models.card import Card
-from regard.models.preprocess import BadImage, Pixels, decode, fit
-from regard.models.samples import folder
+from regard.models.preprocess import BadImage, Pixels, decode
+from regard.models.samples import sample_folder
 from regard.serving.client.images import files_in
 
-SMALL = 64  # pixels
 MOST = 64  # images are prepared in memory before the run; more of them would only take room
 
 
@@ -26,7 +25,7 @@ def read_images(folder: Path) -> list[bytes]:
 
 def sample_images(card: Card) -> list[bytes]:
     """The encoded sample images that come with regard: garments for networks as small as those, else streets."""
-    return read_images(folder("garment" if max(card.input.height, card.input.width) <= SMALL else "street"))
+    return read_images(sample_folder(card))
 
 
 def pixels_of(encoded: bytes, card: Card) -> Pixels:
@@ -35,16 +34,8 @@ def pixels_of(encoded: bytes, card: Card) -> Pixels:
     Raises:
         InvalidInput: the bytes are not an image we serve.
     """
-    contract = card.input
     try:
-        return fit(
-            decode(encoded),
-            resize=contract.resize,
-            height=contract.height,
-            width=contract.width,
-            interpolation=contract.interpolation,
-            crop=contract.crop,
-        )
+        return card.input.fit(decode(encoded))
     except BadImage as error:
         raise InvalidInput(f"an image cannot be sent: {error}") from None
 

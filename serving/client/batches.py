@@ -11,7 +11,6 @@ import numpy as np
 
 from regard.errors import InvalidInput
 from regard.models.card import Card
-from regard.models.preprocess import fit
 from regard.serving.client.images import Encoded, Item, Raw, Refused, decoded
 from regard.serving.client.wire import Array
 
@@ -76,15 +75,7 @@ def _fitted(item: Item, card: Card) -> tuple[Item, tuple[int, int]]:
     height, width = (item.height, item.width) if isinstance(item, Encoded) else item.pixels.shape[:2]
     if not contract.dynamic_size:
         if isinstance(item, Raw):
-            pixels = fit(
-                item.pixels,
-                resize=contract.resize,
-                height=contract.height,
-                width=contract.width,
-                interpolation=contract.interpolation,
-                crop=contract.crop,
-            )
-            item = Raw(item.where, pixels)
+            item = Raw(item.where, contract.fit(item.pixels))
         return item, (contract.height, contract.width)
     if not contract.min_size <= min(height, width) <= max(height, width) <= contract.max_size:
         rule = f"{card.name} takes sides from {contract.min_size} to {contract.max_size} pixels"
