@@ -47,3 +47,8 @@ def main() -> None:
     except RegardError as error:
         print(f"regard: {error}", file=sys.stderr)
         sys.exit(1)
+    except ModuleNotFoundError as error:
+        if error.name != "onnxruntime":
+            raise
+        print("regard: ONNX Runtime is not installed; install it with: pip install 'regard[cpu]' (or 'regard[gpu]')", file=sys.stderr)
+        sys.exit(1)
