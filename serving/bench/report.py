@@ -93,7 +93,7 @@ def tables(report: Report) -> RenderableType:
     if report.levels:
         parts += [_load_table(report), _time_table(report.levels)]
     if report.compared:
-        parts.append(_compared_table(report.compared))
+        parts.append(compared_table(report.compared))
     parts += [f"[yellow]{note}[/yellow]" for note in notes(report)]
     return Group(*parts)
 
@@ -142,8 +142,8 @@ def _load_table(report: Report) -> Table:
 
 def _time_table(levels: Iterable[Level]) -> Table:
     table = Table(
-        "load",
-        "model",
+        Column("load", no_wrap=True),
+        Column("model", no_wrap=True),
         "queue",
         "input",
         "infer",
@@ -164,9 +164,12 @@ def _time_table(levels: Iterable[Level]) -> Table:
     return table
 
 
-def _compared_table(compared: Sequence[Compared]) -> Table:
+def compared_table(compared: Sequence[Compared]) -> Table:
+    """A row for each runner, its name whole in a terminal of any width."""
     table = Table(
-        "runner", "workers", "images/s", "ratio", "p50 ms", "p99 ms", "CPU", title="the same images, interleaved: medians of the rounds"
+        Column("runner", no_wrap=True),
+        *("workers", "images/s", "ratio", "p50 ms", "p99 ms", "CPU"),
+        title="the same images, interleaved: medians of the rounds",
     )
     for column in table.columns[1:]:
         column.justify = "right"

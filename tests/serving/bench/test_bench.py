@@ -1,5 +1,6 @@
 """`regard bench` against a real server: every way in, the comparison, and what it refuses."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -8,14 +9,17 @@ import numpy as np
 import pytest
 import typer
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner
 
 from regard.errors import InvalidInput, ServerError, UnknownName
+from regard.serving.bench.compare import Compared
 from regard.serving.bench.load import RequestFailed
 from regard.serving.bench.measure import Settings, closed_loop, open_loop
 from regard.serving.bench.picture import draw
-from regard.serving.bench.report import Report, machine, notes, versions
+from regard.serving.bench.report import Report, compared_table, machine, notes, versions
 from regard.serving.bench.run import Options, bench, check_agreement
+from regard.serving.bench.statistics import Estimate
 from regard.serving.bench.target import Target, find_target
 from regard.serving.bench.transport import connect
 from regard.serving.cli.bench import bench as command
@@ -153,6 +157,13 @@ def test_compare_and_the_command(served, photos: Path, tmp_path: Path) -> None:
     assert found.keys() == {"torch", "onnxruntime", "triton"}
     assert found["onnxruntime"]["ratio"]["value"] == 1.0
     assert all(runner["throughput"]["value"] > 0 and not runner["errors"] for runner in found.values())
+
+
+def test_runners_keep_their_names_in_a_narrow_terminal() -> None:
+    wide = Estimate(123_456.0, 12_345.0, 3)
+    console = Console(width=72, record=True, file=io.StringIO())
+    console.print(compared_table([Compared("onnxruntime", 1, 1, wide, wide, wide, wide, (1.0,), 1.0, 0)]))
+    assert "onnxruntime" in console.export_text()
 
 
 def test_runners_that_disagree_are_not_compared() -> None:
