@@ -3,8 +3,8 @@
 network = build("se_resnet50", num_classes=10)
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -22,12 +22,24 @@ Task = Literal["classification", "segmentation"]
 
 @dataclass(frozen=True)
 class Network:
-    """A catalog entry. `build` takes `num_classes` and the options of its builder as keywords."""
+    """A catalog entry.
+
+    Attributes:
+        build: takes `num_classes` and the options of its builder as keywords.
+        size: side of the images it is meant for by default, in pixels.
+        fixed_size: it takes square images of the one size it was built for, its option `image_size`, and refuses others.
+        small: options that make a small network of it, for tests and first trials; it takes images of `small_size`.
+        small_size: side of the images that suit `small`, in pixels.
+    """
 
     build: Callable[..., nn.Module]
     task: Task
     paper: str
     year: int
+    size: int = 224
+    fixed_size: bool = False
+    small: Mapping[str, Any] = field(default_factory=dict)
+    small_size: int = 32
 
 
 def _segmenter_on_resnet(head: Callable[..., nn.Module], depth: int) -> Callable[..., nn.Module]:
@@ -52,18 +64,20 @@ _HEADS: dict[str, tuple[Callable[..., nn.Module], str, int]] = {
     "ccnet": (ccnet, ATTENTION["cca"].paper, ATTENTION["cca"].year),
 }
 
+_NARROW = {"width": 16}
+
 CATALOG: dict[str, Network] = {
-    **{f"resnet{depth}": Network(partial(ResNetClassifier, depth), "classification", _RESNET, 2016) for depth in DEPTHS},
+    **{f"resnet{depth}": Network(partial(ResNetClassifier, depth), "classification", _RESNET, 2016, small=_NARROW) for depth in DEPTHS},
     **{
         f"{name}_resnet{depth}": Network(
-            partial(ResNetClassifier, depth, attention=name), "classification", mechanism.paper, mechanism.year
+            partial(ResNetClassifier, depth, attention=name), "classification", mechanism.paper, mechanism.year, small=_NARROW
         )
         for name, mechanism in ATTENTION.items()
         for depth in DEPTHS
     },
     "mobilenet_v2": Network(MobileNetV2Classifier, "classification", _MOBILENET_V2, 2018),
     **{
-        f"{name}_resnet{depth}": Network(_segmenter_on_resnet(head, depth), "segmentation", paper, year)
+        f"{name}_resnet{depth}": Network(_segmenter_on_resnet(head, depth), "segmentation", paper, year, small=_NARROW)
         for name, (head, paper, year) in _HEADS.items()
         for depth in DEPTHS
     },

@@ -1,14 +1,17 @@
 """Semantic segmenters: a dilated backbone, a head, an optional decoder and a classifier per pixel."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.models.backbones.mobilenet_v2 import MobileNetV2
 from regard.models.backbones.resnet import ResNet
+from regard.models.classifiers import check_classes
 from regard.models.heads.ccnet import CCNetHead
 from regard.models.heads.danet import DANetHead
 from regard.models.heads.decoder import Decoder
 from regard.models.heads.fcn import FCNHead
+from regard.models.losses.criterion import Criterion
 
 AUXILIARY_WEIGHT = 0.4  # of the loss on res4: Zhao et al., PSPNet, CVPR 2017, section 3.3; CCNet keeps it
 
@@ -36,8 +39,7 @@ class Segmenter(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
-        if num_classes < 1:
-            raise ValueError(f"num_classes must be at least 1, got {num_classes}")
+        check_classes(num_classes)
         self.backbone = backbone
         self.head = head
         self.decoder = Decoder(inner, backbone.channels[0]) if decoder else None
@@ -53,6 +55,10 @@ class Segmenter(nn.Module):
         if self.decoder is not None:
             features = self.decoder(features, maps[0])
         return self.classifier(features)
+
+    def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
+        """Weighted sum of the supervised outputs' losses."""
+        return torch.stack([weight * criterion(logits, targets) for weight, logits in self.training_logits(x)]).sum()
 
     def training_logits(self, x: Tensor) -> list[tuple[float, Tensor]]:
         """The supervised outputs at the input's size, each with the weight of its loss; the first is `forward`'s."""

@@ -4,37 +4,13 @@ A mechanism takes a feature map (B, C, H, W) and returns one of the same shape. 
 where its paper places it in a backbone.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum
-
-from torch import nn
-
 from regard.errors import UnknownName
 from regard.models.attention.cbam import CBAM
 from regard.models.attention.criss_cross import CrissCrossAttention
 from regard.models.attention.danet import ChannelAttention, PositionAttention
 from regard.models.attention.non_local import Concatenation, DotProduct, EmbeddedGaussian, Gaussian
+from regard.models.attention.placement import Mechanism, Placement
 from regard.models.attention.se import SqueezeExcite
-
-
-class Placement(Enum):
-    """Where a mechanism goes in a backbone of residual blocks."""
-
-    EVERY_BLOCK = "on the residual branch of every block, before the sum"
-    BEFORE_LAST_BLOCK = "after the last block but one of the stage of output stride 16 (res4)"
-    AFTER_LAST_STAGE = "after the last stage"
-
-
-@dataclass(frozen=True)
-class Mechanism:
-    """An attention mechanism: how to build it for C channels, where it goes, and where it comes from."""
-
-    build: Callable[[int], nn.Module]
-    placement: Placement
-    paper: str
-    year: int
-
 
 _SE = "Squeeze-and-Excitation Networks"
 _CBAM = "CBAM: Convolutional Block Attention Module"

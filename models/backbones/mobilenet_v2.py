@@ -3,9 +3,12 @@
 Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2. https://arxiv.org/abs/1801.04381
 """
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
-from regard.models.attention import AttentionChoice, Placement, find_attention
+from regard.models.attention import AttentionChoice, find_attention
+from regard.models.attention.placement import place
 
 # expansion t, channels c, repeats n, stride s of the first repeat (table 2)
 SETTINGS = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
@@ -25,7 +28,7 @@ def conv_bn_relu6(channels: int, out: int, kernel_size: int, *, stride: int = 1,
 class InvertedResidual(nn.Module):
     """Expand 1x1, depthwise 3x3, project 1x1; with a shortcut where the shape allows it.
 
-    `attention` acts on the projection before the sum, `context` on the block's result; both start as the identity.
+    A ResidualBlock, see `regard.models.attention.placement`; its 3x3 convolution is the depthwise one.
     """
 
     def __init__(self, channels: int, out: int, *, stride: int, dilation: int, expansion: int) -> None:
@@ -39,9 +42,16 @@ class InvertedResidual(nn.Module):
         ]
         self.conv = nn.Sequential(*layers)
         self.out_channels = out
+        self.spatial_channels, self.spatial_stride = hidden, stride
         self.has_shortcut = stride == 1 and channels == out
         self.attention: nn.Module = nn.Identity()
         self.context: nn.Module = nn.Identity()
+
+    def change_spatial(self, change: Callable[[nn.Module], nn.Module]) -> None:
+        """Put change(the depthwise convolution) in its place."""
+        depthwise = self.conv[-3]
+        assert isinstance(depthwise, nn.Sequential)
+        depthwise[0] = change(depthwise[0])
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.attention(self.conv(x))
@@ -80,13 +90,9 @@ class MobileNetV2(nn.Module):
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
         if (mechanism := find_attention(attention)) is not None:
-            blocks = [block for block in self.features if isinstance(block, InvertedResidual)]
-            if mechanism.placement is Placement.EVERY_BLOCK:
-                for block in blocks:
-                    block.attention = mechanism.build(block.out_channels)
-            else:
-                block = blocks[STAGE_ENDS[2] - 2 if mechanism.placement is Placement.BEFORE_LAST_BLOCK else -1]
-                block.context = mechanism.build(block.out_channels)
+            starts = (1, *(end + 1 for end in STAGE_ENDS[:3]))
+            stages = [self.features[start : end + 1] for start, end in zip(starts, STAGE_ENDS, strict=True)]
+            place(mechanism, [[block for block in stage if isinstance(block, InvertedResidual)] for stage in stages])
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """The four feature maps of an image batch (B, 3, H, W)."""

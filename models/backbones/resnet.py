@@ -5,11 +5,12 @@ The stride of a bottleneck is in its 3x3 convolution (as in torchvision; often c
 """
 
 from abc import ABC, abstractmethod
-from itertools import chain
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from regard.models.attention import AttentionChoice, Mechanism, Placement, find_attention
+from regard.models.attention import AttentionChoice, find_attention
+from regard.models.attention.placement import place
 
 DEPTHS: dict[int, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
@@ -17,18 +18,24 @@ DEPTHS: dict[int, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 
 class Block(nn.Module, ABC):
     """What the two residual blocks share: relu(attention(residual(x)) + shortcut(x)), then `context`.
 
-    `attention` acts on the residual branch, `context` on the block's result; both start as the identity.
+    A ResidualBlock, see `regard.models.attention.placement`.
     """
 
     expansion: int
+    conv2: nn.Module  # the last 3x3 convolution
 
-    def __init__(self, out_channels: int, shortcut: nn.Module | None) -> None:
+    def __init__(self, width: int, spatial_stride: int, shortcut: nn.Module | None) -> None:
         super().__init__()
-        self.out_channels = out_channels
+        self.out_channels = width * self.expansion
+        self.spatial_channels, self.spatial_stride = width, spatial_stride
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut
         self.attention: nn.Module = nn.Identity()
         self.context: nn.Module = nn.Identity()
+
+    def change_spatial(self, change: Callable[[nn.Module], nn.Module]) -> None:
+        """Put change(the last 3x3 convolution) in its place."""
+        self.conv2 = change(self.conv2)
 
     @abstractmethod
     def residual(self, x: Tensor) -> Tensor:
@@ -45,7 +52,7 @@ class BasicBlock(Block):
     expansion = 1
 
     def __init__(self, channels: int, width: int, *, stride: int, dilations: tuple[int, int], shortcut: nn.Module | None) -> None:
-        super().__init__(width * self.expansion, shortcut)
+        super().__init__(width, 1, shortcut)
         first, second = dilations
         self.conv1 = nn.Conv2d(channels, width, 3, stride, first, first, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -63,7 +70,7 @@ class Bottleneck(Block):
     expansion = 4
 
     def __init__(self, channels: int, width: int, *, stride: int, dilations: tuple[int, int], shortcut: nn.Module | None) -> None:
-        super().__init__(width * self.expansion, shortcut)
+        super().__init__(width, stride, shortcut)
         self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, dilations[0], dilations[0], bias=False)
@@ -122,7 +129,7 @@ class ResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         _initialize(self)
         if (mechanism := find_attention(attention)) is not None:
-            _place(mechanism, stages)
+            place(mechanism, [[block for block in stage if isinstance(block, Block)] for stage in stages])
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """The four feature maps of an image batch (B, 3, H, W)."""
@@ -153,13 +160,3 @@ def _initialize(network: nn.Module) -> None:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-
-
-def _place(mechanism: Mechanism, stages: list[nn.Sequential]) -> None:
-    blocks = [[block for block in stage if isinstance(block, Block)] for stage in stages]
-    if mechanism.placement is Placement.EVERY_BLOCK:
-        for block in chain.from_iterable(blocks):
-            block.attention = mechanism.build(block.out_channels)
-    else:
-        block = blocks[2][-2] if mechanism.placement is Placement.BEFORE_LAST_BLOCK else blocks[3][-1]
-        block.context = mechanism.build(block.out_channels)

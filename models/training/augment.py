@@ -4,9 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.models.losses.criterion import UNLABELLED
 from regard.models.training.recipe import Augmentation
-
-UNLABELLED = 255  # in a label map: no label, left out of the loss
 
 
 def augment(images: Tensor, targets: Tensor, options: Augmentation, random: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.errors import InvalidInput
 from regard.models import catalog
 from regard.models.card import Card, Origin
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights
-from regard.models.segmenters import Segmenter
-from regard.models.training.augment import UNLABELLED, augment
+from regard.models.losses.criterion import UNLABELLED, Criterion, HasTrainingLoss, cross_entropy
+from regard.models.training.augment import augment
 from regard.models.training.data import LabelledImages, load
 from regard.models.training.metrics import accuracy, confusion, intersection_over_union
 from regard.models.training.recipe import Recipe
@@ -58,6 +57,7 @@ def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report
     optimizer = _optimizer(network, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(recipe, steps))
     class_weights = balance(training.targets, len(recipe.output.labels), options.balance).to(device)
+    criterion = cross_entropy(class_weights, options.label_smoothing)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{recipe.name}.checkpoint.pt"
     first, latest = 0, math.nan
@@ -68,7 +68,7 @@ def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report
         network.train()
         for step, (images, targets) in enumerate(_batches(training, recipe, random)):
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-                loss = _loss(network, images.to(device), targets.to(device), class_weights, options.label_smoothing)
+                loss = training_loss(network, images.to(device), targets.to(device), criterion)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()
@@ -82,6 +82,13 @@ def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report
     card = _write(recipe, network, held_out, out)
     checkpoint.unlink(missing_ok=True)
     return card
+
+
+def training_loss(network: nn.Module, images: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
+    """The network's own training loss where it has one, else the criterion of its answer."""
+    if isinstance(network, HasTrainingLoss):
+        return network.training_loss(images, targets, criterion)
+    return criterion(network(images), targets)
 
 
 def build_network(recipe: Recipe) -> nn.Module:
@@ -129,15 +136,6 @@ def balance(targets: Tensor, num_classes: int, power: float) -> Tensor:
     frequency = counts / counts.sum()
     weights = frequency.clamp(min=1e-6) ** -power
     return (weights / (weights * frequency).sum()).float()
-
-
-def _loss(network: nn.Module, images: Tensor, targets: Tensor, class_weights: Tensor, label_smoothing: float) -> Tensor:
-    supervised = network.training_logits(images) if isinstance(network, Segmenter) else [(1.0, network(images))]
-    losses = [
-        weight * F.cross_entropy(logits.float(), targets, class_weights, ignore_index=UNLABELLED, label_smoothing=label_smoothing)
-        for weight, logits in supervised
-    ]
-    return torch.stack(losses).sum()
 
 
 def _batches(data: LabelledImages, recipe: Recipe, random: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:

@@ -167,6 +167,15 @@ def test_resnet_attention_is_where_its_placement_says(name: str, depth: int) -> 
         network = ResNet(depth, attention=name, width=16)
     expected = {
         Placement.EVERY_BLOCK: [f"layer{s}.{b}.attention" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n)],
+        Placement.EVERY_BLOCK_FROM_RES3: [f"layer{s}.{b}.attention" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n) if s > 1],
+        Placement.AFTER_SPATIAL: [f"layer{s}.{b}.conv2.1" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n)],
+        Placement.SPATIAL_FROM_RES3: [
+            f"layer{s}.{b}.conv2" + (".1" if b == 0 and depth >= 50 else "")
+            for s, n in enumerate(BLOCKS[depth], 1)
+            for b in range(n)
+            if s > 1
+        ],
+        Placement.BETWEEN_STAGES: [f"layer{s}.{n - 1}.context" for s, n in enumerate(BLOCKS[depth][:3], 1)],
         Placement.BEFORE_LAST_BLOCK: [f"layer3.{BLOCKS[depth][2] - 2}.context"],
         Placement.AFTER_LAST_STAGE: [f"layer4.{BLOCKS[depth][3] - 1}.context"],
     }[ATTENTION[name].placement]
@@ -184,6 +193,10 @@ def test_mobilenet_v2_attention_is_where_its_placement_says(name: str) -> None:
         network = MobileNetV2(attention=mechanism)
     expected = {
         Placement.EVERY_BLOCK: [f"features.{i}.attention" for i in range(1, 18)],
+        Placement.EVERY_BLOCK_FROM_RES3: [f"features.{i}.attention" for i in range(4, 18)],
+        Placement.AFTER_SPATIAL: [f"features.{i}.conv.{int(i > 1)}.0.1" for i in range(1, 18)],
+        Placement.SPATIAL_FROM_RES3: [f"features.{i}.conv.1.0" + (".1" if i in (4, 7, 14) else "") for i in range(4, 18)],
+        Placement.BETWEEN_STAGES: [f"features.{i}.context" for i in (3, 6, 13)],
         Placement.BEFORE_LAST_BLOCK: ["features.12.context"],
         Placement.AFTER_LAST_STAGE: ["features.17.context"],
     }[ATTENTION[name].placement]

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from regard.models.attention import ATTENTION, Mechanism, Placement, find_attention
 from regard.models.catalog import CATALOG, build
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights
-from regard.models.segmenters import Segmenter
+from regard.models.losses.criterion import cross_entropy
+from regard.models.training.loop import training_loss
 
 CHANNELS = 32
 
@@ -106,37 +107,55 @@ def test_find_attention() -> None:
     assert find_attention(None) is None
 
 
-def small(name: str) -> dict[str, object]:
-    """Options that make a network of the catalog small."""
-    return {"num_classes": 5} | ({"width": 16} if "resnet" in name else {})
+CLASSES = 5
+
+
+def small(name: str) -> nn.Module:
+    """A small network of the catalog."""
+    return build(name, num_classes=CLASSES, **CATALOG[name].small)
+
+
+def photographs(name: str, *, count: int = 2) -> Tensor:
+    """A batch that suits a small network of the catalog."""
+    side = CATALOG[name].small_size
+    return maps(count, 3, side, side)
 
 
 @pytest.fixture(scope="module", params=CATALOG)
 def network(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
     torch.manual_seed(0)
-    return request.param, build(request.param, **small(request.param))
+    return request.param, small(request.param)
 
 
 def test_network_gives_logits(network: tuple[str, nn.Module]) -> None:
     name, module = network
+    sizes = [] if CATALOG[name].fixed_size else [(CATALOG[name].small_size + 1, CATALOG[name].small_size + 15)]
     with torch.inference_mode():
-        for size in [(32, 32), (33, 47)]:
+        for size in [(CATALOG[name].small_size, CATALOG[name].small_size), *sizes]:
             scores = module.eval()(maps(2, 3, *size))
-            assert scores.shape == ((2, 5) if CATALOG[name].task == "classification" else (2, 5, *size))
+            assert scores.shape == ((2, CLASSES) if CATALOG[name].task == "classification" else (2, CLASSES, *size))
             assert torch.isfinite(scores).all()
 
 
+def test_network_refuses_sizes_it_was_not_built_for(network: tuple[str, nn.Module]) -> None:
+    name, module = network
+    if CATALOG[name].fixed_size:
+        other = CATALOG[name].small_size + 16
+        with pytest.raises(ValueError, match=str(other)):
+            module.eval()(maps(1, 3, other, other))
+
+
 def test_network_has_finite_gradients(network: tuple[str, nn.Module]) -> None:
-    module = copy.deepcopy(network[1]).train()
-    x = maps(2, 3, 33, 47)
-    supervised = module.training_logits(x) if isinstance(module, Segmenter) else [(1.0, module(x))]
-    sum(weight * logits.logsumexp(dim=1).mean() for weight, logits in supervised).backward()
+    name, module = network[0], copy.deepcopy(network[1]).train()
+    x = photographs(name)
+    targets = torch.arange(2) if CATALOG[name].task == "classification" else torch.arange(2)[:, None, None].expand(2, *x.shape[2:])
+    training_loss(module, x, targets, cross_entropy()).backward()
     assert_finite_gradients(module)
 
 
 def test_network_treats_images_apart(network: tuple[str, nn.Module]) -> None:
-    module = network[1].eval()
-    x = maps(2, 3, 32, 40)
+    name, module = network[0], network[1].eval()
+    x = photographs(name)
     with torch.inference_mode():
         together, apart = module(x), torch.cat([module(x[:1]), module(x[1:])])
     assert (together - apart).abs().max() <= 1e-4 * together.abs().max()
@@ -146,7 +165,7 @@ def test_network_survives_a_round_trip(network: tuple[str, nn.Module], tmp_path:
     name, module = network
     save_weights(module, tmp_path / "w.safetensors")
     with torch.device("meta"):
-        loaded = build(name, **small(name))
+        loaded = small(name)
     loaded.to_empty(device="cpu")
     load_weights(loaded, read_state_dict(tmp_path / "w.safetensors"), source="w")
     expected, state = module.state_dict(), loaded.state_dict()

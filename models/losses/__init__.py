@@ -1,0 +1,1 @@
+"""Losses that belong to a system, one file each; `criterion` is the one that a recipe chooses."""
