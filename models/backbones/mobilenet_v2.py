@@ -91,7 +91,7 @@ class MobileNetV2(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out")
         if (mechanism := find_attention(attention)) is not None:
             starts = (1, *(end + 1 for end in STAGE_ENDS[:3]))
-            stages = [self.features[start : end + 1] for start, end in zip(starts, STAGE_ENDS, strict=True)]
+            stages = [layers[start : end + 1] for start, end in zip(starts, STAGE_ENDS, strict=True)]
             place(mechanism, [[block for block in stage if isinstance(block, InvertedResidual)] for stage in stages])
 
     def stages(self, x: Tensor) -> list[Tensor]:
