@@ -144,6 +144,6 @@ def test_every_requirement_is_pinned_once_for_each_python() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     extras = project["optional-dependencies"]
-    for need in (*project["dependencies"], *extras["cpu"], *extras["server"], *extras["dev"]):
+    for need in (*project["dependencies"], *extras["cpu"], *extras["server"], *extras["foreign"], *extras["dev"]):
         name = need.split(";")[0].split("[")[0].split(">")[0].split("=")[0].strip()
         assert name in pins, f"{need} is not in constraints.txt"
