@@ -1,0 +1,36 @@
+"""Saliency: attention drawn by the input itself, with no query and no task to ask for it.
+
+The soft form is a gate that a map computes for itself, sigmoid(a . x_u + b) at each position u, after Dauphin, Fan, Auli & Grangier,
+"Language Modeling with Gated Convolutional Networks", ICML 2017, section 2. https://arxiv.org/abs/1612.08083; their gate has one value
+per channel, a saliency map has one per position. The hard form is max pooling, which lets the most salient position through alone.
+"""
+
+from torch import Tensor, nn
+
+
+class Saliency(nn.Module):
+    """Return x * sigmoid(a . x + b) at each position.
+
+    Shape: (B, C, H, W) -> (B, C, H, W), for any H and W.
+
+    Args:
+        channels: C.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.gate = nn.Conv2d(channels, 1, kernel_size=1)
+
+    def weights(self, x: Tensor) -> Tensor:
+        """The saliency map, in (0, 1): (B, 1, H, W)."""
+        return self.gate(x).sigmoid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.weights(x)
+
+
+class MaxSaliency(nn.Module):
+    """Return each channel's largest value: (B, C, H, W) -> (B, C). Its gradient goes to one position per channel, the first of equals."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).max(dim=2).values
