@@ -1,0 +1,83 @@
+"""Every attention mechanism alone as ONNX: traced at one batch and size, it answers as PyTorch does at others."""
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from regard.export.onnx_export import OPSET
+from regard.export.quiet import quiet
+from regard.export.translations import TRANSLATIONS
+from regard.models.attention import ATTENTION
+
+CHANNELS = 32
+TRACED = (2, CHANNELS, 8, 10)
+UNTRACED = [(1, CHANNELS, 9, 7), (3, CHANNELS, 12, 12)]
+
+
+def awake(module: nn.Module) -> nn.Module:
+    """Every number off its initial value, so that no zero-initialized gate hides what is behind it; evaluation mode."""
+    random = torch.Generator().manual_seed(3)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
+    return module.eval()
+
+
+def maps(shape: tuple[int, ...]) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(1))
+
+
+def exported(module: nn.Module) -> onnxruntime.InferenceSession:
+    dynamic = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
+    with quiet():
+        program = torch.onnx.export(
+            module,
+            (maps(TRACED),),
+            opset_version=OPSET,
+            dynamic_shapes=(dynamic,),
+            custom_translation_table=TRANSLATIONS,
+            dynamo=True,
+            verbose=False,
+        )
+    assert program is not None
+    model = program.model_proto
+    assert {entry.domain for entry in model.opset_import if any(node.domain == entry.domain for node in model.graph.node)} == {""}
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def relative_error(session: onnxruntime.InferenceSession, module: nn.Module, x: Tensor) -> float:
+    with torch.inference_mode():
+        expected = module(x).numpy()
+    (answer,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    assert answer.shape == expected.shape
+    return float(np.abs(answer - expected).max() / np.abs(expected).max())
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_a_mechanism_as_onnx_answers_as_pytorch_does(name: str) -> None:
+    module = awake(ATTENTION[name].build(CHANNELS))
+    session = exported(module)
+    for shape in UNTRACED:
+        assert relative_error(session, module, maps(shape)) <= 1e-4
+
+
+def test_the_comparison_sees_another_mechanism() -> None:
+    session = exported(awake(ATTENTION["se"].build(CHANNELS)))
+    assert relative_error(session, awake(ATTENTION["pam"].build(CHANNELS)), maps(UNTRACED[0])) > 1e-2
+
+
+def test_the_comparison_sees_a_size_kept_from_tracing() -> None:
+    """What adaptive pooling without its own translation does."""
+
+    class Kept(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x - x.sum(dim=(2, 3), keepdim=True) / (TRACED[2] * TRACED[3])
+
+    class Meant(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x - x.mean(dim=(2, 3), keepdim=True)
+
+    assert relative_error(exported(Meant()), Meant(), maps(UNTRACED[0]) + 1) <= 1e-4
+    assert relative_error(exported(Kept()), Meant(), maps(UNTRACED[0]) + 1) > 1e-2
