@@ -5,7 +5,7 @@ The stride of a bottleneck is in its 3x3 convolution (as in torchvision; often c
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -30,12 +30,15 @@ class Block(nn.Module, ABC):
         self.spatial_channels, self.spatial_stride = width, spatial_stride
         self.relu = nn.ReLU(inplace=True)
         self.downsample = shortcut
+        self.inner: nn.Module = nn.Identity()  # beside conv2, so that its name stays torchvision's
         self.attention: nn.Module = nn.Identity()
         self.context: nn.Module = nn.Identity()
 
-    def change_spatial(self, change: Callable[[nn.Module], nn.Module]) -> None:
-        """Put change(the last 3x3 convolution) in its place."""
-        self.conv2 = change(self.conv2)
+    def follow_spatial(self, module: nn.Module) -> None:
+        self.inner = module
+
+    def replace_spatial(self, module: nn.Module) -> None:
+        self.conv2 = module
 
     @abstractmethod
     def residual(self, x: Tensor) -> Tensor:
@@ -61,7 +64,7 @@ class BasicBlock(Block):
 
     def residual(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))
-        return self.bn2(self.conv2(x))
+        return self.bn2(self.inner(self.conv2(x)))
 
 
 class Bottleneck(Block):
@@ -80,7 +83,7 @@ class Bottleneck(Block):
 
     def residual(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.relu(self.bn2(self.inner(self.conv2(x))))
         return self.bn3(self.conv3(x))
 
 
@@ -93,13 +96,21 @@ class ResNet(nn.Module):
         depth: 18, 34, 50 or 101.
         attention: a name of `ATTENTION` or a Mechanism, put where its placement says.
         output_stride: 8, 16 or 32.
+        multi_grid: dilation of each block of the last stage, instead of the one that keeps what a strided network computes.
         width: channels of the first stage; 64 in the paper.
         stem: "imagenet" is the paper's 7x7 convolution and pooling, stride 4; "small" is a 3x3 convolution of stride 1, as the
             paper uses on CIFAR's 32x32 images; all strides are then a quarter of those stated here.
     """
 
     def __init__(
-        self, depth: int, *, attention: AttentionChoice = None, output_stride: int = 32, width: int = 64, stem: str = "imagenet"
+        self,
+        depth: int,
+        *,
+        attention: AttentionChoice = None,
+        output_stride: int = 32,
+        multi_grid: Sequence[int] | None = None,
+        width: int = 64,
+        stem: str = "imagenet",
     ) -> None:
         super().__init__()
         if width < 1:
@@ -108,6 +119,11 @@ class ResNet(nn.Module):
             raise ValueError(f"depth must be one of {sorted(DEPTHS)}, got {depth}")
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride}")
+        if multi_grid is not None and (output_stride == 32 or len(multi_grid) != DEPTHS[depth][3] or min(multi_grid) < 1):
+            raise ValueError(
+                f"multi_grid must be {DEPTHS[depth][3]} dilations of at least 1 for depth {depth}, at output_stride 8 or 16, "
+                f"got {tuple(multi_grid)} at {output_stride}"
+            )
         if stem not in ("imagenet", "small"):
             raise ValueError(f"stem must be 'imagenet' or 'small', got {stem!r}")
         block = BasicBlock if depth < 50 else Bottleneck
@@ -125,7 +141,11 @@ class ResNet(nn.Module):
         counts = DEPTHS[depth]
         dilated = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}[output_stride]
         previous = [width, *self.channels[:3]]
-        stages = [_stage(block, previous[i], widths[i], counts[i], stride=1 if i == 0 else 2, dilation=dilated[i]) for i in range(4)]
+        grids = (None, None, None, multi_grid)
+        stages = [
+            _stage(block, previous[i], widths[i], counts[i], stride=1 if i == 0 else 2, dilation=dilated[i], grid=grids[i])
+            for i in range(4)
+        ]
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         _initialize(self)
         if (mechanism := find_attention(attention)) is not None:
@@ -141,8 +161,20 @@ class ResNet(nn.Module):
         return maps
 
 
-def _stage(block: type[BasicBlock | Bottleneck], channels: int, width: int, count: int, *, stride: int, dilation: int) -> nn.Sequential:
-    """`count` blocks. Where `dilation` replaces the stride, what the stride would have followed keeps the dilation of the stage before."""
+def _stage(
+    block: type[BasicBlock | Bottleneck],
+    channels: int,
+    width: int,
+    count: int,
+    *,
+    stride: int,
+    dilation: int,
+    grid: Sequence[int] | None,
+) -> nn.Sequential:
+    """`count` blocks. Where `dilation` replaces the stride, what the stride would have followed keeps the dilation of the stage before.
+
+    A grid is the dilation of each block.
+    """
     first = dilation
     if dilation > 1:
         stride, first = 1, dilation // 2
@@ -150,8 +182,9 @@ def _stage(block: type[BasicBlock | Bottleneck], channels: int, width: int, coun
     shortcut = None
     if stride != 1 or channels != out:
         shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-    blocks = [block(channels, width, stride=stride, dilations=(first, dilation), shortcut=shortcut)]
-    blocks += [block(out, width, stride=1, dilations=(dilation, dilation), shortcut=None) for _ in range(1, count)]
+    dilations = [(first, dilation)] + [(dilation, dilation)] * (count - 1) if grid is None else [(d, d) for d in grid]
+    blocks = [block(channels, width, stride=stride, dilations=dilations[0], shortcut=shortcut)]
+    blocks += [block(out, width, stride=1, dilations=each, shortcut=None) for each in dilations[1:]]
     return nn.Sequential(*blocks)
 
 

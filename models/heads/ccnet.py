@@ -5,14 +5,11 @@ Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 201
     h = conv(x);   h'' = RCCA(h);   y = conv([x; conv(h'')])
 """
 
-import torch
-from torch import Tensor, nn
-
 from regard.models.attention.criss_cross import CrissCrossAttention
-from regard.models.heads.layers import conv_bn_relu
+from regard.models.heads.context import ContextHead
 
 
-class CCNetHead(nn.Module):
+class CCNetHead(ContextHead):
     """Context from two criss-cross passes: (B, C, H, W) -> (B, inner, H, W).
 
     Args:
@@ -22,12 +19,4 @@ class CCNetHead(nn.Module):
     """
 
     def __init__(self, channels: int, inner: int, recurrence: int = 2) -> None:
-        super().__init__()
-        self.reduce = conv_bn_relu(channels, inner, 3)
-        self.attention = CrissCrossAttention(inner, recurrence=recurrence)
-        self.expand = conv_bn_relu(inner, inner, 3)
-        self.fuse = conv_bn_relu(channels + inner, inner, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        context = self.expand(self.attention(self.reduce(x)))
-        return self.fuse(torch.cat([x, context], dim=1))
+        super().__init__(channels, inner, CrissCrossAttention(inner, recurrence=recurrence))

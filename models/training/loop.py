@@ -16,6 +16,7 @@ from regard.models import catalog
 from regard.models.card import Card, Origin
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 from regard.models.losses.criterion import UNLABELLED, Criterion, HasTrainingLoss, cross_entropy
+from regard.models.losses.hard_pixels import hard_pixels
 from regard.models.training.augment import augment
 from regard.models.training.data import LabelledImages, load
 from regard.models.training.metrics import accuracy, confusion, intersection_over_union
@@ -57,7 +58,7 @@ def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report
     optimizer = _optimizer(network, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(recipe, steps))
     class_weights = balance(training.targets, len(recipe.output.labels), options.balance).to(device)
-    criterion = cross_entropy(class_weights, options.label_smoothing)
+    criterion = criterion_of(recipe, class_weights)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{recipe.name}.checkpoint.pt"
     first, latest = 0, math.nan
@@ -136,6 +137,14 @@ def balance(targets: Tensor, num_classes: int, power: float) -> Tensor:
     frequency = counts / counts.sum()
     weights = frequency.clamp(min=1e-6) ** -power
     return (weights / (weights * frequency).sum()).float()
+
+
+def criterion_of(recipe: Recipe, class_weights: Tensor) -> Criterion:
+    """The loss of one supervised output that the recipe chooses."""
+    options = recipe.optimization
+    if options.hard_pixels:
+        return hard_pixels(class_weights, options.label_smoothing, min_kept=options.hard_pixels)
+    return cross_entropy(class_weights, options.label_smoothing)
 
 
 def _batches(data: LabelledImages, recipe: Recipe, random: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:

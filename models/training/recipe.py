@@ -52,6 +52,7 @@ class Optimization(_Frozen):
     warmup_epochs: float = Field(default=1, ge=0)
     label_smoothing: float = Field(default=0, ge=0, lt=1)
     balance: float = Field(default=0, ge=0, le=1, description="class weights are frequency ** -balance, with mean 1 over pixels")
+    hard_pixels: int = Field(default=0, ge=0, description="learn from a batch's unsure pixels and at least so many; 0: from all")
     seed: int = 0
 
 
@@ -75,6 +76,8 @@ class Recipe(_Frozen):
                 raise ValueError("label maps are 8-bit and 255 means unlabelled: at most 255 labels")
             if self.input.resize == "center_crop":
                 raise ValueError("resize must be 'none' or 'stretch' for mask_folders, as label maps are not cropped")
+        elif self.optimization.hard_pixels:
+            raise ValueError("hard_pixels is for mask_folders: images of one class each have no pixels to choose from")
         crop, (least, greatest) = self.augmentation.crop, self.augmentation.scale
         if not 0 < least <= greatest:
             raise ValueError(f"scale must be two positive numbers in order, got {least} and {greatest}")
