@@ -26,6 +26,7 @@ from regard.export.translations import TRANSLATIONS
 from regard.export.trials import image_batch, trial_shapes
 from regard.models.card import Card
 from regard.models.checkpoint import sha256
+from regard.models.explain import Explain
 from regard.models.preprocess import Pixels
 
 OPSET = 20  # what ONNX Runtime, OpenVINO and TensorRT of today all take
@@ -41,7 +42,7 @@ def export_onnx(
     *,
     images: Sequence[Pixels],
     images_from: str = "the caller's images",
-    explain: bool = False,
+    explain: Explain | None = None,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Artifact:
     """Export a network, prove the graph on real images, and write the artifact whole or not at all.
@@ -52,7 +53,7 @@ def export_onnx(
         folder: where the artifact goes; an earlier one there is replaced in one step once the new one is proven.
         images: for the certificate, of any size.
         images_from: where they come from, for the record.
-        explain: add the attention maps as outputs.
+        explain: add an explanation as outputs: "weights" of attention, or a class activation map, "cam" or "gradcam".
         report: told each of STAGES as it begins.
 
     Raises:
@@ -74,11 +75,11 @@ def export_onnx(
         (draft / MODEL).write_bytes(model.SerializeToString())
         report(STAGES[3])
         try:
-            certificates = certify(network, card, draft / MODEL, images=images, images_from=images_from)
+            certificates = certify(network, card, draft / MODEL, images=images, images_from=images_from, explain=explain)
         except ParityError as error:
             (draft / CARD).write_text(card.updated(certificates=error.certificates).to_json())
             departure = first_departure(network, card, draft / MODEL, image_batch(images, error.shape, card.input))
-            where = departure or "none that can be matched; look at the input's normalization and the answer"
+            where = departure or "none that can be matched; look at the input's normalization, the answer and the explanation"
             message = f"{error}. First departing layer: {where}. The draft is kept in {draft}"
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)
@@ -88,11 +89,12 @@ def export_onnx(
     return artifact
 
 
-def trace(network: nn.Module, card: Card, images: Sequence[Pixels], *, explain: bool = False) -> ModelProto:
+def trace(network: nn.Module, card: Card, images: Sequence[Pixels], *, explain: Explain | None = None) -> ModelProto:
     """The served graph of a network as ONNX, unproven.
 
     Raises:
-        ExportError: PyTorch cannot trace it, an operator has no translation, or a dimension is not dynamic as the Card says.
+        ExportError: it cannot be explained, PyTorch cannot trace it, an operator has no translation, or a dimension is not dynamic as the
+            Card says.
     """
     names = output_names(network, card, explain=explain)
     dims = {0: "batch", 1: "height", 2: "width"} if card.input.dynamic_size else {0: "batch"}
@@ -100,8 +102,10 @@ def trace(network: nn.Module, card: Card, images: Sequence[Pixels], *, explain: 
     graph = ServedGraph(network, card, explain=explain)
     with quiet():
         # traced apart from torch.onnx.export, which would try again with dimensions made constant
+        # oblivious of the example's sizes: a map that happens to be of size 1 in it would otherwise be taken to be always so
         try:
-            traced = torch.export.export(graph, (example,), dynamic_shapes=(dict.fromkeys(dims, torch.export.Dim.DYNAMIC),))
+            with torch.fx.experimental._config.patch(backed_size_oblivious=True):
+                traced = torch.export.export(graph, (example,), dynamic_shapes=(dict.fromkeys(dims, torch.export.Dim.DYNAMIC),))
         except Exception as error:  # whatever the network's own code meets under tracing; it ran well outside
             raise ExportError(f"{card.name} cannot be traced: {_reason(error)}") from error
         try:

@@ -2,7 +2,8 @@
 
 The reference is the network itself on (pixels / 255 - mean) / std, computed apart from the served graph. Both see real images at the
 shapes of `trial_shapes`, so that a number baked into the graph shows. Compared are the logits, an inner tensor of the served graph, and the
-answer that it serves: probabilities and their top-1 class, or the label of every pixel. Attention maps get a certificate of their own.
+answer that it serves: probabilities and their top-1 class, or the label of every pixel. An explanation's maps get a certificate of their
+own; Grad-CAM's gradient, written out by hand in the graph, is held against autograd's.
 """
 
 from collections.abc import Sequence
@@ -21,9 +22,11 @@ from regard.export.runners import CannotRun, GraphRunner, Outputs, run_network
 from regard.export.trials import Shape, image_batch, trial_shapes
 from regard.models.card import Card, Certificate, Comparison
 from regard.models.checkpoint import sha256
+from regard.models.explain import Explain
 from regard.models.preprocess import Pixels
 
 TOLERANCE = 1e-4  # of the largest reference value: float32 sums in another order differ by 1e-7 to 1e-5, a wrong weight by far more
+NAMES: dict[Explain, str] = {"weights": "attention maps", "cam": "class activation maps", "gradcam": "Grad-CAM by autograd"}
 MIN_AGREEMENT = {"classification": 1.0, "segmentation": 0.999}  # a pixel on the border of two classes may fall either way
 
 
@@ -45,8 +48,10 @@ class Trial:
     candidate: Outputs
 
 
-def certify(network: nn.Module, card: Card, model: Path, *, images: Sequence[Pixels], images_from: str) -> tuple[Certificate, ...]:
-    """Prove that a served graph gives its network's answers, and attention maps where it has them.
+def certify(
+    network: nn.Module, card: Card, model: Path, *, images: Sequence[Pixels], images_from: str, explain: Explain | None = None
+) -> tuple[Certificate, ...]:
+    """Prove that a served graph gives its network's answers, and explanation where it has one.
 
     Args:
         network: the reference, in evaluation mode.
@@ -54,9 +59,10 @@ def certify(network: nn.Module, card: Card, model: Path, *, images: Sequence[Pix
         model: the candidate, a file.
         images: real images of any size.
         images_from: where they come from, for the record.
+        explain: the explanation that the graph gives.
 
     Returns:
-        The certificate of the scores, and in an explain export another of the attention maps. Both have passed.
+        The certificate of the scores, and in an explain export another of its maps. Both have passed.
 
     Raises:
         ParityError: the graph departs from the network, or stops at one of the shapes.
@@ -70,13 +76,13 @@ def certify(network: nn.Module, card: Card, model: Path, *, images: Sequence[Pix
     for shape in trial_shapes(card.input):
         batch = image_batch(images, shape, card.input)
         try:
-            trials.append(Trial(shape, run_network(network, card, batch), runner.run(batch)))
+            trials.append(Trial(shape, run_network(network, card, batch, explain=explain), runner.run(batch)))
         except CannotRun as error:
             raise ParityError(f"the graph of {card.name} stops at {shape}: {error}", shape=shape) from None
     candidate = f"ONNX Runtime {onnxruntime.__version__} on the CPU, model.onnx of SHA-256 {sha256(model)[:12]}"
     certificates = [_of_scores(trials, card, candidate, images_from)]
-    if runner.attention:
-        certificates.append(_of_attention(trials, candidate, images_from))
+    if explain is not None:
+        certificates.append(_of_maps(trials, NAMES[explain], candidate, images_from))
     for certificate in certificates:
         if not certificate.passed:
             raise _failure(certificate, tuple(certificates), card)
@@ -104,20 +110,20 @@ def _of_scores(trials: Sequence[Trial], card: Card, candidate: str, images_from:
     )
 
 
-def _of_attention(trials: Sequence[Trial], candidate: str, images_from: str) -> Certificate:
-    """Agreement is the fraction of maps that are within TOLERANCE of their own largest weight: the maps' scales differ."""
+def _of_maps(trials: Sequence[Trial], what: str, candidate: str, images_from: str) -> Certificate:
+    """Agreement is the fraction of maps that are within TOLERANCE of their own largest value: the maps' scales differ."""
     comparisons = []
     for trial in trials:
-        maps = trial.reference.attention
-        errors = {name: largest_difference(maps[name], trial.candidate.attention[name]) for name in maps}
+        maps = trial.reference.maps
+        errors = {name: largest_difference(maps[name], trial.candidate.maps[name]) for name in maps}
         relatives = [relative(error, maps[name]) for name, error in errors.items()]
         agreement = float(np.mean([error <= TOLERANCE for error in relatives]))
         comparisons.append(_comparison(trials, trial, float(np.max(list(errors.values()))), float(np.max(relatives)), agreement))
     return Certificate(
-        reference=f"attention maps of PyTorch {torch.__version__}",
+        reference=f"{what} of PyTorch {torch.__version__}",
         candidate=candidate,
         images=images_from,
-        max_error=TOLERANCE * max(_largest(weights) for trial in trials for weights in trial.reference.attention.values()),
+        max_error=TOLERANCE * max(_largest(values) for trial in trials for values in trial.reference.maps.values()),
         min_agreement=1.0,
         comparisons=tuple(comparisons),
     )

@@ -11,9 +11,10 @@ from onnx import ModelProto, ValueInfoProto
 from torch import Tensor, nn
 
 from regard.errors import ExportError
-from regard.export.attention_maps import captured
+from regard.export.explanations import REFERENCES
 from regard.export.served_graph import ANSWERS, INPUT
 from regard.models.card import Card
+from regard.models.explain import Explain
 from regard.models.preprocess import Pixels
 
 Array = npt.NDArray[np.float32]
@@ -23,12 +24,12 @@ Array = npt.NDArray[np.float32]
 class Outputs:
     """What one side says about an image batch.
 
-    scores: logits (B, K) or (B, K, H, W). answer: probabilities (B, K), or the label map (B, H, W). attention: maps by output name.
+    scores: logits (B, K) or (B, K, H, W). answer: probabilities (B, K), or the label map (B, H, W). maps: explanations by output name.
     """
 
     scores: Array
     answer: npt.NDArray[np.float32 | np.uint8]
-    attention: dict[str, Array]
+    maps: dict[str, Array]
 
 
 class CannotRun(ExportError):
@@ -41,12 +42,12 @@ def normalized(batch: Pixels, card: Card) -> Tensor:
     return (x - torch.tensor(card.input.mean).view(3, 1, 1)) / torch.tensor(card.input.std).view(3, 1, 1)
 
 
-def run_network(network: nn.Module, card: Card, batch: Pixels) -> Outputs:
+def run_network(network: nn.Module, card: Card, batch: Pixels, *, explain: Explain | None = None) -> Outputs:
     """The reference's outputs."""
-    with torch.inference_mode(), captured(network) as maps:
-        logits = network(normalized(batch, card))
+    with torch.no_grad():
+        logits, maps = REFERENCES[explain](network, normalized(batch, card))
     answer = logits.softmax(dim=1) if card.task == "classification" else logits.argmax(dim=1).to(torch.uint8)
-    return Outputs(logits.numpy(), answer.numpy(), {name: weights.numpy() for name, weights in maps.items()})
+    return Outputs(logits.numpy(), answer.numpy(), {name: values.numpy() for name, values in maps.items()})
 
 
 class GraphRunner:
@@ -58,8 +59,8 @@ class GraphRunner:
 
     def __init__(self, model: ModelProto, card: Card) -> None:
         answer = ANSWERS[card.task]
-        self.attention = [value.name for value in model.graph.output if value.name != answer]
-        self.tensors = [answer, _logits_of(model, answer), *self.attention]
+        self.maps = [value.name for value in model.graph.output if value.name != answer]
+        self.tensors = [answer, _logits_of(model, answer), *self.maps]
         self.session = session_with(model, self.tensors)
 
     def run(self, batch: Pixels) -> Outputs:
@@ -69,7 +70,7 @@ class GraphRunner:
             CannotRun: ONNX Runtime stops at this shape.
         """
         answer, scores, *maps = run_session(self.session, self.tensors, batch)
-        return Outputs(scores, answer, dict(zip(self.attention, maps, strict=True)))
+        return Outputs(scores, answer, dict(zip(self.maps, maps, strict=True)))
 
 
 def session_with(model: ModelProto, tensors: Sequence[str]) -> onnxruntime.InferenceSession:

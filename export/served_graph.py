@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from regard.errors import ExportError
-from regard.export.attention_maps import captured
+from regard.export.explanations import EXPLAINERS
 from regard.models.card import Card
+from regard.models.explain import Explain
 
 INPUT = "image"
 ANSWERS = {"classification": "probabilities", "segmentation": "label_map"}
@@ -18,22 +19,22 @@ ANSWERS = {"classification": "probabilities", "segmentation": "label_map"}
 class ServedGraph(nn.Module):
     """The network of a Card with its input and output contracts inside.
 
-    Shape: uint8 (B, H, W, 3) -> a tuple of the answer and, with `explain`, of each attention map in the order of `captured`.
+    Shape: uint8 (B, H, W, 3) -> a tuple of the answer and, with `explain`, of each map of the explanation in its order.
 
     Args:
         network: in evaluation mode; (B, 3, H, W) to logits (B, K), or (B, K, H, W) for segmentation.
         card: task, mean and std.
-        explain: add the attention maps.
+        explain: the explanation to add, a name of EXPLAINERS.
     """
 
     scale: Tensor
     shift: Tensor
 
-    def __init__(self, network: nn.Module, card: Card, *, explain: bool = False) -> None:
+    def __init__(self, network: nn.Module, card: Card, *, explain: Explain | None = None) -> None:
         super().__init__()
         self.network = network
         self.task = card.task
-        self.explain = explain
+        self.explainer = EXPLAINERS[explain]
         mean = torch.tensor(card.input.mean, dtype=torch.float64).view(3, 1, 1)
         std = torch.tensor(card.input.std, dtype=torch.float64).view(3, 1, 1)
         self.register_buffer("scale", (1 / (255 * std)).float())  # (x / 255 - mean) / std in one multiplication and one addition
@@ -42,10 +43,7 @@ class ServedGraph(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         x = image.permute(0, 3, 1, 2).float() * self.scale + self.shift  # (B, 3, H, W)
-        if not self.explain:
-            return (self.answer(self.network(x)),)
-        with captured(self.network) as maps:
-            logits = self.network(x)
+        logits, maps = self.explainer(self.network, x)
         return self.answer(logits), *maps.values()
 
     def answer(self, logits: Tensor) -> Tensor:
@@ -55,19 +53,19 @@ class ServedGraph(nn.Module):
         return logits.argmax(dim=1).to(torch.uint8)  # (B, H, W)
 
 
-def output_names(network: nn.Module, card: Card, *, explain: bool) -> list[str]:
+def output_names(network: nn.Module, card: Card, *, explain: Explain | None) -> list[str]:
     """Names of the served graph's outputs, in order; with `explain` the network runs once, on a black image.
 
     Raises:
-        ExportError: nothing to explain.
+        ExportError: the network cannot be explained that way, with the reason.
     """
     answer = ANSWERS[card.task]
-    if not explain:
+    if explain is None:
         return [answer]
-    with torch.inference_mode(), captured(network) as maps:
-        network(torch.zeros(1, 3, card.input.height, card.input.width))
-    if not maps:
-        raise ExportError(
-            f"{card.name} has nothing to explain: no module of it computes attention in a method weights(x); export it without --explain"
-        )
+    x = torch.zeros(1, 3, card.input.height, card.input.width)
+    with torch.inference_mode():
+        try:
+            _, maps = EXPLAINERS[explain](network, x)
+        except ExportError as error:
+            raise ExportError(f"{card.name} cannot be exported with --explain {explain}: {error}") from None
     return [answer, *maps]

@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from regard.models.explain import Explain
 from regard.serving.cli.console import err, out
 
 if TYPE_CHECKING:
@@ -25,7 +26,12 @@ def export(
     ] = None,
     card: Annotated[Path | None, typer.Option(help="The Card's JSON file; by default the one beside the weights.")] = None,
     images: Annotated[Path | None, typer.Option(help="Folder of images for the certificate; by default regard's samples.")] = None,
-    explain: Annotated[bool, typer.Option("--explain", help="Add the attention maps as outputs.")] = False,
+    explain: Annotated[
+        Explain | None,
+        typer.Option(
+            help="Add an explanation: the attention weights, or where the class is seen (cam for pooling heads, gradcam for most)."
+        ),
+    ] = None,
     rename: Annotated[str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

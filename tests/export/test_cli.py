@@ -33,7 +33,7 @@ def run(*arguments: object) -> Result:
 
 
 def test_the_certificate_is_shown(ready: Exported, tmp_path: Path) -> None:
-    result = run("-o", tmp_path / "out", "--name", "renamed", "--explain")
+    result = run("-o", tmp_path / "out", "--name", "renamed", "--explain", "weights")
     assert result.exit_code == 0, result.output
     assert result.stdout.count("proven equal") == 2
     assert "32 x 48" in result.stdout

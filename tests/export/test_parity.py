@@ -35,7 +35,7 @@ def one_nan(weights: np.ndarray) -> np.ndarray:
 
 def failure(exported: Exported, path: Path, images: list[Pixels]) -> ParityError:
     with pytest.raises(ParityError) as caught:
-        certify(exported.network, exported.card, path, images=images, images_from="samples")
+        certify(exported.network, exported.card, path, images=images, images_from="samples", explain="weights")
     return caught.value
 
 

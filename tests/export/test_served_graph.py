@@ -26,8 +26,8 @@ def test_segmentation_answers_labels(noise: Pixels) -> None:
 
 def test_explain_adds_the_weights_that_the_forward_pass_used(noise: Pixels) -> None:
     network, card = seeded(TinySegmenter()), tiny_card()
-    assert output_names(network, card, explain=True) == ["label_map", "attention_gate"]
-    _, weights = ServedGraph(network, card, explain=True)(torch.from_numpy(noise))
+    assert output_names(network, card, explain="weights") == ["label_map", "attention_gate"]
+    _, weights = ServedGraph(network, card, explain="weights")(torch.from_numpy(noise))
     torch.testing.assert_close(weights, network.gate.weights(network.stem(normalized(noise, card))))
 
 
@@ -60,7 +60,7 @@ def test_a_parameter_or_submodule_called_weights_is_no_attention() -> None:
 
 def test_nothing_to_explain_is_an_error() -> None:
     with pytest.raises(ExportError, match="nothing to explain.*weights"):
-        output_names(seeded(TinyClassifier()), tiny_card("classification"), explain=True)
+        output_names(seeded(TinyClassifier()), tiny_card("classification"), explain="weights")
 
 
 def test_weights_must_be_one_tensor() -> None:

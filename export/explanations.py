@@ -1,0 +1,84 @@
+"""What `--explain` adds to a graph's outputs: one way of explaining per name, and what each is proven against.
+
+weights   the weights of every attention module, as the pass computes them          attention_<path>
+cam       class activation map of the likeliest class, in closed form               class_activation_map
+gradcam   Grad-CAM of the likeliest class, its gradient written out by hand         class_activation_map
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from regard.errors import ExportError
+from regard.export.attention_maps import captured
+from regard.models.explain import Explain
+from regard.models.explain.cam import at_size_of, class_activation_map
+from regard.models.explain.grad_cam import grad_cam
+from regard.models.explain.head import parts
+
+Explainer = Callable[[nn.Module, Tensor], tuple[Tensor, dict[str, Tensor]]]  # network, x -> logits and the explanation by output name
+
+MAP = "class_activation_map"  # float32 (B, H, W), at the image's size, in the scale of the logits
+
+
+def nothing(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The logits alone."""
+    return network(x), {}
+
+
+def attention_weights(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weights of every attention module.
+
+    Raises:
+        ExportError: there is none, or its weights are not one tensor.
+    """
+    with captured(network) as maps:
+        logits = network(x)
+    if not maps:
+        raise ExportError(
+            f"{type(network).__name__} has nothing to explain: no module of it computes attention in a method weights(x); "
+            "choose cam or gradcam, or export it without --explain"
+        )
+    return logits, maps
+
+
+def closed_form(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The class activation map, raw: before resizing its mean is the class's logit without the bias."""
+    logits, activation = class_activation_map(network, x)
+    return logits, {MAP: activation}
+
+
+def by_hand(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Grad-CAM, raw: relu of the gradient's mean over the positions times the features."""
+    logits, activation = grad_cam(network, x)
+    return logits, {MAP: activation}
+
+
+def closed_form_apart(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """The same map, and the logits of the network's own forward pass."""
+    return network(x), closed_form(network, x)[1]
+
+
+def by_autograd(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Grad-CAM with PyTorch's own gradients, and the logits of the network's own forward pass."""
+    classifier, layers = parts(network)
+    logits = network(x)
+    features = classifier.feature_map(x)
+    with torch.enable_grad():
+        leaf = features.detach().requires_grad_()
+        y = leaf.clone()  # a layer may work in place
+        for layer in layers:
+            y = layer(y)
+        (gradient,) = torch.autograd.grad(y.max(dim=1).values.sum(), leaf)
+    alpha = gradient.mean(dim=(2, 3), keepdim=True)
+    return logits, {MAP: at_size_of(x, (alpha * features).sum(dim=1, keepdim=True).relu())}
+
+
+EXPLAINERS: dict[Explain | None, Explainer] = {None: nothing, "weights": attention_weights, "cam": closed_form, "gradcam": by_hand}
+REFERENCES: dict[Explain | None, Explainer] = {
+    None: nothing,
+    "weights": attention_weights,
+    "cam": closed_form_apart,
+    "gradcam": by_autograd,
+}

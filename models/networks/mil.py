@@ -1,0 +1,65 @@
+"""Multiple-instance classifiers: an image is a bag of positions, and has a class where some position does.
+
+The three ways of pooling, their papers and equations are in `regard.models.heads.mil_pooling`. For max pooling and noisy-or each position
+has its own class scores; for gated attention the positions' features are averaged first, with learned weights.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor, nn
+
+from regard.models.backbones.resnet import ResNet
+from regard.models.classifiers import Classifier, check_classes
+from regard.models.heads.mil_pooling import GatedAttention, GlobalMaxPool, NoisyOr
+
+RARE = 0.02  # an instance's probability at the start: with 49 positions (7 x 7) noisy-or then begins near an even chance
+
+
+def max_head(channels: int, num_classes: int) -> nn.Sequential:
+    """Scores of each position, of which the largest counts."""
+    return nn.Sequential(nn.Conv2d(channels, num_classes, 1), GlobalMaxPool())
+
+
+def noisy_or_head(channels: int, num_classes: int) -> nn.Sequential:
+    """Scores of each position as independent causes: log-odds."""
+    scores = nn.Conv2d(channels, num_classes, 1)
+    nn.init.normal_(scores.weight, std=0.01)
+    nn.init.constant_(scores.bias, math.log(RARE / (1 - RARE)))  # type: ignore[arg-type]  # there is a bias
+    return nn.Sequential(scores, NoisyOr())
+
+
+def attention_head(channels: int, num_classes: int) -> nn.Sequential:
+    """Features averaged with gated attention, then classified."""
+    return nn.Sequential(GatedAttention(channels), nn.Linear(channels, num_classes))
+
+
+POOLINGS: dict[str, Callable[[int, int], nn.Sequential]] = {"max": max_head, "noisy_or": noisy_or_head, "attention": attention_head}
+
+
+class MIL(ResNet, Classifier):
+    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes).
+
+    With "max" and "noisy_or" the scores are log-odds that the class is in the image, each class for itself; their softmax is the
+    probability of each class given that one is (see `NoisyOr`).
+
+    Args:
+        depth: of the ResNet.
+        pooling: a name of POOLINGS.
+        num_classes: K.
+        options: see `ResNet`.
+    """
+
+    def __init__(self, depth: int, pooling: str, *, num_classes: int = 1000, **options: Any) -> None:
+        super().__init__(depth, **options)
+        check_classes(num_classes)
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {sorted(POOLINGS)}, got {pooling!r}")
+        self.head = POOLINGS[pooling](self.channels[-1], num_classes)
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        return self.stages(x)[-1]
+
+    def head_layers(self) -> list[nn.Module]:
+        return [*self.head]

@@ -1,0 +1,45 @@
+"""Classifiers with heads of every kind, small and in float64."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from regard.models.classifiers import Classifier
+
+
+class Small(Classifier):
+    """A convolution of stride 4, and any head after it."""
+
+    def __init__(self, *head: nn.Module) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 6, 4, stride=4)
+        self.head = nn.Sequential(*head)
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        return self.stem(x)
+
+    def head_layers(self) -> list[nn.Module]:
+        return [*self.head]
+
+
+@pytest.fixture
+def small() -> Callable[..., Small]:
+    """`small(*layers)`: a classifier of 6 features on (5, 4) positions of a (20, 16) image, every number drawn at random."""
+
+    def make(*head: nn.Module) -> Small:
+        random = torch.Generator().manual_seed(2)
+        network = Small(*head).double().eval()
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                noise = torch.randn(value.shape, generator=random, dtype=torch.float64)
+                value.copy_(noise.abs() + 0.5 if name.endswith("running_var") else 0.5 * noise)
+        return network
+
+    return make
+
+
+@pytest.fixture
+def images() -> Tensor:
+    return torch.randn(3, 3, 20, 16, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
