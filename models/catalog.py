@@ -12,10 +12,40 @@ from torch import nn
 
 from regard.errors import InvalidInput, UnknownName
 from regard.models.attention import ATTENTION
+from regard.models.attention.spatial_transformer import TRANSFORMATIONS
 from regard.models.backbones.mobilenet_v2 import MobileNetV2
 from regard.models.backbones.resnet import DEPTHS, ResNet
 from regard.models.classifiers import MobileNetV2Classifier, ResNetClassifier
-from regard.models.segmenters import ccnet, danet, fcn
+from regard.models.networks.adversarial_erasing import ACoL
+from regard.models.networks.dvan import DVAN
+from regard.models.networks.eamlp import EAMLP
+from regard.models.networks.fcan import FCAN
+from regard.models.networks.gain import GAIN
+from regard.models.networks.interaction_aware import InteractionPyramid
+from regard.models.networks.macnn import MACNN
+from regard.models.networks.mgd import MGD
+from regard.models.networks.mil import MIL, POOLINGS
+from regard.models.networks.racnn import RACNN
+from regard.models.networks.residual_attention import ResidualAttentionNetwork
+from regard.models.networks.san import FORMS, LAYERS, SAN
+from regard.models.networks.senet import RESNEXT_DEPTHS, se_resnext, senet154
+from regard.models.networks.stn import SpatialTransformerNetwork
+from regard.models.networks.two_level import TwoLevel
+from regard.models.networks.vit import VisionTransformer
+from regard.models.segmenters import (
+    asp_oc,
+    base_oc,
+    ccnet,
+    danet,
+    deeplabv3,
+    eanet,
+    fcn,
+    gcnet,
+    nonlocal_,
+    pan,
+    pspnet,
+    pyramid_oc,
+)
 
 Task = Literal["classification", "segmentation"]
 
@@ -42,9 +72,10 @@ class Network:
     small_size: int = 32
 
 
-def _segmenter_on_resnet(head: Callable[..., nn.Module], depth: int) -> Callable[..., nn.Module]:
+def _segmenter_on_resnet(head: Callable[..., nn.Module], depth: int, multi_grid: tuple[int, ...] | None = None) -> Callable[..., nn.Module]:
     def build(*, num_classes: int = 19, output_stride: int = 8, width: int = 64, **options: Any) -> nn.Module:
-        return head(ResNet(depth, output_stride=output_stride, width=width), num_classes=num_classes, **options)
+        grid = multi_grid if output_stride == 8 else None
+        return head(ResNet(depth, output_stride=output_stride, multi_grid=grid, width=width), num_classes=num_classes, **options)
 
     return build
 
@@ -57,14 +88,49 @@ def _segmenter_on_mobilenet_v2(head: Callable[..., nn.Module]) -> Callable[..., 
 
 
 _RESNET = "Deep Residual Learning for Image Recognition"
+_RESIDUAL_ATTENTION = "Residual Attention Network for Image Classification"
 _MOBILENET_V2 = "MobileNetV2: Inverted Residuals and Linear Bottlenecks"
+_VIT = "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale"
+_EAMLP = "Beyond Self-attention: External Attention using Two Linear Layers for Visual Tasks"
 _HEADS: dict[str, tuple[Callable[..., nn.Module], str, int]] = {
     "fcn": (fcn, "Fully Convolutional Networks for Semantic Segmentation", 2015),
     "danet": (danet, ATTENTION["pam"].paper, ATTENTION["pam"].year),
     "ccnet": (ccnet, ATTENTION["cca"].paper, ATTENTION["cca"].year),
+    "base_oc": (base_oc, ATTENTION["object_context"].paper, ATTENTION["object_context"].year),
+    "pyramid_oc": (pyramid_oc, ATTENTION["object_context"].paper, ATTENTION["object_context"].year),
+    "asp_oc": (asp_oc, ATTENTION["object_context"].paper, ATTENTION["object_context"].year),
+    "nonlocal": (nonlocal_, ATTENTION["nonlocal_embedded_gaussian"].paper, ATTENTION["nonlocal_embedded_gaussian"].year),
+    "eanet": (eanet, _EAMLP, 2021),
+    "pspnet": (pspnet, "Pyramid Scene Parsing Network", 2017),
+    "deeplabv3": (deeplabv3, "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017),
+    "gcnet": (gcnet, "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond", 2019),
+    "pan": (pan, "Pyramid Attention Network for Semantic Segmentation", 2018),
 }
 
+_SMALL_HEADS: dict[str, dict[str, Any]] = {"pyramid_oc": {"partitions": (1, 2)}}  # 36 tiles take a minute to trace
+
+# dilations of the last stage's blocks at output stride 8, as in the authors' code
+_MULTI_GRID = {("danet", 50): (4, 8, 16), ("danet", 101): (4, 8, 16)}
+
+_GAIN = "Tell Me Where to Look: Guided Attention Inference Network"
+_ACOL = "Adversarial Complementary Learning for Weakly Supervised Object Localization"
+_MIL = "Attention-based Deep Multiple Instance Learning"
+
+_TWO_LEVEL = "The Application of Two-level Attention Models in Deep Convolutional Neural Network for Fine-grained Image Classification"
+_MGD = "Multiple Granularity Descriptors for Fine-Grained Categorization"
+_FCAN = "Fully Convolutional Attention Networks for Fine-Grained Recognition"
+_RACNN = "Look Closer to See Better: Recurrent Attention Convolutional Neural Network for Fine-grained Image Recognition"
+_MACNN = "Learning Multi-Attention Convolutional Neural Network for Fine-Grained Image Recognition"
+_DVAN = "Diversified Visual Attention Networks for Fine-Grained Object Classification"
+
+_SAN = "Exploring Self-attention for Image Recognition"
+
 _NARROW = {"width": 16}
+_SMALL_SAN = {"width": 16, "share": 4, "footprints": (3, 3, 3, 3, 3)}
+_SMALL_RESNET = {"backbone": "resnet18", "width": 8}
+_SMALL_VGG = {"backbone": "vgg16_bn", "width": 8}
+_SMALL_VIT = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2}
+_SMALL_EAMLP = {"image_size": 32, "token_width": 16, "width": 32, "depth": 2, "heads": 2}
 
 CATALOG: dict[str, Network] = {
     **{f"resnet{depth}": Network(partial(ResNetClassifier, depth), "classification", _RESNET, 2016, small=_NARROW) for depth in DEPTHS},
@@ -75,14 +141,92 @@ CATALOG: dict[str, Network] = {
         for name, mechanism in ATTENTION.items()
         for depth in DEPTHS
     },
+    **{
+        f"san{depth}_{form}": Network(partial(SAN, depth, form), "classification", _SAN, 2020, small=_SMALL_SAN)
+        for depth in LAYERS
+        for form in FORMS
+    },
+    "senet154": Network(
+        senet154,
+        "classification",
+        ATTENTION["se"].paper,
+        ATTENTION["se"].year,
+        small={"width": 4, "groups": 4, "counts": (1, 2, 2, 1)},
+    ),
+    **{
+        f"se_resnext{depth}": Network(
+            partial(se_resnext, depth),
+            "classification",
+            ATTENTION["se"].paper,
+            ATTENTION["se"].year,
+            small={"width": 4, "groups": 4},
+        )
+        for depth in RESNEXT_DEPTHS
+    },
+    **{
+        name: Network(partial(ResidualAttentionNetwork, modules), "classification", _RESIDUAL_ATTENTION, 2017, small={"width": 4})
+        for name, modules in {"attention56": (1, 1, 1), "attention92": (1, 2, 3)}.items()
+    },
+    **{
+        f"stn_{name}": Network(
+            partial(SpatialTransformerNetwork, name), "classification", ATTENTION["stn"].paper, ATTENTION["stn"].year, small=_NARROW
+        )
+        for name in TRANSFORMATIONS
+    },
+    **{
+        f"interaction_pyramid_resnet{depth}": Network(
+            partial(InteractionPyramid, depth),
+            "classification",
+            ATTENTION["interaction_aware"].paper,
+            ATTENTION["interaction_aware"].year,
+            small=_NARROW,
+        )
+        for depth in DEPTHS
+    },
     "mobilenet_v2": Network(MobileNetV2Classifier, "classification", _MOBILENET_V2, 2018),
     **{
-        f"{name}_resnet{depth}": Network(_segmenter_on_resnet(head, depth), "segmentation", paper, year, small=_NARROW)
+        f"vit_{name}": Network(
+            partial(VisionTransformer, width=64 * heads, heads=heads), "classification", _VIT, 2021, fixed_size=True, small=_SMALL_VIT
+        )
+        for name, heads in {"tiny": 3, "small": 6, "base": 12}.items()
+    },
+    "eamlp_7": Network(EAMLP, "classification", _EAMLP, 2021, fixed_size=True, small=_SMALL_EAMLP),
+    "eamlp_14": Network(
+        partial(EAMLP, width=384, depth=14, heads=6, mlp_ratio=3), "classification", _EAMLP, 2021, fixed_size=True, small=_SMALL_EAMLP
+    ),
+    **{f"gain_resnet{depth}": Network(partial(GAIN, depth), "classification", _GAIN, 2018, small=_NARROW) for depth in (18, 50)},
+    **{
+        f"acol_resnet{depth}": Network(partial(ACoL, depth), "classification", _ACOL, 2018, small={"width": 16, "inner": 32})
+        for depth in (18, 50)
+    },
+    **{
+        f"mil_{pooling}_resnet{depth}": Network(partial(MIL, depth, pooling), "classification", _MIL, 2018, small=_NARROW)
+        for pooling in POOLINGS
+        for depth in (18, 50)
+    },
+    "two_level": Network(TwoLevel, "classification", _TWO_LEVEL, 2015, size=448, small={**_SMALL_RESNET, "patch_size": 32}, small_size=64),
+    "mgd": Network(MGD, "classification", _MGD, 2015, small={**_SMALL_RESNET, "region_size": 32}, small_size=64),
+    "fcan": Network(FCAN, "classification", _FCAN, 2016, size=448, small={**_SMALL_VGG, "window": 2}, small_size=64),
+    "racnn": Network(
+        RACNN, "classification", _RACNN, 2017, size=448, fixed_size=True, small={**_SMALL_VGG, "image_size": 64}, small_size=64
+    ),
+    "macnn": Network(
+        MACNN, "classification", _MACNN, 2017, size=448, small={**_SMALL_VGG, "part_size": 24, "part_resolution": 32}, small_size=64
+    ),
+    "dvan": Network(DVAN, "classification", _DVAN, 2017, size=448, small={**_SMALL_VGG, "canvas_size": 64, "hidden": 32}, small_size=64),
+    **{
+        f"{name}_resnet{depth}": Network(
+            _segmenter_on_resnet(head, depth, _MULTI_GRID.get((name, depth))),
+            "segmentation",
+            paper,
+            year,
+            small=_NARROW | _SMALL_HEADS.get(name, {}),
+        )
         for name, (head, paper, year) in _HEADS.items()
         for depth in DEPTHS
     },
     **{
-        f"{name}_mobilenet_v2": Network(_segmenter_on_mobilenet_v2(head), "segmentation", paper, year)
+        f"{name}_mobilenet_v2": Network(_segmenter_on_mobilenet_v2(head), "segmentation", paper, year, small=_SMALL_HEADS.get(name, {}))
         for name, (head, paper, year) in _HEADS.items()
     },
 }

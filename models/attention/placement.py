@@ -47,8 +47,11 @@ class ResidualBlock(Protocol):
     spatial_channels: int
     spatial_stride: int
 
-    def change_spatial(self, change: Callable[[nn.Module], nn.Module]) -> None:
-        """Put change(the last 3x3 convolution) in its place."""
+    def follow_spatial(self, module: nn.Module) -> None:
+        """Put a module after the last 3x3 convolution, before its BatchNorm."""
+
+    def replace_spatial(self, module: nn.Module) -> None:
+        """Put a module in the place of the last 3x3 convolution."""
 
 
 def place(mechanism: Mechanism, stages: Sequence[Sequence[ResidualBlock]]) -> None:
@@ -60,7 +63,7 @@ def place(mechanism: Mechanism, stages: Sequence[Sequence[ResidualBlock]]) -> No
             _on_branches(mechanism, stages[1:])
         case Placement.AFTER_SPATIAL:
             for block in chain.from_iterable(stages):
-                _after_spatial(mechanism, block)
+                block.follow_spatial(mechanism.build(block.spatial_channels))
         case Placement.SPATIAL_FROM_RES3:
             for block in chain.from_iterable(stages[1:]):
                 _instead_of_spatial(mechanism, block)
@@ -82,11 +85,7 @@ def _after(mechanism: Mechanism, block: ResidualBlock) -> None:
     block.context = mechanism.build(block.out_channels)
 
 
-def _after_spatial(mechanism: Mechanism, block: ResidualBlock) -> None:
-    block.change_spatial(lambda convolution: nn.Sequential(convolution, mechanism.build(block.spatial_channels)))
-
-
 def _instead_of_spatial(mechanism: Mechanism, block: ResidualBlock) -> None:
     """The mechanism keeps the size; where the convolution had a stride, average pooling goes before it."""
     attend = mechanism.build(block.spatial_channels)
-    block.change_spatial(lambda _: attend if block.spatial_stride == 1 else nn.Sequential(nn.AvgPool2d(3, block.spatial_stride, 1), attend))
+    block.replace_spatial(attend if block.spatial_stride == 1 else nn.Sequential(nn.AvgPool2d(3, block.spatial_stride, 1), attend))

@@ -3,8 +3,6 @@
 Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2. https://arxiv.org/abs/1801.04381
 """
 
-from collections.abc import Callable
-
 from torch import Tensor, nn
 
 from regard.models.attention import AttentionChoice, find_attention
@@ -47,11 +45,17 @@ class InvertedResidual(nn.Module):
         self.attention: nn.Module = nn.Identity()
         self.context: nn.Module = nn.Identity()
 
-    def change_spatial(self, change: Callable[[nn.Module], nn.Module]) -> None:
-        """Put change(the depthwise convolution) in its place."""
-        depthwise = self.conv[-3]
-        assert isinstance(depthwise, nn.Sequential)
-        depthwise[0] = change(depthwise[0])
+    def follow_spatial(self, module: nn.Module) -> None:
+        depthwise = self._depthwise()
+        depthwise[0] = nn.Sequential(depthwise[0], module)
+
+    def replace_spatial(self, module: nn.Module) -> None:
+        self._depthwise()[0] = module
+
+    def _depthwise(self) -> nn.Sequential:
+        layers = self.conv[-3]
+        assert isinstance(layers, nn.Sequential)
+        return layers
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.attention(self.conv(x))

@@ -20,9 +20,10 @@ class HasTrainingLoss(Protocol):
 
 
 def cross_entropy(class_weights: Tensor | None = None, label_smoothing: float = 0.0) -> Criterion:
-    """Weighted cross entropy over what is labelled, always in float32."""
+    """Weighted cross entropy, over the labelled pixels of label maps, always in float32."""
 
     def criterion(logits: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(logits.float(), targets, class_weights, ignore_index=UNLABELLED, label_smoothing=label_smoothing)
+        left_out = UNLABELLED if targets.ndim == 3 else -1  # an image's class may be 255
+        return F.cross_entropy(logits.float(), targets, class_weights, ignore_index=left_out, label_smoothing=label_smoothing)
 
     return criterion
