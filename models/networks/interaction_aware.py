@@ -1,0 +1,75 @@
+"""Interaction-aware spatial pyramid attention network: a ResNet whose last stages' maps say together where to look in the last one.
+
+Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Action Classification", ECCV 2018.
+https://arxiv.org/abs/1808.01106
+
+    stages res(6 - scales), ..., res5 of the backbone -> interaction-aware attention on res5 -> global average pooling -> linear
+    loss = criterion + lambda_1 interaction(A, X) + lambda_2 diversity(Y)
+
+Backbone, loss and parts are the paper's (its video networks average such a classifier over frames); see the attention and its losses for
+what is known of them. The stages, the classifier's pooling and both lambdas are our choice.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from regard.models.attention.interaction_aware import InteractionAware
+from regard.models.backbones.resnet import ResNet
+from regard.models.classifiers import Classifier, GlobalAveragePool, check_classes
+from regard.models.losses.criterion import Criterion
+from regard.models.losses.interaction import interaction_loss, scale_diversity_loss
+
+
+class InteractionPyramid(Classifier):
+    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes).
+
+    Args:
+        depth: of the ResNet.
+        num_classes: K.
+        scales: how many of its last stages the attention sees, from 2 to 4.
+        components: number of attention maps.
+        interaction: weight of the interaction loss, lambda_1.
+        diversity: weight of the diversity loss, lambda_2.
+        options: see `ResNet`.
+    """
+
+    def __init__(
+        self,
+        depth: int,
+        *,
+        num_classes: int = 1000,
+        scales: int = 3,
+        components: int = 8,
+        interaction: float = 0.1,
+        diversity: float = 0.1,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        check_classes(num_classes)
+        if not 2 <= scales <= 4:
+            raise ValueError(f"scales must be from 2 to 4, got {scales}")
+        if not (interaction >= 0 and diversity >= 0):
+            raise ValueError(f"weights of losses must not be negative, got interaction={interaction} and diversity={diversity}")
+        self.scales, self.loss_weights = scales, (interaction, diversity)
+        self.backbone = ResNet(depth, **options)
+        *others, channels = self.backbone.channels[-scales:]
+        self.attention = InteractionAware(channels, components, others)
+        self.pool = GlobalAveragePool()
+        self.fc = nn.Linear(channels, num_classes)
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        *others, last = self.backbone.stages(x)[-self.scales :]
+        return self.attention(last, *others)
+
+    def head_layers(self) -> list[nn.Module]:
+        return [self.pool, self.fc]
+
+    def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
+        """The criterion of the answer, and both losses of the attention."""
+        *others, last = self.backbone.stages(x)[-self.scales :]
+        scores = self.attention.scales(last, *others)
+        weights = self.attention.fuse(scores).unflatten(2, last.shape[2:])
+        logits = self.fc(self.pool(self.attention.attend(last, weights)))
+        interaction, diversity = self.loss_weights
+        return criterion(logits, targets) + interaction * interaction_loss(weights, last) + diversity * scale_diversity_loss(scores)
