@@ -1,25 +1,56 @@
-"""What the catalog holds, as rows: built on the meta device, so that no weight is ever allocated."""
+"""What the catalog holds, as rows of facts: read from catalog.json, which `python benchmarks/catalog.py` measures and writes.
 
-from dataclasses import dataclass
+Reading them builds no network and does not import PyTorch. A test holds names, papers and parameters against the catalog itself.
+"""
 
-import torch
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from regard.errors import UnknownName
 from regard.models.card import card_from_file
-from regard.models.catalog import CATALOG
 from regard.models.weights_index import shipped
 
+FACTS = Path(__file__).parent / "catalog.json"
 
-@dataclass(frozen=True)
-class Row:
-    """A network of the catalog. `parameters` counts it at its default options; `weights` names those that come with regard."""
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Measured(_Frozen):
+    """What an export of a network at its default options, untrained, gave on the machine of the facts.
+
+    Times are milliseconds of processor time per image at batch 1, one thread: medians of interleaved runs.
+    """
+
+    nodes: int
+    largest_error: float  # of the certificate, relative to the largest logit
+    custom_operators: tuple[str, ...]  # outside plain ONNX
+    torch_ms: float
+    onnxruntime_ms: float
+
+
+class Row(_Frozen):
+    """A network of the catalog at its default options, for images of `size` x `size`.
+
+    multiply_adds: of convolutions and matrix products, for one image.
+    measured: None where the export was not measured.
+    why_not: the reason, where an export was tried and refused.
+    """
 
     name: str
     task: str
     paper: str
     year: int
     parameters: int
-    weights: list[str]
+    size: int
+    multiply_adds: int
+    measured: Measured | None = None
+    why_not: str | None = None
+
+
+ROWS = TypeAdapter(list[Row])
 
 
 def list_networks(task: str | None = None) -> list[Row]:
@@ -28,16 +59,16 @@ def list_networks(task: str | None = None) -> list[Row]:
     Raises:
         UnknownName: no network has this task.
     """
-    tasks = {network.task for network in CATALOG.values()}
+    rows = ROWS.validate_json(FACTS.read_bytes())
+    tasks = {row.task for row in rows}
     if task is not None and task not in tasks:
         raise UnknownName.among("task", task, tasks)
-    trained: dict[str, list[str]] = {}
+    return [row for row in rows if task in (None, row.task)]
+
+
+def trained() -> dict[str, list[str]]:
+    """Names of the trained weights that come with regard, by the network they are for."""
+    found: dict[str, list[str]] = {}
     for name, path in shipped().items():
-        trained.setdefault(card_from_file(path).origin.builder, []).append(name)
-    rows = []
-    for name, network in CATALOG.items():
-        if task in (None, network.task):
-            with torch.device("meta"):
-                parameters = sum(parameter.numel() for parameter in network.build().parameters())
-            rows.append(Row(name, network.task, network.paper, network.year, parameters, trained.get(name, [])))
-    return rows
+        found.setdefault(card_from_file(path).origin.builder, []).append(name)
+    return found

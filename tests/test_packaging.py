@@ -78,7 +78,13 @@ def test_the_wheel_holds_every_module_of_the_three_packages_and_their_data(wheel
         modules = tracked(f"{folder}/**/*.py")
         assert modules
         assert modules <= names
-    for pattern in ("models/weights/*.safetensors", "models/weights/*.json", "models/training/recipes/*.toml", "models/sample_images/**/*"):
+    for pattern in (
+        "models/catalog.json",
+        "models/weights/*.safetensors",
+        "models/weights/*.json",
+        "models/training/recipes/*.toml",
+        "models/sample_images/**/*",
+    ):
         data = tracked(pattern)
         assert data, f"nothing matches {pattern}"
         assert data <= names

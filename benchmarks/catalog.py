@@ -1,0 +1,197 @@
+"""Facts of every network of the catalog -> models/catalog.json, which `regard models` reads, and docs/catalog.md.
+
+Parameters and multiply-adds are counted on the meta device, for all. Measured is each system once - on ResNet-50 or MobileNetV2 where it
+comes on several backbones -: exported untrained at its default options, certified on the sample images, and then run in PyTorch and in
+ONNX Runtime in turn, at batch 1 on one thread; what counts is processor time, which other processes disturb least.
+
+Without names, what is not measured yet is; with --all everything is, again; `--count` only counts. The file is written after each network.
+"""
+
+import argparse
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from harness import console, street
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from regard.errors import RegardError
+from regard.export.onnx_export import export_onnx
+from regard.export.sources import resolve
+from regard.models import catalog
+from regard.models.attention import ATTENTION
+from regard.models.card import Card
+from regard.models.listing import FACTS, ROWS, Measured, Row, list_networks, trained
+from regard.models.preprocess import Pixels, decode
+from regard.serving.bench.report import machine, versions, write_text
+
+PAGE = Path(__file__).parents[1] / "docs" / "catalog.md"
+SKIPPED_BACKBONES = ("_resnet18", "_resnet34", "_resnet101")
+RUNS = 7
+COLUMNS = (
+    *("name", "paper", "year", "size", "parameters", "multiply-adds"),
+    *("nodes", "largest error", "outside ONNX", "PyTorch ms", "ONNX Runtime ms", "trained"),
+)
+HEAD = """# The catalog
+
+Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long` prints the same facts, `--json` all of them.
+
+Parameters and multiply-adds (of convolutions and matrix products) are those of the default options, for one square image of the size
+given. What is measured is an untrained export: its ONNX nodes, the largest error of its certificate relative to the largest logit,
+operators outside plain ONNX, and the processor time of one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs}. Each
+system is measured once: on ResNet-50 (classification) or MobileNetV2 (segmentation) where it comes on several backbones.
+"""
+
+
+def count(name: str, known: Row | None) -> Row:
+    """What needs no weights: parameters, and multiply-adds of one image. What is known of a network of the same size is kept."""
+    network = catalog.find(name)
+    with torch.device("meta"):
+        module = network.build().eval()
+        facts = {"name": name, "task": network.task, "paper": network.paper, "year": network.year, "size": network.size}
+        facts["parameters"] = sum(parameter.numel() for parameter in module.parameters())
+        if known is not None and (known.parameters, known.size) == (facts["parameters"], network.size):
+            return known.model_copy(update=facts)
+        with FlopCounterMode(display=False) as flops, torch.inference_mode():
+            module(torch.zeros(1, 3, network.size, network.size))
+    return Row.model_validate(facts | {"multiply_adds": flops.get_total_flops() // 2})
+
+
+def measure(name: str, images: Sequence[Pixels]) -> Measured:
+    """Export, certify and time a network."""
+    network, card = resolve(name, weights="random")
+    with tempfile.TemporaryDirectory(prefix="regard_catalog_") as folder:
+        artifact = export_onnx(network, card, Path(folder) / name, images=images, images_from="sample_images/street")
+        graph = onnx.load(artifact.model).graph
+        torch_ms, onnxruntime_ms = _times(network, card, artifact.model)
+    return Measured(
+        nodes=len(graph.node),
+        largest_error=max(comparison.relative_error for comparison in artifact.card.certificates[0].comparisons),
+        custom_operators=tuple(sorted({f"{node.domain}::{node.op_type}" for node in graph.node if node.domain not in ("", "ai.onnx")})),
+        torch_ms=torch_ms,
+        onnxruntime_ms=onnxruntime_ms,
+    )
+
+
+def _times(network: nn.Module, card: Card, model: Path) -> tuple[float, float]:
+    """Milliseconds of processor time of one image in PyTorch and in ONNX Runtime, in turn."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    pixels = np.random.default_rng(0).integers(0, 256, (1, card.input.height, card.input.width, 3), dtype=np.uint8)
+    x = torch.rand(1, 3, card.input.height, card.input.width)
+
+    def in_torch() -> None:
+        with torch.inference_mode():
+            network(x)
+
+    sides: tuple[Callable[[], object], ...] = (in_torch, lambda: session.run(None, {"image": pixels}))
+    times: tuple[list[float], list[float]] = ([], [])
+    for run in range(RUNS + 1):
+        for side, measured in zip(sides, times, strict=True):
+            start = time.process_time()
+            side()
+            if run > 0:  # the first warms up
+                measured.append(1000 * (time.process_time() - start))
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def page(rows: Sequence[Row]) -> str:
+    """docs/catalog.md: a table for each task, and the networks that ONNX Runtime does not make faster."""
+    weights = trained()
+    lines = [HEAD.format(runs=RUNS)]
+    for task in ("classification", "segmentation"):
+        chosen = [row for row in rows if row.task == task]
+        lines += [f"## {task.capitalize()}: {len(chosen)} networks", ""]
+        lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
+        lines += [_line(row, weights.get(row.name, [])) for row in chosen] + [""]
+    lines += [
+        "## Attention mechanisms",
+        "",
+        "`ResNet(50, attention=NAME)` and `MobileNetV2(attention=NAME)` put them where their papers do.",
+        "",
+    ]
+    lines += ["| name | paper | year | placement |", "|---|---|---|---|"]
+    lines += [f"| `{name}` | {found.paper} | {found.year} | {found.placement.value} |" for name, found in ATTENTION.items()] + [""]
+    measured = [(row, row.measured) for row in rows if row.measured is not None]
+    slower = [(row, found) for row, found in measured if found.onnxruntime_ms > found.torch_ms]
+    lines += [
+        "## Slower in ONNX Runtime than in PyTorch, at batch 1 on one thread",
+        "",
+        f"{len(slower)} of the {len(measured)} measured:",
+        "",
+    ]
+    lines += [f"- {row.name}: {found.onnxruntime_ms:.1f} ms against {found.torch_ms:.1f} ms" for row, found in slower]
+    refused = [row for row in rows if row.why_not is not None]
+    if refused:
+        lines += ["", "## Not exported", "", *(f"- {row.name}: {row.why_not}" for row in refused)]
+    where = machine()
+    lines += ["", f"Measured on {where['processor']}, with " + ", ".join(f"{k} {v}" for k, v in versions().items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def _line(row: Row, weights: Sequence[str]) -> str:
+    cells = [f"`{row.name}`", row.paper, str(row.year), str(row.size), f"{row.parameters:,}", f"{row.multiply_adds / 1e9:.2f} G"]
+    found = row.measured
+    if found is None:
+        cells += [""] * 5
+    else:
+        outside = ", ".join(found.custom_operators) or "none"
+        cells += [str(found.nodes), f"{found.largest_error:.0e}", outside, f"{found.torch_ms:.1f}", f"{found.onnxruntime_ms:.1f}"]
+    return "| " + " | ".join([*cells, ", ".join(f"`{name}`" for name in weights)]) + " |"
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description="Measure the networks of the catalog and write its facts.")
+    parser.add_argument("names", nargs="*", help="measure these again")
+    parser.add_argument("--all", action="store_true", help="measure every system again")
+    parser.add_argument("--count", action="store_true", help="measure nothing")
+    chosen = parser.parse_args(arguments)
+    torch.set_num_threads(1)
+    known = {row.name: row for row in list_networks()} if FACTS.exists() else {}
+    rows = {}
+    for name in track(catalog.CATALOG, "counting", console=console):
+        rows[name] = count(name, None if chosen.all else known.get(name))
+    if chosen.count:
+        todo = []
+    else:
+        todo = chosen.names or [
+            name
+            for name, row in rows.items()
+            if not name.endswith(SKIPPED_BACKBONES)
+            and not (row.task == "segmentation" and name.endswith("_resnet50"))
+            and (chosen.all or (row.measured is None and row.why_not is None))
+        ]
+    _write(list(rows.values()))
+    images = [decode(image) for image in street()]
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task("measuring", total=len(todo))
+        for name in todo:
+            progress.update(task, description=name)
+            try:
+                rows[name] = rows[name].model_copy(update={"measured": measure(name, images), "why_not": None})
+            except RegardError as error:
+                console.print(f"{name}: {error}", style="red")
+                rows[name] = rows[name].model_copy(update={"measured": None, "why_not": str(error)})
+            _write(list(rows.values()))
+            progress.advance(task)
+    return 1 if any(rows[name].why_not for name in todo) else 0
+
+
+def _write(rows: list[Row]) -> None:
+    write_text(FACTS, ROWS.dump_json(rows, indent=1, exclude_none=True).decode() + "\n")
+    write_text(PAGE, page(rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
