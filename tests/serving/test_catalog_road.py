@@ -1,0 +1,107 @@
+"""Every system of the catalog goes the whole road: exported, certified, added to a repository, served; answers are PyTorch's.
+
+A network that comes on several backbones goes it on the smallest, ResNet-18; MobileNetV2, whose tracing at every size is slow, once.
+"""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import tritonclient.grpc as triton
+
+from regard.export.onnx_export import export_onnx
+from regard.export.parity import MIN_AGREEMENT
+from regard.export.runners import run_network
+from regard.export.served_graph import ANSWERS, INPUT
+from regard.export.trials import Shape, image_batch
+from regard.models.card import Card, InputContract, Origin, OutputContract
+from regard.models.catalog import CATALOG, build
+from regard.models.samples import sample_images
+from regard.serving.repository import add, remove
+from regard.serving.triton.ports import free_ports
+from regard.serving.triton.server import EmbeddedTriton
+
+CLASSES = 5
+ON_MOBILENET_V2 = "fcn_mobilenet_v2"
+BACKBONES = ("_resnet18", "_resnet34", "_resnet50", "_resnet101", "_mobilenet_v2")
+
+
+def on_smallest_backbone(name: str) -> bool:
+    smallest = name.rpartition("_")[0] + BACKBONES[0]
+    return name == ON_MOBILENET_V2 or not name.endswith(BACKBONES[1:]) or smallest not in CATALOG
+
+
+NAMES = [name for name in CATALOG if on_smallest_backbone(name)]
+
+
+def small_network(name: str) -> tuple[torch.nn.Module, Card]:
+    """A small network as if trained - with its initial statistics it would answer much the same to everything -, and its Card."""
+    entry = CATALOG[name]
+    torch.manual_seed(0)
+    network = build(name, num_classes=CLASSES, **entry.small)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            torch.nn.init.uniform_(module.running_mean, -0.5, 0.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 1.5)
+            torch.nn.init.uniform_(module.weight, 0.5, 1.5)
+    side = entry.small_size
+    if entry.task == "classification" or entry.fixed_size:
+        contract = InputContract(height=side, width=side, resize="stretch", max_batch=4)
+    else:
+        contract = InputContract(height=64, width=96, resize="none", dynamic_size=True, min_size=side, max_size=256, max_batch=4)
+    labels = OutputContract(labels=tuple(f"label {index}" for index in range(CLASSES)))
+    origin = Origin(builder=name, options=dict(entry.small))
+    return network.eval(), Card(name=name, task=entry.task, input=contract, output=labels, origin=origin)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
+    """One watching server for all of them, without a model to begin with."""
+    folder = tmp_path_factory.mktemp("road")
+    (folder / "repository").mkdir()
+    http, grpc, metrics = free_ports(3)
+    with EmbeddedTriton(
+        folder / "repository", http_port=http, grpc_port=grpc, metrics_port=metrics, watch=True, log=folder / "log"
+    ) as running:
+        yield running
+
+
+def wait_until_ready(client: triton.InferenceServerClient, name: str, *, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not client.is_model_ready(name):
+        assert time.monotonic() < deadline, f"{name} is not ready after {seconds} s"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_whole_road(name: str, server: EmbeddedTriton, tmp_path: Path) -> None:
+    network, card = small_network(name)
+    images = sample_images(card)
+    artifact = export_onnx(network, card, tmp_path / name, images=images)
+    batch = image_batch(images, Shape(2, card.input.height, card.input.width), card.input)
+    expected = run_network(network, card, batch).answer
+    add(artifact, server.repository, instances=1)
+    try:
+        with triton.InferenceServerClient(server.grpc_url) as client:
+            wait_until_ready(client, name)
+            pixels = triton.InferInput(INPUT, list(batch.shape), "UINT8")
+            pixels.set_data_from_numpy(batch)
+            answer = client.infer(name, [pixels], client_timeout=60).as_numpy(ANSWERS[card.task])
+    finally:
+        remove(server.repository, name)
+    assert answer.shape == expected.shape
+    if card.task == "classification":
+        assert np.abs(answer - expected).max() <= 1e-4
+        assert (answer.argmax(axis=1) == expected.argmax(axis=1)).all()
+    else:
+        assert (answer == expected).mean() >= MIN_AGREEMENT["segmentation"]
+
+
+def test_every_system_is_on_the_road() -> None:
+    systems = {name.rpartition("_")[0] if name.endswith(BACKBONES) else name for name in CATALOG}
+    assert {name.rpartition("_")[0] if name.endswith(BACKBONES) else name for name in NAMES} == systems
