@@ -13,6 +13,7 @@ import onnxscript
 import torch
 from onnx import ModelProto
 from torch import nn
+from torch.fx.experimental import _config as tracing_config
 
 from regard.errors import ExportError, InvalidInput
 from regard.export.artifact import CARD, METADATA_KEY, MODEL, Artifact
@@ -104,7 +105,7 @@ def trace(network: nn.Module, card: Card, images: Sequence[Pixels], *, explain: 
         # traced apart from torch.onnx.export, which would try again with dimensions made constant
         # oblivious of the example's sizes: a map that happens to be of size 1 in it would otherwise be taken to be always so
         try:
-            with torch.fx.experimental._config.patch(backed_size_oblivious=True):
+            with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
                 traced = torch.export.export(graph, (example,), dynamic_shapes=(dict.fromkeys(dims, torch.export.Dim.DYNAMIC),))
         except Exception as error:  # whatever the network's own code meets under tracing; it ran well outside
             raise ExportError(f"{card.name} cannot be traced: {_reason(error)}") from error

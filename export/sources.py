@@ -1,14 +1,15 @@
-"""What to export: a name of the catalog, or `package.module:callable` of the user's own, with its weights and its Card.
+"""What to export: a name of the catalog or of another library, or `package.module:callable` of the user's own, with weights and Card.
 
 resolve("se_resnet18", weights="fashion_mnist")                weights that come with regard
 resolve("ccnet_mobilenet_v2", weights="run/best.safetensors")  a file, and the Card best.json beside it
 resolve("se_resnet50", weights="random")                       untrained, on purpose
+resolve("timm:resnet18", weights="resnet18.pt")                networks of timm, torchvision and smp, see regard.models.foreign.name
 resolve("my_package.my_module:build", weights="w.pt", card=Path("card.json"))
 """
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from regard.errors import InvalidInput, InvalidWeights, UnknownName
 from regard.models import catalog
 from regard.models.card import Card, InputContract, Origin, OutputContract, card_from_file
 from regard.models.checkpoint import load_weights, read_state_dict, sha256
+from regard.models.foreign import build_foreign, get_weights, probe
+from regard.models.foreign.name import ForeignName, is_foreign, parse_name
 from regard.models.weights_index import shipped
 
 RANDOM = "random"
@@ -30,18 +33,21 @@ def resolve(name: str, *, weights: str | None = None, card: Path | None = None) 
     """Build a network with its weights, in evaluation mode, and find its Card.
 
     Args:
-        name: in the catalog, or `package.module:callable`, imported from the working directory first. The callable takes no arguments and
-            returns the network, or the network and its Card.
-        weights: a .safetensors or .pt file; for a catalog name also the tag of weights that come with regard, or "random".
+        name: in the catalog; `timm:NAME`, `torchvision:NAME` or `smp:ARCH?encoder=NAME&classes=N`; or `package.module:callable`, imported
+            from the working directory first. The callable takes no arguments and returns the network, or the network and its Card.
+        weights: a .safetensors or .pt file, or "random"; for a catalog name also the tag of weights that come with regard.
             None means the weights that come with regard if there are just one for this name, or the callable's own.
-        card: the Card's file. None means the JSON file of the same stem beside the weights, the callable's own, or, for a catalog network
-            with other weights, ImageNet's input with numbered labels.
+        card: the Card's file. None means the JSON file of the same stem beside the weights, the callable's own, the library's evaluation
+            preprocessing, or, for a catalog network, ImageNet's input; the last two number the labels.
 
     Raises:
         UnknownName: nothing has this name; with the nearest ones.
         InvalidWeights: the weights cannot be read, do not fit, or are not those the Card describes.
-        InvalidInput: there is no Card, it belongs to another network, or the callable returns no network.
+        InvalidInput: there is no Card, it belongs to another network, the callable returns no network, or the library is not installed or
+            refuses an option.
     """
+    if is_foreign(name):
+        return _from_library(name, weights, card)
     if ":" in name:
         return _from_callable(name, weights, card)
     catalog.find(name)
@@ -53,7 +59,7 @@ def _from_catalog(name: str, weights: str | None, card_path: Path | None) -> tup
     card = _card_beside(path, card_path)
     if card is None:
         network = _build(name, {})
-        card = _default_card(name, network)
+        card = default_card(name, network)
     else:
         if card.origin.builder != name:
             raise InvalidInput(f"the Card of {card.name} belongs to {card.origin.builder}, not to {name}; export {card.origin.builder}")
@@ -62,9 +68,57 @@ def _from_catalog(name: str, weights: str | None, card_path: Path | None) -> tup
 
 
 def _build(name: str, options: dict[str, Any]) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # the same untrained network every time
+    with _seeded():
         return catalog.build(name, **options)
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """The same untrained network every time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+def _from_library(name: str, weights: str | None, card_path: Path | None) -> tuple[nn.Module, Card]:
+    asked = parse_name(name)
+    if weights is None:
+        how = get_weights(asked)
+        raise InvalidInput(f"give --weights: a file, or {RANDOM!r} for an untrained network; regard downloads none. To get a file: {how}")
+    path = None if weights == RANDOM else Path(weights)
+    card = _card_beside(path, card_path)
+    if card is not None:
+        asked = _described(asked, card)
+    with _seeded():
+        foreign = build_foreign(asked, path)
+    if path is not None:
+        try:
+            load_weights(foreign.network, read_state_dict(path), source=str(path))
+        except InvalidWeights as error:
+            raise InvalidWeights(f"{error}. For another number of classes name it {asked.builder}?classes=N") from None
+    foreign.network.eval()
+    contract = foreign.contract() if card is None else card.input
+    network = foreign.adapted().eval()
+    contract, classes = probe(network, foreign.task, contract, name)
+    if card is None:
+        output = OutputContract(labels=foreign.labels(classes))
+        origin = Origin(builder=asked.builder, options=dict(asked.options))
+        card = Card(name=asked.served, task=foreign.task, input=contract, output=output, origin=origin)
+    return network, _with_digest(card, path)
+
+
+def _described(asked: ForeignName, card: Card) -> ForeignName:
+    """What was asked for, with the options that its Card adds."""
+    own = parse_name(card.origin.builder) if is_foreign(card.origin.builder) else None
+    if own is None or own.builder != asked.builder:
+        raise InvalidInput(
+            f"the Card of {card.name} belongs to {card.origin.builder}, not to {asked.builder}; export {card.origin.builder}"
+        )
+    options = {"classes": len(card.output.labels)} | dict(own.options) | card.origin.options
+    for option, value in asked.options.items():
+        if options.get(option, value) != value:
+            raise InvalidInput(f"the Card of {card.name} says {option}={options[option]!r}, the name {option}={value!r}; leave one out")
+    return ForeignName(asked.library, asked.network, options | dict(asked.options))
 
 
 def _from_callable(name: str, weights: str | None, card_path: Path | None) -> tuple[nn.Module, Card]:
@@ -131,24 +185,39 @@ def _card_beside(weights: Path | None, card: Path | None) -> Card | None:
     return None if card is None else card_from_file(card)
 
 
-def _default_card(name: str, network: nn.Module) -> Card:
-    """What a catalog network of default options means: ImageNet's mean and std, 224 x 224 (segmenters any size), classes by number."""
-    task = catalog.find(name).task
-    contract = (
-        InputContract(height=224, width=224, resize="center_crop", crop=0.875)
-        if task == "classification"
-        else InputContract(height=224, width=224, resize="none", dynamic_size=True)
-    )
+def default_card(name: str, network: nn.Module, options: Mapping[str, Any] | None = None) -> Card:
+    """What a catalog network means without a Card of its own: ImageNet's mean and std, its usual size, classes by number.
+
+    Segmenters take any size, unless they were built for one.
+    """
+    entry = catalog.find(name)
+    size = (options or {}).get("image_size", entry.size) if entry.fixed_size else entry.size
+    if entry.task == "classification":
+        contract = InputContract(height=size, width=size, resize="center_crop", crop=0.875)
+    elif entry.fixed_size:
+        contract = InputContract(height=size, width=size, resize="stretch")
+    else:
+        contract = InputContract(height=size, width=size, resize="none", dynamic_size=True)
     with torch.inference_mode():
-        classes = network.eval()(torch.zeros(1, 3, 64, 64)).shape[1]
+        classes = network.eval()(torch.zeros(1, 3, size, size)).shape[1]
     labels = OutputContract(labels=tuple(f"class {index}" for index in range(classes)))
-    return Card(name=name, task=task, input=contract, output=labels, origin=Origin(builder=name))
+    return Card(name=name, task=entry.task, input=contract, output=labels, origin=Origin(builder=name, options=dict(options or {})))
 
 
 def _loaded(network: nn.Module, card: Card, path: Path | None) -> tuple[nn.Module, Card]:
-    digest = None
     if path is not None:
         load_weights(network, read_state_dict(path), source=str(path))
+    return network.eval(), _with_digest(card, path)
+
+
+def _with_digest(card: Card, path: Path | None) -> Card:
+    """The Card, describing the weights' file.
+
+    Raises:
+        InvalidWeights: it describes another.
+    """
+    digest = None
+    if path is not None:
         digest, described = sha256(path), card.origin.weights_sha256
         if described not in (None, digest):
             raise InvalidWeights(
@@ -156,4 +225,4 @@ def _loaded(network: nn.Module, card: Card, path: Path | None) -> tuple[nn.Modul
                 "Take the weights it was made for, or set weights_sha256 to null in a Card of your own (--card)."
             )
     origin = card.origin.model_copy(update={"weights_sha256": digest or card.origin.weights_sha256})
-    return network.eval(), card.updated(origin=origin.model_dump())
+    return card.updated(origin=origin.model_dump())

@@ -1,0 +1,257 @@
+"""Models that others exported, as graphs of a few nodes: each must come out served and proven, or be refused with the reason."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from tests.export.conftest import tiny_card
+
+from regard.errors import ExportError, InvalidInput
+from regard.export import onnx_import
+from regard.export.artifact import MODEL, read_artifact
+from regard.export.onnx_import import import_onnx
+from regard.export.parity import ParityError
+from regard.export.runners import normalized
+from regard.models.card import Card
+from regard.models.preprocess import Pixels
+
+K, SIDE = 5, 16
+RANDOM = np.random.default_rng(0)
+WEIGHT = RANDOM.normal(size=(K, 3, 3, 3)).astype(np.float32) / 8  # tanh must not saturate: equal scores would tie
+DYNAMIC = ["n", 3, "h", "w"]
+
+
+def node(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs, [output], **attributes)
+
+
+def write(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    *,
+    image: list[Any] = DYNAMIC,
+    kind: int = TensorProto.FLOAT,
+    answer: str = "scores",
+    answer_kind: int = TensorProto.FLOAT,
+    opset: int = 17,
+    extra: tuple[onnx.ValueInfoProto, ...] = (),
+    outputs: tuple[str, ...] = (),
+    constants: dict[str, Any] | None = None,
+    domains: tuple[str, ...] = (),
+) -> Path:
+    values = {"weight": WEIGHT} | (constants or {})
+    used = {name for each in nodes for name in each.input}
+    graph = helper.make_graph(
+        nodes,
+        "given",
+        [helper.make_tensor_value_info("x", kind, image), *extra],
+        [helper.make_tensor_value_info(name, answer_kind, None) for name in (answer, *outputs)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items() if name in used],
+    )
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.save(onnx.shape_inference.infer_shapes(model), path)
+    return path
+
+
+CONVOLVED = [node("Conv", ["x", "weight"], "y", pads=[1, 1, 1, 1]), node("Tanh", ["y"], "features")]
+POOLED = [*CONVOLVED, node("GlobalAveragePool", ["features"], "pooled"), node("Flatten", ["pooled"], "scores")]
+DENSE = [*CONVOLVED, node("Identity", ["features"], "scores")]
+SOFT = [*POOLED[:-1], node("Flatten", ["pooled"], "flat"), node("Softmax", ["flat"], "scores", axis=1)]
+LAST = [node("Transpose", ["given"], "x_first", perm=[0, 3, 1, 2])]
+
+
+def classifier(**changes: Any) -> Card:
+    contract = {"height": SIDE, "width": SIDE, "resize": "stretch", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)}
+    return tiny_card("classification", labels=K).updated(input=contract | changes)
+
+
+def segmenter() -> Card:
+    return tiny_card(labels=K)
+
+
+def answers(folder: Path, card: Card, batch: Pixels) -> np.ndarray:
+    """What the served model says to a batch."""
+    session = onnxruntime.InferenceSession(folder / MODEL, providers=["CPUExecutionProvider"])
+    return session.run(None, {"image": batch})[0]
+
+
+def original(path: Path, card: Card, batch: Pixels) -> np.ndarray:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return session.run(None, {session.get_inputs()[0].name: normalized(batch, card).numpy()})[0]
+
+
+def noise(*shape: int) -> Pixels:
+    return RANDOM.integers(0, 256, (*shape, 3), dtype=np.uint8)
+
+
+def softmax(scores: np.ndarray) -> np.ndarray:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return powers / powers.sum(axis=1, keepdims=True)
+
+
+def test_logits_become_probabilities(tmp_path: Path, images: list[Pixels]) -> None:
+    path, card = write(tmp_path / "given.onnx", POOLED), classifier()
+    imported = import_onnx(path, card, tmp_path / "out", images=images, images_from="samples")
+    artifact = read_artifact(tmp_path / "out")
+    assert artifact == imported.artifact
+    (certificate,) = artifact.card.certificates
+    assert certificate.reference.startswith("given.onnx as given")
+    assert certificate.passed
+    assert [row.batch for row in certificate.comparisons] == [2, 1, 3]
+    assert "converted from opset 17 to 20" in imported.notes
+    batch = noise(7, SIDE, SIDE)
+    np.testing.assert_allclose(answers(tmp_path / "out", card, batch), softmax(original(path, card, batch)), atol=1e-6)
+
+
+def test_probabilities_stay_as_they_are(tmp_path: Path, images: list[Pixels]) -> None:
+    path, card = write(tmp_path / "given.onnx", SOFT), classifier()
+    import_onnx(path, card, tmp_path / "out", images=images)
+    batch = noise(2, SIDE, SIDE)
+    np.testing.assert_allclose(answers(tmp_path / "out", card, batch), original(path, card, batch), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "stride"),
+    [
+        (DENSE, {}, 1),
+        ([*DENSE[:-1], node("ArgMax", ["features"], "scores", axis=1, keepdims=1)], {"answer_kind": TensorProto.INT64}, 1),
+        ([node("Conv", ["x", "weight"], "scores", pads=[1, 1, 1, 1], strides=[2, 2])], {}, 2),
+        ([*CONVOLVED, node("Transpose", ["features"], "scores", perm=[0, 2, 3, 1])], {}, 1),
+    ],
+    ids=["scores", "labels", "scores at half the size", "scores with the classes last"],
+)
+def test_segmenters(tmp_path: Path, images: list[Pixels], nodes: list[onnx.NodeProto], options: dict[str, Any], stride: int) -> None:
+    path, card = write(tmp_path / "given.onnx", nodes, **options), segmenter()
+    imported = import_onnx(path, card, tmp_path / "out", images=images)
+    assert any("resized" in note for note in imported.notes) == (stride == 2)
+    batch = noise(2, 32, 40)
+    found, given = answers(tmp_path / "out", card, batch), original(path, card, batch)
+    assert found.dtype == np.uint8
+    assert found.shape == (2, 32, 40)
+    if stride == 1:
+        expected = given[:, 0] if given.dtype == np.int64 else given.argmax(axis=1 if given.shape[1] == K else 3)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_channels_last_half_precision_and_the_served_names_inside(tmp_path: Path, images: list[Pixels]) -> None:
+    """The model's own tensors are called as those of the served graph."""
+    nodes = [
+        node("Transpose", ["x"], "image", perm=[0, 3, 1, 2]),
+        node("Conv", ["image", "weight"], "label_map", pads=[1, 1, 1, 1]),
+        node("GlobalAveragePool", ["label_map"], "pooled"),
+        node("Flatten", ["pooled"], "probabilities"),
+    ]
+    shape, half = ["n", SIDE, SIDE, 3], TensorProto.FLOAT16
+    path = write(
+        tmp_path / "given.onnx",
+        nodes,
+        image=shape,
+        kind=half,
+        answer="probabilities",
+        answer_kind=half,
+        constants={"weight": WEIGHT.astype(np.float16)},
+    )
+    imported = import_onnx(path, classifier(), tmp_path / "out", images=images)
+    assert "computes in float16" in imported.notes
+    assert imported.artifact.card.certificates[0].passed
+
+
+def test_a_batch_that_is_only_written_down_is_freed(tmp_path: Path, images: list[Pixels]) -> None:
+    path, card = write(tmp_path / "given.onnx", POOLED, image=[1, 3, SIDE, SIDE]), classifier()
+    import_onnx(path, card, tmp_path / "out", images=images)
+    batch = noise(3, SIDE, SIDE)
+    one_by_one = np.concatenate([original(path, card, batch[i : i + 1]) for i in range(3)])
+    np.testing.assert_allclose(answers(tmp_path / "out", card, batch), softmax(one_by_one), atol=1e-6)
+
+
+def test_a_batch_that_is_built_in_is_refused(tmp_path: Path, images: list[Pixels]) -> None:
+    nodes = [*POOLED[:-1], node("Reshape", ["pooled", "shape"], "scores")]
+    path = write(tmp_path / "given.onnx", nodes, image=[1, 3, SIDE, SIDE], constants={"shape": np.array([1, K])})
+    with pytest.raises(ExportError, match="exported for a batch of 1, which is part of it"):
+        import_onnx(path, classifier(), tmp_path / "out", images=images)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_proof_can_fail(tmp_path: Path, images: list[Pixels], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another normalization in the served graph than in the reference."""
+    preprocessing = onnx_import._preprocessing
+    other = classifier(mean=(0.5, 0.4, 0.31))
+    monkeypatch.setattr(onnx_import, "_preprocessing", lambda given, card: preprocessing(given, other))
+    path = write(tmp_path / "given.onnx", POOLED)
+    with pytest.raises(ParityError, match=r"departs from .*given\.onnx at batch") as caught:
+        import_onnx(path, classifier(), tmp_path / "out", images=images)
+    assert not caught.value.certificates[0].passed
+    assert not (tmp_path / "out").exists()
+    assert (tmp_path / ".out.draft" / MODEL).is_file()
+
+
+def second_input() -> tuple[onnx.ValueInfoProto, ...]:
+    return (helper.make_tensor_value_info("threshold", TensorProto.FLOAT, []),)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "options", "message"),
+    [
+        (POOLED, {"extra": second_input()}, r"2 inputs \(x, threshold\)"),
+        (POOLED, {"outputs": ("pooled",)}, "2 outputs; say which one to serve with --answer: scores, pooled"),
+        (POOLED, {"image": ["n", "c", "h", "w"]}, "three channels fixed"),
+        (POOLED, {"image": ["n", 1, "h", "w"], "constants": {"weight": WEIGHT[:, :1]}}, "three channels fixed"),
+        (POOLED, {"image": ["n", 3, 20, 20]}, "the Card says height 16, .* takes height 20"),
+        ([node("Cast", ["x"], "f", to=1), *[node("Conv", ["f", "weight"], "y"), *POOLED[1:]]], {"kind": TensorProto.UINT8}, "type uint8"),
+        ([*POOLED[:-1], node("Flatten", ["pooled"], "f"), node("Sigmoid", ["f"], "scores")], {}, "ends in a sigmoid"),
+        (DENSE, {}, r"means classification in 5 classes.*\(2, 5\)"),
+        (
+            [*POOLED, node("ArgMax", ["scores"], "best", axis=1, keepdims=0)],
+            {"answer": "best", "answer_kind": TensorProto.INT64},
+            "not floating-point scores",
+        ),
+        (
+            [*POOLED[:-1], node("Gelu", ["pooled"], "scores", domain="com.microsoft")],
+            {"domains": ("com.microsoft",)},
+            r"outside of ONNX: com\.microsoft\.Gelu",
+        ),
+    ],
+    ids=["inputs", "outputs", "layout", "grey", "size", "type", "sigmoid", "task", "labels", "operator"],
+)
+def test_what_cannot_be_served_is_refused(
+    tmp_path: Path, images: list[Pixels], nodes: list[onnx.NodeProto], options: dict[str, Any], message: str
+) -> None:
+    path = write(tmp_path / "given.onnx", nodes, **options)
+    with pytest.raises(InvalidInput, match=message):
+        import_onnx(path, classifier(), tmp_path / "out", images=images)
+    assert not (tmp_path / "out").exists()
+
+
+def test_one_of_several_answers(tmp_path: Path, images: list[Pixels]) -> None:
+    path = write(tmp_path / "given.onnx", POOLED, outputs=("pooled",))
+    imported = import_onnx(path, classifier(), tmp_path / "out", images=images, answer="pooled")
+    assert imported.artifact.card.certificates[0].passed
+    with pytest.raises(InvalidInput, match="no output 'nothing'"):
+        import_onnx(path, classifier(), tmp_path / "out", images=images, answer="nothing")
+
+
+def test_the_card_and_the_model_disagree_about_size_and_labels(tmp_path: Path, images: list[Pixels]) -> None:
+    fixed = write(tmp_path / "fixed.onnx", DENSE, image=["n", 3, 32, 48])
+    with pytest.raises(InvalidInput, match="says dynamic_size"):
+        import_onnx(fixed, segmenter(), tmp_path / "out", images=images)
+    too_many = write(
+        tmp_path / "labels.onnx",
+        [*CONVOLVED, node("ArgMax", ["features"], "scores", axis=1, keepdims=0)],
+        answer_kind=TensorProto.INT64,
+    )
+    with pytest.raises(InvalidInput, match="answers labels from"):
+        import_onnx(too_many, tiny_card(labels=2), tmp_path / "out", images=images)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"not ONNX"])
+def test_a_file_that_is_no_model(tmp_path: Path, images: list[Pixels], content: bytes | None) -> None:
+    path = tmp_path / "given.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InvalidInput, match=r"given\.onnx"):
+        import_onnx(path, classifier(), tmp_path / "out", images=images)
