@@ -11,7 +11,9 @@ import typer
 import regard
 from regard.errors import RegardError
 from regard.serving.cli.bench import bench
+from regard.serving.cli.convert import convert
 from regard.serving.cli.export import export
+from regard.serving.cli.import_ import import_
 from regard.serving.cli.models import models
 from regard.serving.cli.predict import predict
 from regard.serving.cli.repo import app as repo
@@ -26,6 +28,8 @@ app = typer.Typer(
 )
 for verb in (models, train, export, serve, predict, bench):
     app.command()(verb)
+app.command(name="import")(import_)
+app.command()(convert)
 app.add_typer(repo, name="repo")
 
 

@@ -1,0 +1,89 @@
+"""From a checkpoint of another library to weights of the catalog's network, with their Card beside them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from regard.errors import InvalidInput
+from regard.export.sources import default_card
+from regard.models.catalog import build
+from regard.models.checkpoint import load_weights, read_state_dict, save_weights, sha256
+from regard.models.convert.namings import guess_library, naming_of
+from regard.models.convert.rules import Row, rename
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written, and what became of every key."""
+
+    weights: Path
+    card: Path
+    library: str
+    rows: tuple[Row, ...]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many keys fared how."""
+        return dict(Counter(row.what.split(":")[0] for row in self.rows))
+
+
+def convert_checkpoint(
+    checkpoint: Path,
+    name: str,
+    output: Path,
+    *,
+    library: str | None = None,
+    classes: int | None = None,
+    options: Mapping[str, Any] | None = None,
+    drop: Sequence[str] = (),
+    keep: Sequence[str] = (),
+) -> Conversion:
+    """Write a checkpoint under the names of a catalog network.
+
+    Args:
+        checkpoint: a .safetensors, .pt or .pth state dict.
+        name: of the catalog.
+        output: the .safetensors file to write; its Card goes beside it as .json.
+        library: whose names the checkpoint has, one of `namings.LIBRARIES`; found out where None.
+        classes: number of classes; the builder's own default where None.
+        options: of the network's builder.
+        drop, keep: see `rename`.
+
+    Raises:
+        InvalidWeights: the checkpoint cannot be read, or not every key has its place.
+        InvalidInput: an option or pattern is wrong, or there is no map for the network.
+        UnknownName: the catalog has no such network.
+    """
+    if output.suffix != SUFFIX:
+        raise InvalidInput(f"weights are written as {SUFFIX}, not as {output.name!r}")
+    options = dict(options or {}) | ({} if classes is None else {"num_classes": classes})
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)  # what --keep leaves untrained is the same every time
+        network = build(name, **options)
+    state = read_state_dict(checkpoint)
+    library = library or guess_library(state)
+    expected = network.state_dict()
+    renamed, rows = rename(
+        state, expected, naming_of(library, network), drop=drop, keep=keep, class_keys=_class_keys(name, options, expected)
+    )
+    load_weights(network, renamed, source=str(checkpoint))
+    card = default_card(name, network, options)
+    digest = save_weights(network, output)
+    data = f"unknown to regard: {checkpoint.name}, SHA-256 {sha256(checkpoint)}, with the names of {library}"
+    card = card.updated(name=output.stem, origin=card.origin.model_dump() | {"weights_sha256": digest, "data": data})
+    beside = output.with_suffix(".json")
+    beside.write_text(card.to_json())
+    return Conversion(output, beside, library, tuple(rows))
+
+
+def _class_keys(name: str, options: Mapping[str, Any], expected: Mapping[str, torch.Tensor]) -> frozenset[str]:
+    """The keys whose shape follows the number of classes."""
+    with torch.device("meta"):
+        one, two = (build(name, **(dict(options) | {"num_classes": count})).state_dict() for count in (2, 3))
+    return frozenset(key for key in expected if key in one and one[key].shape != two[key].shape)

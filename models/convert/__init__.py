@@ -1,0 +1,1 @@
+"""Checkpoints of other libraries under regard's names: explicit maps, every key accounted for."""

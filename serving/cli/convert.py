@@ -1,0 +1,66 @@
+"""`regard convert`: a checkpoint of torchvision, timm or mmsegmentation under regard's names."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from regard.serving.cli.console import out
+
+
+def convert(
+    checkpoint: Annotated[Path, typer.Argument(help="A state dict: .safetensors, .pt or .pth.")],
+    to: Annotated[str, typer.Option(help="The network it is for, a name of `regard models`.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write; its Card goes beside it.")],
+    library: Annotated[
+        str | None, typer.Option("--from", help="Whose names it has: torchvision, timm or mmseg; found out by default.")
+    ] = None,
+    classes: Annotated[int | None, typer.Option(help="Number of classes; the network's default otherwise.")] = None,
+    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the network's builder, such as output_stride=16.")] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="Pattern of the checkpoint's keys to leave out, such as 'auxiliary_head.*'.")
+    ] = None,
+    keep: Annotated[list[str] | None, typer.Option(help="Pattern of the network's keys to leave untrained, such as 'auxiliary.*'.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Convert a public checkpoint, and account for every key of both sides; keys without a place are an error unless you drop them.
+
+    Example: regard convert fcn_resnet50.pth --to fcn_resnet50 --classes 21 -o weights/fcn.safetensors
+    """
+    from regard.export.conversion import convert_checkpoint
+
+    done = convert_checkpoint(
+        checkpoint,
+        to,
+        output,
+        library=library,
+        classes=classes,
+        options=dict(map(_option, option or [])),
+        drop=drop or [],
+        keep=keep or [],
+    )
+    if as_json:
+        rows = [row.__dict__ for row in done.rows]
+        print(json.dumps({"weights": str(done.weights), "card": str(done.card), "from": done.library, "keys": rows}, indent=2))
+        return
+    table = Table("in the checkpoint", "in the network", "", title=f"{checkpoint} with the names of {done.library}")
+    for row in done.rows:
+        if row.what != "as it is":
+            table.add_row(row.source or "", row.target or "", row.what)
+    if table.row_count:
+        out.print(table)
+    counts = ", ".join(f"{count} {what}" for what, count in done.counts.items())
+    out.print(f"{len(done.rows)} keys: {counts}", markup=False)
+    out.print(f"{to} is in [bold]{done.weights}[/bold], its Card in {done.card}")
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--option")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
