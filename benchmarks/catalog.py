@@ -32,7 +32,8 @@ from regard.models.attention import ATTENTION
 from regard.models.card import Card
 from regard.models.listing import FACTS, ROWS, Measured, Row, list_networks, trained
 from regard.models.preprocess import Pixels, decode
-from regard.serving.bench.report import machine, versions, write_text
+from regard.models.whole_file import write_text
+from regard.serving.bench.report import machine, versions
 
 PAGE = Path(__file__).parents[1] / "docs" / "catalog.md"
 SKIPPED_BACKBONES = ("_resnet18", "_resnet34", "_resnet101")

@@ -26,8 +26,9 @@ from regard.export.onnx_export import export_onnx
 from regard.models.card import Card, InputContract, Origin, OutputContract
 from regard.models.catalog import build, find
 from regard.models.preprocess import decode
+from regard.models.whole_file import write_text
 from regard.serving.bench.images import read_images
-from regard.serving.bench.report import machine, versions, write_text
+from regard.serving.bench.report import machine, versions
 from regard.serving.repository import add
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from regard.serving.bench.report import write_text
+from regard.models.whole_file import write_text
 
 FOLDER = Path(__file__).parent
 ORDER = ("served_throughput", "added_latency", "wire_bytes", "road_time", "perf_analyzer", "attention_formulations", "segmentation_heads")

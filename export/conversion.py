@@ -14,6 +14,7 @@ from regard.models.catalog import build
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights, sha256
 from regard.models.convert.namings import guess_library, naming_of
 from regard.models.convert.rules import Row, rename
+from regard.models.whole_file import write_text
 
 SUFFIX = ".safetensors"
 
@@ -57,7 +58,7 @@ def convert_checkpoint(
 
     Raises:
         InvalidWeights: the checkpoint cannot be read, or not every key has its place.
-        InvalidInput: an option or pattern is wrong, or there is no map for the network.
+        InvalidInput: an option or pattern is wrong, there is no map for the network, or the files cannot be written.
         UnknownName: the catalog has no such network.
     """
     if output.suffix != SUFFIX:
@@ -78,7 +79,7 @@ def convert_checkpoint(
     data = f"unknown to regard: {checkpoint.name}, SHA-256 {sha256(checkpoint)}, with the names of {library}"
     card = card.updated(name=output.stem, origin=card.origin.model_dump() | {"weights_sha256": digest, "data": data})
     beside = output.with_suffix(".json")
-    beside.write_text(card.to_json())
+    write_text(beside, card.to_json())
     return Conversion(output, beside, library, tuple(rows))
 
 

@@ -1,17 +1,17 @@
 """Weights on disk: read without ever running what is in the file, fitted exactly, written whole or not at all."""
 
 import hashlib
-import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from regard.errors import InvalidWeights
+from regard.models.whole_file import whole_file
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -70,17 +70,16 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str
 def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> str:
     """Write the network's state dict as safetensors, floating tensors as `dtype`, and return the file's SHA-256.
 
-    The file appears whole or not at all.
+    Raises:
+        InvalidInput: the file cannot be written; an earlier one stays as it was.
     """
     state = {
         key: (value.to(dtype) if value.is_floating_point() else value).detach().cpu().contiguous()
         for key, value in network.state_dict().items()
     }
-    draft = path.with_name(f".{path.name}.draft")
-    save_file(state, draft)
-    digest = sha256(draft)
-    os.replace(draft, path)
-    return digest
+    with whole_file(path) as draft:
+        draft.write_bytes(save(state))
+        return sha256(draft)
 
 
 def sha256(path: Path) -> str:

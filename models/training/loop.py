@@ -1,7 +1,6 @@
 """The training loop: a recipe and data in; weights, a Card and a resumable checkpoint out."""
 
 import math
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.resources import files
@@ -21,6 +20,7 @@ from regard.models.training.augment import augment
 from regard.models.training.data import LabelledImages, load
 from regard.models.training.metrics import accuracy, confusion, intersection_over_union
 from regard.models.training.recipe import Recipe
+from regard.models.whole_file import whole_file, write_text
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,6 @@ def _save(
     random: torch.Generator,
     epoch: int,
 ) -> None:
-    draft = path.with_name(f".{path.name}.draft")
     state = {
         "network": network.state_dict(),
         "optimizer": optimizer.state_dict(),
@@ -214,8 +213,8 @@ def _save(
         "torch_random": torch.get_rng_state(),
         "epoch": epoch,
     }
-    torch.save(state, draft)
-    os.replace(draft, path)
+    with whole_file(path) as draft:
+        torch.save(state, draft)
 
 
 def _restore(
@@ -265,7 +264,5 @@ def _write(recipe: Recipe, network: nn.Module, held_out: LabelledImages, out: Pa
         ),
         tools={"torch": torch.__version__},
     )
-    draft = out / f".{recipe.name}.json.draft"
-    draft.write_text(card.to_json())
-    os.replace(draft, out / f"{recipe.name}.json")
+    write_text(out / f"{recipe.name}.json", card.to_json())
     return card

@@ -1,9 +1,9 @@
 """The picture of a benchmark: throughput and latency against load, a row for each kind of load."""
 
-import os
 from pathlib import Path
 
 from regard.errors import InvalidInput
+from regard.models.whole_file import whole_file
 from regard.serving.bench.measure import Level
 from regard.serving.bench.report import Report
 from regard.serving.bench.statistics import Estimate
@@ -54,13 +54,8 @@ def draw(report: Report, path: Path) -> None:
             axes.set_xticks(loads, [f"{load:g}" for load in loads])
             axes.set_ylim(bottom=0)
             axes.grid(alpha=0.3)
-    draft = path.with_name(f".{path.name}.draft")
-    try:
+    with whole_file(path) as draft:
         figure.savefig(draft, format=path.suffix.removeprefix("."), dpi=150)
-        os.replace(draft, path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InvalidInput(f"cannot write {path}: {error.strerror or error}. Choose another file.") from None
 
 
 def _estimate(level: Level, name: str) -> Estimate:

@@ -13,7 +13,6 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Column, Table
 
-from regard.errors import InvalidInput
 from regard.serving.bench.compare import Compared
 from regard.serving.bench.measure import Level, processors
 from regard.serving.bench.statistics import Estimate
@@ -70,21 +69,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
-
-    Raises:
-        InvalidInput: it cannot be written.
-    """
-    draft = path.with_name(f".{path.name}.draft")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        os.replace(draft, path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InvalidInput(f"cannot write {path}: {error.strerror or error}. Choose another file.") from None
 
 
 def tables(report: Report) -> RenderableType:

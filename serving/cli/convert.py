@@ -27,7 +27,7 @@ def convert(
 ) -> None:
     """Convert a public checkpoint, and account for every key of both sides; keys without a place are an error unless you drop them.
 
-    Example: regard convert fcn_resnet50.pth --to fcn_resnet50 --classes 21 -o weights/fcn.safetensors
+    Example: regard convert seresnet50.pt --to se_resnet50 -o weights/se.safetensors
     """
     from regard.export.conversion import convert_checkpoint
 

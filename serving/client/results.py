@@ -1,6 +1,5 @@
 """What a prediction is, in the user's terms."""
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from PIL import Image
 
 from regard.errors import InvalidInput
 from regard.models.preprocess import Pixels
+from regard.models.whole_file import whole_file
 from regard.serving.client.rle import Rle, encode
 
 Colour = tuple[int, int, int]
@@ -97,13 +97,8 @@ def save_png(image: Image.Image, path: Path) -> Path:
         raise InvalidInput(
             f"masks and overlays are PNG, which loses nothing; name the file {path.with_suffix('.png').name}, not {path.name}"
         )
-    draft = path.with_name(f".{path.name}.draft")
-    try:
+    with whole_file(path) as draft:
         image.save(draft, format="PNG")
-        os.replace(draft, path)
-    except OSError as error:
-        draft.unlink(missing_ok=True)
-        raise InvalidInput(f"cannot write {path}: {error.strerror or error}. Choose a folder that exists and has room.") from None
     return path
 
 

@@ -128,7 +128,7 @@ def test_json_and_picture(served, photos: Path, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"\.png"):
         draw(report, tmp_path / "bench.xyz")
     with pytest.raises(InvalidInput, match="cannot write"):
-        draw(report, tmp_path / "missing" / "bench.png")
+        draw(report, tmp_path / "bench.png" / "another.png")
 
 
 def test_compare_and_the_command(served, photos: Path, tmp_path: Path) -> None:
