@@ -13,18 +13,22 @@ HEAD = """# Benchmarks
 Written by `python benchmarks/report.py` from `results/`; do not edit it. `python benchmarks/run_all.py` measures everything again;
 with `--quick` it uses small networks, only to see that it works. Each script starts a server of its own and says in its first lines
 what it measures and how; `docs/bench.md` says how the load generator does. What is compared runs in turn within one run.
+Pages of their own: [every network of the catalog](../docs/catalog.md) (`catalog.py`), [networks of other libraries](../docs/conformance.md)
+(`conformance.py`).
 """
 
 
 def readme(results: dict[str, dict[str, Any]]) -> str:
-    """The page: a table of every figure, then the machines and the versions."""
-    lines = [HEAD, "| figure | target | measured | met | n | command |", "|---|---|---|---|---|---|"]
-    for result in results.values():
-        lines += [f"| {_row(figure)} | `{result['command']}` |" for figure in result["figures"]]
+    """The page: a table of figures for each benchmark, then the machines and the versions."""
+    lines = [HEAD]
+    for name, result in results.items():
+        lines += [f"## {name.replace('_', ' ').capitalize()}", "", f"`{result['command']}`: {result['purpose']}.", ""]
+        lines += ["| figure | target | measured | met | n |", "|---|---|---|---|---|"]
+        lines += [f"| {_row(figure)} |" for figure in result["figures"]] + [""]
     missing = [name for name in ORDER if name not in results]
     if missing:
-        lines += ["", f"Not measured yet: {', '.join(missing)}."]
-    lines += ["", "## Where", "", "| benchmark | machine | load before | versions |", "|---|---|---|---|"]
+        lines += [f"Not measured yet: {', '.join(missing)}.", ""]
+    lines += ["## Where", "", "| benchmark | machine | load before | versions |", "|---|---|---|---|"]
     for name, result in results.items():
         machine = result["machine"]
         where = f"{machine['processor']}, {machine['processors']} processors, {machine['memory_gib']} GiB, {machine['system']}"
@@ -34,10 +38,10 @@ def readme(results: dict[str, dict[str, Any]]) -> str:
 
 
 def read_results(folder: Path) -> dict[str, dict[str, Any]]:
-    """The results by name, in the order of the road; quick ones do not count."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))}
-    names = [*ORDER, *sorted(found.keys() - set(ORDER))]
-    return {name: found[name] for name in names if name in found and not found[name]["quick"]}
+    """The results by name, in ORDER; quick ones do not count."""
+    paths = {name: folder / f"{name}.json" for name in ORDER}
+    found = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}
+    return {name: result for name, result in found.items() if not result["quick"]}
 
 
 def _row(figure: dict[str, Any]) -> str:

@@ -58,13 +58,15 @@ def result(**changes: Any) -> dict[str, Any]:
     """A result as harness.run writes it."""
     figure = {"name": "export", "measured": 41.234, "unit": "s", "n": 3, "of": "exports", "target": 60.0, "better": "at most"}
     machine = {"processor": "CPU", "processors": 2, "memory_gib": 8.0, "system": "Linux"}
-    fields = {"name": "road_time", "command": "python benchmarks/road_time.py", "quick": False, "load_average_before": 0.1}
+    fields = {"name": "road_time", "purpose": "time of the road", "command": "python benchmarks/road_time.py", "quick": False}
+    fields |= {"load_average_before": 0.1}
     return fields | {"figures": [figure | {"half_width": None, "met": True} | changes], "machine": machine, "versions": {"torch": "2"}}
 
 
 def test_the_page_shows_every_figure_and_every_miss(report: ModuleType) -> None:
     page = report.readme({"road_time": result()})
-    assert "| export | at most 60 s | 41.2 s | yes | 3 exports | `python benchmarks/road_time.py` |" in page
+    assert "## Road time\n\n`python benchmarks/road_time.py`: time of the road.\n" in page
+    assert "| export | at most 60 s | 41.2 s | yes | 3 exports |" in page
     assert f"Not measured yet: {', '.join(name for name in report.ORDER if name != 'road_time')}." in page
     assert "**no**" in report.readme({"road_time": result(met=False, measured=70.0)})
     assert "| - s |" in report.readme({"road_time": result(met=False, measured=None)})
