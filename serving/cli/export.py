@@ -2,18 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.filesize import decimal
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from regard.models.explain import Explain
+from regard.serving.cli.certificates import show_certificates
 from regard.serving.cli.console import err, out
-
-if TYPE_CHECKING:
-    from regard.models.card import Certificate
 
 IMAGES = 6  # as many as the largest batches of a certificate need together
 
@@ -64,38 +61,11 @@ def export(
         except ParityError as error:
             progress.stop()
             if not as_json:
-                _show(error.certificates)
+                show_certificates(error.certificates)
             raise
     if as_json:
         card_fields = artifact.card.model_dump(mode="json")
         print(json.dumps({"model": str(artifact.model), "sha256": artifact.sha256, "card": card_fields}, indent=2))
         return
-    _show(artifact.card.certificates)
+    show_certificates(artifact.card.certificates)
     out.print(f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] ({decimal(artifact.model.stat().st_size)})")
-
-
-def _show(certificates: "tuple[Certificate, ...]") -> None:
-    """A table for each certificate: what was compared, and whether it passed."""
-    for certificate in certificates:
-        verdict = "[green]proven equal[/green]" if certificate.passed else "[red]NOT equal[/red]"
-        bounds = f"at most {certificate.max_error:.2g} error, at least {certificate.min_agreement:.1%} agreement"
-        table = Table(
-            "batch",
-            "size",
-            "traced",
-            "max error",
-            "relative",
-            "agreement",
-            title=f"{certificate.reference} and {certificate.candidate}: {verdict}",
-            caption=f"{certificate.images}; {bounds}",
-        )
-        for row in certificate.comparisons:
-            table.add_row(
-                str(row.batch),
-                f"{row.height} x {row.width}",
-                "yes" if row.traced else "no",
-                f"{row.max_error:.2g}",
-                f"{row.relative_error:.2g}",
-                f"{row.agreement:.2%}",
-            )
-        out.print(table)

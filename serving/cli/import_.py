@@ -8,8 +8,9 @@ import typer
 from rich.filesize import decimal
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from regard.serving.cli.certificates import show_certificates
 from regard.serving.cli.console import err, out
-from regard.serving.cli.export import IMAGES, _show
+from regard.serving.cli.export import IMAGES
 
 
 def import_(
@@ -50,14 +51,14 @@ def import_(
         except ParityError as error:
             progress.stop()
             if not as_json:
-                _show(error.certificates)
+                show_certificates(error.certificates)
             raise
     artifact = imported.artifact
     if as_json:
         fields = {"model": str(artifact.model), "sha256": artifact.sha256, "notes": imported.notes}
         print(json.dumps(fields | {"card": artifact.card.model_dump(mode="json")}, indent=2))
         return
-    _show(artifact.card.certificates)
+    show_certificates(artifact.card.certificates)
     for note in imported.notes:
         out.print(f"  {note}", markup=False)
     out.print(f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] ({decimal(artifact.model.stat().st_size)})")

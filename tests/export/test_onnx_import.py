@@ -1,5 +1,6 @@
 """Models that others exported, as graphs of a few nodes: each must come out served and proven, or be refused with the reason."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tests.export.conftest import tiny_card
+from typer.testing import CliRunner
 
 from regard.errors import ExportError, InvalidInput
 from regard.export import onnx_import
@@ -18,6 +20,7 @@ from regard.export.parity import ParityError
 from regard.export.runners import normalized
 from regard.models.card import Card
 from regard.models.preprocess import Pixels
+from regard.serving.cli.app import app
 
 K, SIDE = 5, 16
 RANDOM = np.random.default_rng(0)
@@ -255,3 +258,28 @@ def test_a_file_that_is_no_model(tmp_path: Path, images: list[Pixels], content: 
         path.write_bytes(content)
     with pytest.raises(InvalidInput, match=r"given\.onnx"):
         import_onnx(path, classifier(), tmp_path / "out", images=images)
+
+
+def test_the_command(tmp_path: Path) -> None:
+    path, card = write(tmp_path / "given.onnx", POOLED), tmp_path / "card.json"
+    card.write_text(classifier().to_json())
+    arguments = ["import", str(path), "--card", str(card), "-o", str(tmp_path / "out")]
+    shown = CliRunner().invoke(app, [*arguments, "--name", "renamed"], catch_exceptions=False).output
+    assert "proven equal" in shown
+    assert "converted from opset 17 to 20" in shown
+    assert "answers logits in scores" in " ".join(shown.split())
+    assert read_artifact(tmp_path / "out").card.name == "renamed"
+    fields = json.loads(CliRunner().invoke(app, [*arguments, "--json"], catch_exceptions=False).stdout)
+    assert fields["sha256"] == read_artifact(tmp_path / "out").sha256
+    assert fields["card"]["certificates"]
+
+
+def test_the_command_shows_the_numbers_of_a_failed_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    preprocessing, other = onnx_import._preprocessing, classifier(mean=(0.5, 0.4, 0.31))
+    monkeypatch.setattr(onnx_import, "_preprocessing", lambda given, card: preprocessing(given, other))
+    path, card = write(tmp_path / "given.onnx", POOLED), tmp_path / "card.json"
+    card.write_text(classifier().to_json())
+    done = CliRunner().invoke(app, ["import", str(path), "--card", str(card), "-o", str(tmp_path / "out")])
+    assert isinstance(done.exception, ParityError)
+    assert "NOT equal" in done.output
+    assert not (tmp_path / "out").exists()
