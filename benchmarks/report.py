@@ -7,7 +7,10 @@ from typing import Any
 from regard.models.whole_file import write_text
 
 FOLDER = Path(__file__).parent
-ORDER = ("served_throughput", "added_latency", "wire_bytes", "road_time", "perf_analyzer", "attention_formulations", "segmentation_heads")
+ORDER = (
+    *("served_throughput", "added_latency", "wire_bytes", "road_time", "perf_analyzer"),
+    *("attention_formulations", "segmentation_heads", "start_time"),
+)
 HEAD = """# Benchmarks
 
 Written by `python benchmarks/report.py` from `results/`; do not edit it. `python benchmarks/run_all.py` measures everything again;

@@ -1,9 +1,10 @@
-"""What trained attention looks at: a picture per family, drawn from the maps that `export --explain weights` hands out.
+"""What trained attention looks at: a picture per family, drawn from the maps that `export --explain` hands out.
 
     python examples/attention_maps.py
 
 It writes docs/images/attention/<weights>.png. Attention between positions is shown for one of them, marked with a cross; what one pass of
-criss-cross attention gives it, and what two passes do, are two maps. Brightness is the square root of the weight.
+criss-cross attention gives it, and what two passes do, are two maps. Of a class activation map what speaks for the class is shown.
+Brightness is the square root of the weight.
 """
 
 from collections.abc import Callable
@@ -16,10 +17,11 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from regard.export.attention_maps import captured
+from regard.export.explanations import EXPLAINERS, MAP
 from regard.export.runners import normalized
 from regard.export.sources import resolve
 from regard.models.card import Card, card_from_file
+from regard.models.explain import Explain
 from regard.models.preprocess import decode
 from regard.models.samples import folder
 from regard.models.weights_index import shipped
@@ -39,6 +41,7 @@ class Picture:
     title: str
     panels: dict[str, Callable[[dict[str, Tensor], tuple[int, int]], Tensor]]  # caption -> (maps by name, size of the grid) -> (h, w)
     query: bool = False
+    explain: Explain = "weights"
 
 
 def of_query(name: str) -> Callable[[dict[str, Tensor], tuple[int, int]], Tensor]:
@@ -91,6 +94,9 @@ PICTURES = {
         "SimAM",
         {f"res{stage + 1}": of_map(f"attention_layer{stage}_1_inner") for stage in (1, 2, 3)},
     ),
+    "se_resnet18_fashion_mnist": Picture(
+        GARMENT, "Class activation map (SE-ResNet-18)", {"of its answer, coat": lambda maps, grid: maps[MAP][0].relu()}, explain="cam"
+    ),
 }
 
 
@@ -98,8 +104,8 @@ def draw(name: str, picture: Picture) -> Path:
     """Draw one network's maps over its photograph, and return the file."""
     network, card = load(name)
     pixels = card.input.fit(decode(picture.photograph.read_bytes()))
-    with torch.inference_mode(), captured(network) as maps:
-        network(normalized(pixels[None], card))
+    with torch.inference_mode():
+        _, maps = EXPLAINERS[picture.explain](network, normalized(pixels[None], card))
     height, width = pixels.shape[:2]
     grid = -(-height // STRIDE), -(-width // STRIDE)
     figure = Figure(figsize=(3.6 * (len(picture.panels) + 1), 3.6 * height / width + 0.5), layout="constrained")

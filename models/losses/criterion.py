@@ -17,6 +17,7 @@ class HasTrainingLoss(Protocol):
 
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
         """The scalar to minimize, for images (B, 3, H, W) and their classes (B,) or label maps (B, H, W), in training mode."""
+        ...
 
 
 def cross_entropy(class_weights: Tensor | None = None, label_smoothing: float = 0.0) -> Criterion:
