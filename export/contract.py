@@ -17,7 +17,7 @@ def check_network(network: nn.Module, card: Card) -> None:
 
     Raises:
         ExportError: the network is in training mode, its weights or its answer hold NaN, or it already applies softmax.
-        InvalidInput: the answer's shape contradicts the Card's task or labels.
+        InvalidInput: it does not take the Card's size, or the answer's shape contradicts the Card's task or labels.
     """
     training = next((path or "the network" for path, module in network.named_modules() if module.training), None)
     if training is not None:
@@ -26,8 +26,12 @@ def check_network(network: nn.Module, card: Card) -> None:
         if value.is_floating_point() and not value.isfinite().all():
             raise ExportError(f"the weights of {card.name} hold NaN or infinity in {name}; use a checkpoint from before training diverged")
     height, width = card.input.height, card.input.width
-    with torch.inference_mode():
-        logits = network(torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)))
+    noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    try:
+        with torch.inference_mode():
+            logits = network(noise)
+    except Exception as error:  # whatever the network's own code meets
+        raise InvalidInput(f"{card.name} does not take images of {height} x {width}, the size of its Card: {error}") from error
     if not isinstance(logits, Tensor):
         raise ExportError(f"{card.name} must return one tensor of logits, got {type(logits).__name__}; wrap it in a module that picks one")
     classes = len(card.output.labels)

@@ -59,11 +59,11 @@ def _from_catalog(name: str, weights: str | None, card_path: Path | None) -> tup
     card = _card_beside(path, card_path)
     if card is None:
         network = _build(name, {})
-        card = default_card(name, network)
-    else:
-        if card.origin.builder != name:
-            raise InvalidInput(f"the Card of {card.name} belongs to {card.origin.builder}, not to {name}; export {card.origin.builder}")
-        network = _build(name, {"num_classes": len(card.output.labels)} | card.origin.options)
+        advice = "Weights of other classes or options come with a Card that says so: give it with --card"
+        return _loaded(network, default_card(name, network), path, advice)
+    if card.origin.builder != name:
+        raise InvalidInput(f"the Card of {card.name} belongs to {card.origin.builder}, not to {name}; export {card.origin.builder}")
+    network = _build(name, {"num_classes": len(card.output.labels)} | card.origin.options)
     return _loaded(network, card, path)
 
 
@@ -92,10 +92,7 @@ def _from_library(name: str, weights: str | None, card_path: Path | None) -> tup
     with _seeded():
         foreign = build_foreign(asked, path)
     if path is not None:
-        try:
-            load_weights(foreign.network, read_state_dict(path), source=str(path))
-        except InvalidWeights as error:
-            raise InvalidWeights(f"{error}. For another number of classes name it {asked.builder}?classes=N") from None
+        _load(foreign.network, path, f"For another number of classes name it {asked.builder}?classes=N")
     foreign.network.eval()
     contract = foreign.contract() if card is None else card.input
     network = foreign.adapted().eval()
@@ -204,10 +201,19 @@ def default_card(name: str, network: nn.Module, options: Mapping[str, Any] | Non
     return Card(name=name, task=entry.task, input=contract, output=labels, origin=Origin(builder=name, options=dict(options or {})))
 
 
-def _loaded(network: nn.Module, card: Card, path: Path | None) -> tuple[nn.Module, Card]:
+def _loaded(network: nn.Module, card: Card, path: Path | None, advice: str = "") -> tuple[nn.Module, Card]:
     if path is not None:
-        load_weights(network, read_state_dict(path), source=str(path))
+        _load(network, path, advice)
     return network.eval(), _with_digest(card, path)
+
+
+def _load(network: nn.Module, path: Path, advice: str) -> None:
+    """Load a file of weights; where they are those of another network, the error ends with the advice."""
+    state = read_state_dict(path)
+    try:
+        load_weights(network, state, source=str(path))
+    except InvalidWeights as error:
+        raise InvalidWeights(f"{error}. {advice}" if advice else str(error)) from None
 
 
 def _with_digest(card: Card, path: Path | None) -> Card:

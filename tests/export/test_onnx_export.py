@@ -216,6 +216,13 @@ class Certain(TinyClassifier):
         return super().forward(x).softmax(dim=1)
 
 
+class OfOneSize(TinySegmenter):
+    def forward(self, x: Tensor) -> Tensor:
+        if x.shape[2:] != (64, 64):
+            raise ValueError("only 64 x 64")
+        return super().forward(x)
+
+
 class Pair(TinySegmenter):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:  # type: ignore[override]
         return super().forward(x), x
@@ -237,6 +244,7 @@ class Pair(TinySegmenter):
         (Pair().eval(), "segmentation", CLASSES, "one tensor of logits, got tuple"),
         (TinySegmenter().eval(), "segmentation", 7, r"contradicts the network: segmentation with 7 labels .*\(1, 5, 32, 48\)"),
         (TinySegmenter().eval(), "classification", CLASSES, "contradicts the network: classification"),
+        (OfOneSize().eval(), "segmentation", CLASSES, "does not take images of 32 x 48, the size of its Card: only 64 x 64"),
     ],
 )
 def test_unfit_networks_are_refused_before_anything_is_written(

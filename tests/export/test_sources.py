@@ -105,6 +105,15 @@ def test_weights_that_cannot_be_taken(cause: str, tmp_path: Path) -> None:
         resolve("se_resnet18", weights=str(path))
 
 
+def test_weights_of_other_classes_want_their_card(tmp_path: Path) -> None:
+    save_weights(build("se_resnet18", **OPTIONS), tmp_path / "alone.safetensors")
+    with pytest.raises(InvalidWeights, match=r"does not fit .*shapes differ .*\. Weights of other classes .* --card"):
+        resolve("se_resnet18", weights=str(tmp_path / "alone.safetensors"))
+    with pytest.raises(InvalidWeights, match="cannot read") as unreadable:
+        resolve("se_resnet18", weights=str(tmp_path / "missing.safetensors"))
+    assert "--card" not in str(unreadable.value)
+
+
 def test_a_card_of_other_weights(tmp_path: Path) -> None:
     path, _ = trained(tmp_path)
     save_weights(build("se_resnet18", **OPTIONS), path)
