@@ -72,6 +72,15 @@ class Network:
     small_size: int = 32
 
 
+def _attending(depth: int, attention: str) -> Callable[..., nn.Module]:
+    """A ResNet whose attention is its name's: another is no option."""
+
+    def build(**options: Any) -> nn.Module:
+        return ResNetClassifier(depth, attention=attention, **options)
+
+    return build
+
+
 def _segmenter_on_resnet(head: Callable[..., nn.Module], depth: int, multi_grid: tuple[int, ...] | None = None) -> Callable[..., nn.Module]:
     def build(*, num_classes: int = 19, output_stride: int = 8, width: int = 64, **options: Any) -> nn.Module:
         grid = multi_grid if output_stride == 8 else None
@@ -87,31 +96,36 @@ def _segmenter_on_mobilenet_v2(head: Callable[..., nn.Module]) -> Callable[..., 
     return build
 
 
+def _from_paper_of(mechanism: str, head: Callable[..., nn.Module]) -> tuple[Callable[..., nn.Module], str, int]:
+    """A head, and the paper and year of a mechanism."""
+    return head, ATTENTION[mechanism].paper, ATTENTION[mechanism].year
+
+
 _RESNET = "Deep Residual Learning for Image Recognition"
 _RESIDUAL_ATTENTION = "Residual Attention Network for Image Classification"
 _MOBILENET_V2 = "MobileNetV2: Inverted Residuals and Linear Bottlenecks"
 _VIT = "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale"
-_EAMLP = "Beyond Self-attention: External Attention using Two Linear Layers for Visual Tasks"
 _HEADS: dict[str, tuple[Callable[..., nn.Module], str, int]] = {
     "fcn": (fcn, "Fully Convolutional Networks for Semantic Segmentation", 2015),
-    "danet": (danet, ATTENTION["pam"].paper, ATTENTION["pam"].year),
-    "ccnet": (ccnet, ATTENTION["cca"].paper, ATTENTION["cca"].year),
-    "base_oc": (base_oc, ATTENTION["object_context"].paper, ATTENTION["object_context"].year),
-    "pyramid_oc": (pyramid_oc, ATTENTION["object_context"].paper, ATTENTION["object_context"].year),
-    "asp_oc": (asp_oc, ATTENTION["object_context"].paper, ATTENTION["object_context"].year),
-    "nonlocal": (nonlocal_, ATTENTION["nonlocal_embedded_gaussian"].paper, ATTENTION["nonlocal_embedded_gaussian"].year),
-    "eanet": (eanet, _EAMLP, 2021),
+    "danet": _from_paper_of("pam", danet),
+    "ccnet": _from_paper_of("cca", ccnet),
+    "base_oc": _from_paper_of("object_context", base_oc),
+    "pyramid_oc": _from_paper_of("object_context", pyramid_oc),
+    "asp_oc": _from_paper_of("object_context", asp_oc),
+    "nonlocal": _from_paper_of("nonlocal_embedded_gaussian", nonlocal_),
+    "eanet": _from_paper_of("external_attention", eanet),
     "pspnet": (pspnet, "Pyramid Scene Parsing Network", 2017),
     "deeplabv3": (deeplabv3, "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017),
-    "gcnet": (gcnet, "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond", 2019),
+    "gcnet": _from_paper_of("gc", gcnet),
     "pan": (pan, "Pyramid Attention Network for Semantic Segmentation", 2018),
 }
 
-_SMALL_HEADS: dict[str, dict[str, Any]] = {"pyramid_oc": {"partitions": (1, 2)}}  # 36 tiles take a minute to trace
+_SMALL_HEADS: dict[str, dict[str, Any]] = {"pyramid_oc": {"partitions": (1, 2)}}  # with two more partitions it takes twice as long to trace
 
 # dilations of the last stage's blocks at output stride 8, as in the authors' code
 _MULTI_GRID = {("danet", 50): (4, 8, 16), ("danet", 101): (4, 8, 16)}
 
+_EAMLP = ATTENTION["external_attention"].paper
 _GAIN = "Tell Me Where to Look: Guided Attention Inference Network"
 _ACOL = "Adversarial Complementary Learning for Weakly Supervised Object Localization"
 _MIL = "Attention-based Deep Multiple Instance Learning"
@@ -135,9 +149,7 @@ _SMALL_EAMLP = {"image_size": 32, "token_width": 16, "width": 32, "depth": 2, "h
 CATALOG: dict[str, Network] = {
     **{f"resnet{depth}": Network(partial(ResNetClassifier, depth), "classification", _RESNET, 2016, small=_NARROW) for depth in DEPTHS},
     **{
-        f"{name}_resnet{depth}": Network(
-            partial(ResNetClassifier, depth, attention=name), "classification", mechanism.paper, mechanism.year, small=_NARROW
-        )
+        f"{name}_resnet{depth}": Network(_attending(depth, name), "classification", mechanism.paper, mechanism.year, small=_NARROW)
         for name, mechanism in ATTENTION.items()
         for depth in DEPTHS
     },
@@ -243,7 +255,7 @@ def find(name: str) -> Network:
     return CATALOG[name]
 
 
-def build(name: str, **options: Any) -> nn.Module:
+def build(name: str, /, **options: Any) -> nn.Module:
     """Build a network of the catalog, untrained and in training mode.
 
     Raises:

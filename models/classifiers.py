@@ -23,11 +23,14 @@ class Classifier(nn.Module, ABC):
     def head_layers(self) -> list[nn.Module]:
         """The layers from the feature map to the class scores, in order."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.feature_map(x)
+    def classify(self, features: Tensor) -> Tensor:
+        """The head alone: (B, C, h, w) -> (B, num_classes)."""
         for layer in self.head_layers():
-            x = layer(x)
-        return x
+            features = layer(features)
+        return features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classify(self.feature_map(x))
 
 
 class GlobalAveragePool(nn.Module):

@@ -93,7 +93,10 @@ def find_attention(choice: AttentionChoice) -> Mechanism | None:
 
     Raises:
         UnknownName: no mechanism has this name.
+        TypeError: it is neither.
     """
+    if not isinstance(choice, str | Mechanism | None):
+        raise TypeError(f"attention must be a name, a Mechanism or None, got {choice!r}")
     if not isinstance(choice, str):
         return choice
     if choice not in ATTENTION:

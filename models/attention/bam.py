@@ -28,6 +28,8 @@ class BAM(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16, dilation: int = 4) -> None:
         super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
         if reduction < 1 or dilation < 1:
             raise ValueError(f"reduction and dilation must be at least 1, got {reduction} and {dilation}")
         hidden = max(1, channels // reduction)

@@ -23,8 +23,8 @@ class ChannelGate(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
-        if reduction < 1 or channels % reduction:
-            raise ValueError(f"channels must be a multiple of reduction, got {channels} and {reduction}")
+        if min(channels, reduction) < 1 or channels % reduction:
+            raise ValueError(f"channels must be a positive multiple of reduction, got {channels} and {reduction}")
         self.mlp = nn.Sequential(
             nn.Conv2d(channels, channels // reduction, kernel_size=1),
             nn.ReLU(inplace=True),
@@ -46,8 +46,8 @@ class SpatialGate(nn.Module):
 
     def __init__(self, kernel_size: int = 7) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd to keep the map's size, got {kernel_size}")
+        if kernel_size < 1 or kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd and at least 1 to keep the map's size, got {kernel_size}")
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
         self.bn = nn.BatchNorm2d(1, momentum=0.01)
 

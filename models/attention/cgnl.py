@@ -36,8 +36,8 @@ class CompactNonLocal(nn.Module, ABC):
 
     def __init__(self, channels: int, groups: int = 8) -> None:
         super().__init__()
-        if groups < 1 or channels % (2 * groups):
-            raise ValueError(f"channels must be a multiple of twice the groups, got {channels} and {groups} groups")
+        if min(channels, groups) < 1 or channels % (2 * groups):
+            raise ValueError(f"channels must be a positive multiple of twice the groups, got {channels} and {groups} groups")
         self.groups = groups
         self.theta = nn.Conv2d(channels, channels // 2, kernel_size=1, bias=False)
         self.phi = nn.Conv2d(channels, channels // 2, kernel_size=1, bias=False)

@@ -27,8 +27,8 @@ class CrissCrossAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 8, recurrence: int = 2) -> None:
         super().__init__()
-        if reduction < 1 or channels % reduction:
-            raise ValueError(f"channels must be a multiple of reduction, got {channels} and {reduction}")
+        if min(channels, reduction) < 1 or channels % reduction:
+            raise ValueError(f"channels must be a positive multiple of reduction, got {channels} and {reduction}")
         if recurrence < 1:
             raise ValueError(f"recurrence must be at least 1, got {recurrence}")
         self.recurrence = recurrence

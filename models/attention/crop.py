@@ -35,8 +35,11 @@ def _sampled(start: Tensor, end: Tensor, count: int) -> Tensor:
 
 def peaks(maps: Tensor) -> Tensor:
     """Column and row of each map's largest value, the first of equals: (B, N, H, W) -> integers (B, N, 2)."""
-    width = maps.shape[3]
-    index = maps.flatten(2).argmax(dim=2)
+    return cells(maps.flatten(2).argmax(dim=2), maps.shape[3])
+
+
+def cells(index: Tensor, width: int) -> Tensor:
+    """Column and row of positions counted row by row in a map of this width: integers (B, N) -> (B, N, 2)."""
     return torch.stack([index % width, torch.div(index, width, rounding_mode="floor")], dim=2)
 
 

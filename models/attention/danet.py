@@ -24,8 +24,8 @@ class PositionAttention(nn.Module):
 
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
-        if reduction < 1 or channels % reduction:
-            raise ValueError(f"channels must be a multiple of reduction, got {channels} and {reduction}")
+        if min(channels, reduction) < 1 or channels % reduction:
+            raise ValueError(f"channels must be a positive multiple of reduction, got {channels} and {reduction}")
         self.query = nn.Conv2d(channels, channels // reduction, kernel_size=1)
         self.key = nn.Conv2d(channels, channels // reduction, kernel_size=1)
         self.value = nn.Conv2d(channels, channels, kernel_size=1)

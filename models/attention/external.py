@@ -38,6 +38,8 @@ class ExternalAttention(nn.Module):
 
     def __init__(self, channels: int, slots: int = 64) -> None:
         super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
         _check_slots(slots)
         self.enter = nn.Conv2d(channels, channels, kernel_size=1)
         self.memory_key = nn.Conv1d(channels, slots, kernel_size=1, bias=False)
@@ -74,8 +76,8 @@ class TokenExternalAttention(nn.Module):
     def __init__(self, width: int, heads: int = 8, expansion: int = 4, slots: int = 64) -> None:
         super().__init__()
         _check_slots(slots)
-        if heads < 1 or width % heads:
-            raise ValueError(f"the width must be a multiple of heads, got {width} and {heads}")
+        if min(width, heads) < 1 or width % heads:
+            raise ValueError(f"the width must be a positive multiple of heads, got {width} and {heads}")
         if expansion < 1:
             raise ValueError(f"expansion must be at least 1, got {expansion}")
         self.heads = heads * expansion

@@ -14,8 +14,9 @@ and a part down, each a linear map of sinusoids of the distance, with wavelength
     r_ij = (W_x s(x_i - x_j) + W_y s(y_i - y_j)) / sqrt(2),    s(t) = [sin(t / 1000^(4 n / C)), cos(t / 1000^(4 n / C))],  n < C / 4
 
 so that q_i . r_ij takes H W (h + w) products and not (H W)(h w). The constants, eight heads and keys at every second row and column are
-those of the authors' release in mmcv and mmdetection, and gamma is 0 at first. They put it after the 3x3 convolution of every block of
-res4 and res5. The paper also treats deformable and dynamic convolution as attention; its deformable part is left out here.
+those of the authors' release in mmcv and mmdetection, and gamma is 0 at first. They put it after the 3x3 convolution of every block of res4
+and res5; here it is one block late in res4, as for the other non-local forms, to be compared with them. The paper also treats deformable
+and dynamic convolution as attention; its deformable part is left out here.
 """
 
 import math
@@ -41,8 +42,8 @@ class GeneralizedAttention(nn.Module):
         super().__init__()
         if len(terms) != 4 or set(terms) - {"0", "1"} or "1" not in terms:
             raise ValueError(f"terms must be four digits, 0 or 1, and not all 0, got {terms!r}")
-        if heads < 1 or channels % heads or channels % 4:
-            raise ValueError(f"channels must be a multiple of 4 and of heads, got {channels} and {heads}")
+        if min(channels, heads) < 1 or channels % heads or channels % 4:
+            raise ValueError(f"channels must be positive and a multiple of 4 and of heads, got {channels} and {heads}")
         if stride < 1:
             raise ValueError(f"stride must be at least 1, got {stride}")
         query_key, query_position, key, position = (digit == "1" for digit in terms)

@@ -47,6 +47,8 @@ class SimplifiedNonLocal(_Context):
     """
 
     def __init__(self, channels: int) -> None:
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
         super().__init__(nn.Conv2d(channels, 1, kernel_size=1))
         self.value = nn.Conv2d(channels, channels, kernel_size=1)
         _zero(self.value)

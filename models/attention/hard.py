@@ -72,6 +72,6 @@ class SampledAttention(nn.Module):
         return torch.matmul(self.weights(keys, query, noise), keys if values is None else values)
 
 
-def gumbel_noise(*shape: int, generator: torch.Generator | None = None) -> Tensor:
+def gumbel_noise(*shape: int, generator: torch.Generator | None = None, device: torch.device | None = None) -> Tensor:
     """Draw Gumbel(0, 1) noise: -log of exponential noise."""
-    return -torch.empty(shape).exponential_(generator=generator).log()
+    return -torch.empty(shape, device=device).exponential_(generator=generator).log()

@@ -34,8 +34,8 @@ class LocalSelfAttention(nn.Module):
         super().__init__()
         if window < 1 or window % 2 == 0:
             raise ValueError(f"window must be odd and positive, got {window}")
-        if reduction < 1 or channels % reduction:
-            raise ValueError(f"channels must be a multiple of reduction, got {channels} and {reduction}")
+        if min(channels, reduction) < 1 or channels % reduction:
+            raise ValueError(f"channels must be a positive multiple of reduction, got {channels} and {reduction}")
         self.window = window
         self.scale = 1 / math.sqrt(channels // reduction)
         self.query = nn.Conv2d(channels, channels // reduction, kernel_size=1)

@@ -29,11 +29,11 @@ class NonLocal(nn.Module, ABC):
 
     def __init__(self, channels: int, subsample: int = 1) -> None:
         super().__init__()
-        if channels % 2:
-            raise ValueError(f"channels must be even, got {channels}")
+        if channels < 2 or channels % 2:
+            raise ValueError(f"channels must be positive and even, got {channels}")
         if subsample < 1:
             raise ValueError(f"subsample must be at least 1, got {subsample}")
-        self.inner = channels // 2
+        self.inner, self.subsample = channels // 2, subsample
         self.g = nn.Conv2d(channels, self.inner, kernel_size=1)
         self.pool = nn.MaxPool2d(subsample) if subsample > 1 else nn.Identity()
         self.project = nn.Conv2d(self.inner, channels, kernel_size=1)
@@ -45,6 +45,8 @@ class NonLocal(nn.Module, ABC):
         """f(x_i, x_j) / C(x) of each position i (second axis) for each key j (third): (B, HW, keys)."""
 
     def forward(self, x: Tensor) -> Tensor:
+        if not torch.compiler.is_exporting() and min(x.shape[2:]) < self.subsample:
+            raise ValueError(f"maps must be at least subsample = {self.subsample} on each side, got {x.shape[2]} x {x.shape[3]}")
         g = self.pool(self.g(x)).flatten(2).transpose(1, 2)  # (B, keys, C/2)
         y = torch.matmul(self.weights(x), g).transpose(1, 2)  # (B, C/2, HW)  eq. 1
         y = y.reshape(x.shape[0], self.inner, x.shape[2], x.shape[3])

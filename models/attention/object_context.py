@@ -30,7 +30,7 @@ class ObjectContextPooling(nn.Module):
     def __init__(self, channels: int, *, value_channels: int | None = None, pool: int = 1) -> None:
         super().__init__()
         if channels < 2 or channels % 2:
-            raise ValueError(f"channels must be even, got {channels}")
+            raise ValueError(f"channels must be positive and even, got {channels}")
         if value_channels is not None and value_channels < 1:
             raise ValueError(f"value_channels must be at least 1, got {value_channels}")
         if pool < 1:

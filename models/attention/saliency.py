@@ -19,6 +19,8 @@ class Saliency(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
         self.gate = nn.Conv2d(channels, 1, kernel_size=1)
 
     def weights(self, x: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ RELATIONS: dict[str, Relation] = {
 }
 
 
-class LocalAttention(nn.Module, ABC):
+class FootprintAttention(nn.Module, ABC):
     """Base of the two forms, which differ in `weights`.
 
     Shape: (B, C, H, W) -> (B, C / r2, H, W), for any H and W; where the map is smaller than half the footprint it is mirrored repeatedly.
@@ -94,12 +94,12 @@ class LocalAttention(nn.Module, ABC):
         return reduce(torch.add, terms).flatten(1, 2)  # (B, C / r2, H, W)
 
 
-class PairwiseAttention(LocalAttention):
+class PairwiseAttention(FootprintAttention):
     """Weights from comparing the centre with one position of the footprint at a time; they sum to 1 over the footprint (eqs. 2-3).
 
     Args:
         relation: delta, a name of RELATIONS.
-        options: see `LocalAttention`.
+        options: see `FootprintAttention`.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class PairwiseAttention(LocalAttention):
         return scores.softmax(dim=2).unflatten(3, x.shape[2:])
 
 
-class PatchwiseAttention(LocalAttention):
+class PatchwiseAttention(FootprintAttention):
     """Weights from the whole patch at once, the concatenation of its features; they may have any sign and sum (eqs. 4-5)."""
 
     def __init__(self, channels: int, footprint: int = 7, *, r1: int = 16, r2: int = 4, share: int = 8) -> None:

@@ -27,6 +27,8 @@ class SelfAttention(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        if channels < 1:
+            raise ValueError(f"channels must be at least 1, got {channels}")
         self.query = nn.Conv2d(channels, channels, kernel_size=1)
         self.key = nn.Conv2d(channels, channels, kernel_size=1)
         self.value = nn.Conv2d(channels, channels, kernel_size=1)
@@ -55,8 +57,8 @@ class MultiHeadSelfAttention(nn.Module):
 
     def __init__(self, channels: int, heads: int = 8) -> None:
         super().__init__()
-        if heads < 1 or channels % heads:
-            raise ValueError(f"channels must be a multiple of heads, got {channels} and {heads}")
+        if min(channels, heads) < 1 or channels % heads:
+            raise ValueError(f"channels must be a positive multiple of heads, got {channels} and {heads}")
         self.heads = heads
         self.query = nn.Conv2d(channels, channels, kernel_size=1)
         self.key = nn.Conv2d(channels, channels, kernel_size=1)

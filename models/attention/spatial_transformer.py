@@ -94,7 +94,7 @@ class ThinPlateSpline(Transformation):
     def grid(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         control, solution = self.control.to(theta), self.solution.to(theta)
         displacement = (theta - control.flatten()).unflatten(1, (2, -1))  # (B, 2, K)
-        with torch.autocast("cuda", enabled=False):  # the spline's coefficients are large and cancel
+        with torch.autocast(theta.device.type, enabled=False):  # the spline's coefficients are large and cancel
             columns, rows = torch.broadcast_tensors(x[0], y[0])  # (H, W)
             basis = _spline_terms(columns, rows, control) @ solution  # (H, W, K)
             moved = basis @ displacement.transpose(1, 2)[:, None]  # (H, W, K) @ (B, 1, K, 2) -> (B, H, W, 2)
@@ -154,8 +154,9 @@ def spatial_transformer(channels: int, transformation: str = "affine", width: in
         transformation: a name of `TRANSFORMATIONS`.
         width: channels of the convolutions.
     """
-    if width < 1:
-        raise ValueError(f"width must be at least 1, got {width}")
+    for name, value in (("channels", channels), ("width", width)):
+        if value < 1:
+            raise ValueError(f"{name} must be at least 1, got {value}")
     localisation = nn.Sequential(
         nn.Conv2d(channels, width, 3, 2, 1),
         nn.ReLU(inplace=True),

@@ -7,7 +7,7 @@ from torch import nn
 
 from regard.errors import UnknownName
 from regard.models.backbones.resnet import DEPTHS, ResNet
-from regard.models.backbones.vgg import CONVOLUTIONS, VGG
+from regard.models.backbones.vgg import CONVOLUTIONS, SMALLEST_IMAGE, VGG
 
 BACKBONES: dict[str, Callable[..., VGG | ResNet]] = {
     **{f"vgg{depth}": partial(VGG, depth) for depth in CONVOLUTIONS},
@@ -25,6 +25,14 @@ def build_backbone(name: str, width: int = 64) -> VGG | ResNet:
     if name not in BACKBONES:
         raise UnknownName.among("backbone", name, BACKBONES)
     return BACKBONES[name](width=width)
+
+
+def check_side(backbone: VGG | ResNet, **sides: int) -> None:
+    """Refuse sides of images that the backbone is to take and that are too small for it, with a ValueError naming the option."""
+    least = SMALLEST_IMAGE if isinstance(backbone, VGG) else 1
+    for name, side in sides.items():
+        if side < least:
+            raise ValueError(f"{name} must be at least {least} for a {type(backbone).__name__}, got {side}")
 
 
 def pool_to_stride_32(backbone: VGG | ResNet) -> nn.Module:

@@ -6,6 +6,7 @@ https://arxiv.org/abs/1409.1556
 
 from torch import Tensor, nn
 
+SMALLEST_IMAGE = 16  # rows and columns, for the four poolings
 CONVOLUTIONS: dict[int, tuple[int, int, int, int, int]] = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
@@ -47,8 +48,10 @@ class VGG(nn.Module):
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """The five feature maps of an image batch (B, 3, H, W)."""
-        if min(x.shape[2:]) < 16:
-            raise ValueError(f"images must be at least 16 x 16 for VGG's four poolings, got {x.shape[2]} x {x.shape[3]}")
+        if min(x.shape[2:]) < SMALLEST_IMAGE:
+            raise ValueError(
+                f"images must be at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} for VGG's four poolings, got {x.shape[2]} x {x.shape[3]}"
+            )
         maps = []
         for layer in self.features:
             if isinstance(layer, nn.MaxPool2d):

@@ -110,7 +110,7 @@ def _context() -> list[Rule]:
 
 
 def _gamma(source: str, target: str) -> Rule:
-    return Rule(source, target, lambda scale: scale.reshape(1), "a scalar there, a vector of one here")
+    return Rule(source, target, lambda scale: scale.reshape(-1), "a scalar there, a vector of one here")
 
 
 def _fcn() -> list[Rule]:

@@ -28,7 +28,7 @@ def class_activation_map(network: nn.Module, x: Tensor, classes: Tensor | None =
     Shape: x is (B, 3, H, W). The map is resized bilinearly; before that its mean is the class's logit without the bias.
 
     Raises:
-        ExportError: the network is no Classifier, or its head is not average pooling and one linear layer.
+        ExportError: the network is no Classifier, or its head neither is average pooling and one linear layer nor ends in the pooling.
     """
     classifier, layers = parts(network)
     inner, linear = _split(classifier, layers)

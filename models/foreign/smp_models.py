@@ -49,6 +49,7 @@ class SmpModel(Foreign):
                 f"classes must be at least 2, got {classes!r}: the label of a pixel is the class of the largest score. "
                 "Of a network with one score per pixel, make one with two: (-s, s)."
             )
+        encoder = str(encoder)  # a name of digits or null alone is read as JSON
         if not encoder.startswith("tu-") and encoder not in smp.encoders.get_encoder_names():
             raise UnknownName.among("smp encoder (or tu-NAME of timm)", encoder, smp.encoders.get_encoder_names())
         architecture = getattr(smp, name.network)
@@ -58,7 +59,7 @@ class SmpModel(Foreign):
         self.name = name
         try:
             self.network = architecture(encoder_name=encoder, encoder_weights=None, classes=classes, **options)
-        except (TypeError, ValueError, AssertionError, RuntimeError, KeyError) as error:
+        except Exception as error:  # whatever its constructors raise
             raise InvalidInput(f"smp cannot build {name.network} on {encoder} with {options or 'no options'}: {error}") from None
 
     @property

@@ -45,7 +45,7 @@ class TimmModel(Foreign):
         self.name = name
         try:
             self.network = timm.create_model(name.network, pretrained=False, **options)
-        except (TypeError, ValueError, AssertionError, RuntimeError, KeyError) as error:  # whatever its constructors raise
+        except Exception as error:  # whatever its constructors raise
             raise InvalidInput(f"timm cannot build {name.network} with {options or 'no options'}: {error}") from None
         if getattr(self.network, "num_classes", 0) < 1:
             raise InvalidInput(f"{name.builder} only computes features; give it a classifier with {name.builder}?classes=N")

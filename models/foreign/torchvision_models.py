@@ -58,10 +58,12 @@ class TorchvisionModel(Foreign):
         options = dict(name.options)
         if "classes" in options:
             options["num_classes"] = options.pop("classes")
+            if options["num_classes"] == 0:  # which torchvision builds
+                raise InvalidInput("classes must be at least 1, got 0")
         options = self._implied(models.get_model_builder(name.network), weights) | options
         try:
             self.network = models.get_model(name.network, weights=None, **options)
-        except (TypeError, ValueError, AssertionError, RuntimeError) as error:
+        except Exception as error:  # whatever its constructors raise
             raise InvalidInput(f"torchvision cannot build {name.network} with {options or 'no options'}: {error}") from None
 
     def _implied(self, builder: Any, weights: Path | None) -> dict[str, Any]:

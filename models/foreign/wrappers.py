@@ -66,6 +66,6 @@ def same_answer(one: nn.Module, other: nn.Module, height: int, width: int) -> bo
     with torch.inference_mode():
         try:
             expected, found = one(x), other(x)
-        except (RuntimeError, IndexError, NotImplementedError):  # shapes that do not fit: not of these parts
+        except Exception:  # not of these parts; if it is the network that fails, probing it says so
             return False
     return bool(expected.shape == found.shape and torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max())))

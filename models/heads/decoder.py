@@ -7,10 +7,9 @@ https://arxiv.org/abs/1802.02611
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.heads.layers import conv_bn_relu, separable_conv_bn_relu
+from regard.models.heads.layers import conv_bn_relu, resize, separable_conv_bn_relu
 
 
 class Decoder(nn.Module):
@@ -27,5 +26,4 @@ class Decoder(nn.Module):
         self.refine = nn.Sequential(separable_conv_bn_relu(inner + 48, inner), separable_conv_bn_relu(inner, inner))
 
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
-        coarse = F.interpolate(coarse, size=fine.shape[2:], mode="bilinear", align_corners=False)
-        return self.refine(torch.cat([coarse, self.reduce(fine)], dim=1))
+        return self.refine(torch.cat([resize(coarse, fine), self.reduce(fine)], dim=1))

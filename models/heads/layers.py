@@ -1,6 +1,7 @@
-"""Convolution blocks that several heads use."""
+"""What several heads are made of: convolution blocks, and resizing to another map."""
 
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 
 def conv_bn_relu(channels: int, out: int, kernel_size: int, *, dilation: int = 1) -> nn.Sequential:
@@ -22,3 +23,8 @@ def separable_conv_bn_relu(channels: int, out: int) -> nn.Sequential:
         nn.BatchNorm2d(out),
         nn.ReLU(inplace=True),
     )
+
+
+def resize(x: Tensor, like: Tensor) -> Tensor:
+    """Bilinear interpolation to the size of another map or image: (B, C, h, w) -> (B, C, H, W)."""
+    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)

@@ -12,10 +12,9 @@ has one channel, a weight for each position, and it is pooled by maximum. That l
 has a ReLU after conv3(low) too, and takes no map smaller than 8 x 8.
 """
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.heads.layers import conv_bn_relu
+from regard.models.heads.layers import conv_bn_relu, resize
 
 
 class FeaturePyramidAttention(nn.Module):
@@ -40,9 +39,9 @@ class FeaturePyramidAttention(nn.Module):
         for down in self.down:
             maps.append(down(self.pool(maps[-1])))
         gate = self.same[2](maps[3])
-        gate = self.same[1](maps[2]) + _resize(gate, maps[2])
-        gate = self.same[0](maps[1]) + _resize(gate, maps[1])
-        return _resize(gate, x)
+        gate = self.same[1](maps[2]) + resize(gate, maps[2])
+        gate = self.same[0](maps[1]) + resize(gate, maps[1])
+        return resize(gate, x)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.weights(x) * self.features(x) + self.whole(x.mean(dim=(2, 3), keepdim=True))
@@ -66,8 +65,4 @@ class GlobalAttentionUpsample(nn.Module):
         return self.gate(high.mean(dim=(2, 3), keepdim=True))
 
     def forward(self, high: Tensor, low: Tensor) -> Tensor:
-        return self.low(low) * self.weights(high) + _resize(high, low)
-
-
-def _resize(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)
+        return self.low(low) * self.weights(high) + resize(high, low)

@@ -8,10 +8,9 @@ Zhao, Shi, Qi, Wang & Jia, "Pyramid Scene Parsing Network", CVPR 2017, section 3
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.heads.layers import conv_bn_relu
+from regard.models.heads.layers import conv_bn_relu, resize
 
 
 class PSPHead(nn.Module):
@@ -25,12 +24,13 @@ class PSPHead(nn.Module):
 
     def __init__(self, channels: int, inner: int, bins: Sequence[int] = (1, 2, 3, 6)) -> None:
         super().__init__()
-        if not bins or min(bins) < 1 or len(bins) > channels:
-            raise ValueError(f"bins must be at least 1 each, and no more of them than channels, got {tuple(bins)} for {channels} channels")
+        if not bins or min(bins) < 1 or channels < 1 or channels % len(bins):
+            raise ValueError(
+                f"bins must be at least 1 each, and their number must divide channels, got {tuple(bins)} for {channels} channels"
+            )
         part = channels // len(bins)
         self.levels = nn.ModuleList(nn.Sequential(nn.AdaptiveAvgPool2d(n), conv_bn_relu(channels, part, 1)) for n in bins)
         self.fuse = conv_bn_relu(channels + part * len(bins), inner, 3)
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled = [F.interpolate(level(x), size=x.shape[2:], mode="bilinear", align_corners=False) for level in self.levels]
-        return self.fuse(torch.cat([x, *pooled], dim=1))
+        return self.fuse(torch.cat([x, *(resize(level(x), x) for level in self.levels)], dim=1))

@@ -1,6 +1,7 @@
 """MA-CNN's losses of channel grouping: each part's map is compact, and no two lie on the same place.
 
 Zheng, Fu, Mei & Luo, "Learning Multi-Attention Convolutional Neural Network for Fine-Grained Image Recognition", ICCV 2017.
+https://openaccess.thecvf.com/content_iccv_2017/html/Zheng_Learning_Multi-Attention_Convolutional_ICCV_2017_paper.html
 
     Dis(M_i) = sum_xy m_i(x, y) [(x - t_x)^2 + (y - t_y)^2],            (t_x, t_y) the peak of M_i
     Div(M_i) = sum_xy m_i(x, y) [max_{k != i} m_k(x, y) - margin]_+

@@ -86,6 +86,8 @@ class DVAN(nn.Module):
             raise ValueError(f"canvas_size must be a multiple of 32, got {canvas_size}")
         if hidden < 1:
             raise ValueError(f"hidden must be at least 1, got {hidden}")
+        if not diversity >= 0:
+            raise ValueError(f"diversity must be 0 or more, got {diversity}")
         self.canvases = check_canvases(canvases)
         self.canvas_size, self.diversity = canvas_size, diversity
         self.backbone = build_backbone(backbone, width)

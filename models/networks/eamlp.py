@@ -83,8 +83,9 @@ class EAMLP(nn.Module):
         check_classes(num_classes)
         if image_size < 1 or image_size % STRIDE:
             raise ValueError(f"image_size must be a multiple of {STRIDE}, got {image_size}")
-        if depth < 1:
-            raise ValueError(f"depth must be at least 1, got {depth}")
+        for name, value in (("token_width", token_width), ("width", width), ("depth", depth)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         self.image_size = image_size
         self.token_layer1 = TokenLayer(3 * 7 * 7, token_width)
         self.token_layer2 = TokenLayer(token_width * 3 * 3, token_width)

@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.attention.crop import crop, squares
+from regard.models.attention.crop import cells, crop, squares
+from regard.models.attention.hard import gumbel_noise
 from regard.models.backbones.by_name import build_backbone
 from regard.models.classifiers import GlobalAveragePool, check_classes
 from regard.models.losses.criterion import Criterion
@@ -85,7 +86,7 @@ class FCAN(nn.Module):
     def answers(self, features: Tensor, locations: Tensor) -> Tensor:
         """Logits of the whole image and of each part at its location, an index of a position: (B, T) -> (B, T + 1, K)."""
         height, width = features.shape[2:]
-        centres = torch.stack([locations % width, torch.div(locations, width, rounding_mode="floor")], dim=2) + 0.5
+        centres = cells(locations, width) + 0.5
         # Even windows reach one position further down and right: half a position is added before the corner is taken.
         shift = 0.0 if self.window % 2 else 0.5
         boxes = squares(centres + shift, self.window, width=width, height=height)
@@ -111,8 +112,7 @@ class FCAN(nn.Module):
 
 def sampled(log_probabilities: Tensor) -> Tensor:
     """An index drawn from each distribution, as the argmax under Gumbel noise: (..., P) -> (...)."""
-    noise = torch.rand(log_probabilities.shape, device=log_probabilities.device).clamp(min=torch.finfo(torch.float32).tiny)
-    return (log_probabilities - (-noise.log()).log()).argmax(dim=-1)
+    return (log_probabilities + gumbel_noise(*log_probabilities.shape, device=log_probabilities.device)).argmax(dim=-1)
 
 
 def _part_classifier(channels: int, num_classes: int) -> nn.Sequential:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.models.classifiers import ResNetClassifier
+from regard.models.explain.cam import at_size_of
 from regard.models.losses.criterion import UNLABELLED, Criterion
 from regard.models.losses.mining import attention_mining_loss, attention_supervision_loss, erased, normalized, soft_mask
 
@@ -46,11 +47,11 @@ class GAIN(ResNetClassifier):
         **options: Any,
     ) -> None:
         super().__init__(depth, num_classes=num_classes, **options)
-        if mining_weight < 0 or mask_weight < 0:
+        if not (mining_weight >= 0 and mask_weight >= 0):
             raise ValueError(f"mining_weight and mask_weight must be 0 or more, got {mining_weight} and {mask_weight}")
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must lie between 0 and 1, got {threshold}")
-        if sharpness <= 0:
+        if not sharpness > 0:
             raise ValueError(f"sharpness must be positive, got {sharpness}")
         self.mining_weight, self.mask_weight = mining_weight, mask_weight
         self.threshold, self.sharpness = threshold, sharpness
@@ -88,19 +89,13 @@ class GAIN(ResNetClassifier):
             return attention, features.new_zeros((0, self.fc.out_features))
         return attention, self(self.without(x[image], attention))
 
-    def classify(self, features: Tensor) -> Tensor:
-        """The head alone: (n, C, h, w) -> (n, num_classes)."""
-        for layer in self.head_layers():
-            features = layer(features)
-        return features
-
     def attention(self, features: Tensor, image: Tensor, label: Tensor, x: Tensor) -> Tensor:
         """A^c of each pair of an image and a class at the images' size, scaled to 0..1, with a gradient of its own: (n, H, W)."""
         chosen = features[image]  # (n, C, h, w)
         score = self.classify(chosen)[torch.arange(len(image)), label].sum()
         (gradient,) = torch.autograd.grad(score, chosen, create_graph=True)
         maps = (gradient.mean(dim=(2, 3), keepdim=True) * chosen).sum(dim=1, keepdim=True).relu()
-        return normalized(F.interpolate(maps, size=x.shape[2:], mode="bilinear", align_corners=False)[:, 0])
+        return normalized(at_size_of(x, maps))
 
     def without(self, images: Tensor, attention: Tensor) -> Tensor:
         """I*: the images without what is attended to."""

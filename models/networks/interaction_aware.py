@@ -70,6 +70,6 @@ class InteractionPyramid(Classifier):
         *others, last = self.backbone.stages(x)[-self.scales :]
         scores = self.attention.scales(last, *others)
         weights = self.attention.fuse(scores).unflatten(2, last.shape[2:])
-        logits = self.fc(self.pool(self.attention.attend(last, weights)))
+        logits = self.classify(self.attention.attend(last, weights))
         interaction, diversity = self.loss_weights
         return criterion(logits, targets) + interaction * interaction_loss(weights, last) + diversity * scale_diversity_loss(scores)

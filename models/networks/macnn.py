@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.models.attention.crop import crop, peaks, squares
-from regard.models.backbones.by_name import build_backbone
+from regard.models.backbones.by_name import build_backbone, check_side
 from regard.models.backbones.resnet import ResNet
 from regard.models.backbones.vgg import VGG
 from regard.models.classifiers import check_classes
@@ -110,10 +110,11 @@ class MACNN(nn.Module):
         check_classes(num_classes)
         if parts < 2:
             raise ValueError(f"parts must be at least 2, got {parts}")
-        if part_size < 1 or part_resolution < 1:
-            raise ValueError(f"part_size and part_resolution must be at least 1, got {part_size} and {part_resolution}")
+        if part_size < 1:
+            raise ValueError(f"part_size must be at least 1, got {part_size}")
         self.part_size, self.part_resolution = part_size, part_resolution
         self.backbone = build_backbone(backbone, width)
+        check_side(self.backbone, part_resolution=part_resolution)
         channels = self.backbone.channels[-1]
         self.grouping = ChannelGrouping(channels, parts)
         self.part_classifiers = nn.ModuleList(nn.Linear(channels, num_classes) for _ in range(parts))

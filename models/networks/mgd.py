@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.models.attention.crop import crop
-from regard.models.backbones.by_name import build_backbone
+from regard.models.backbones.by_name import build_backbone, check_side
 from regard.models.classifiers import check_classes
 from regard.models.losses.criterion import Criterion
 from regard.models.networks.proposals import Box, box_sums, check_boxes, grid_boxes, pixels
@@ -70,6 +70,7 @@ class Granularity(nn.Module):
         super().__init__()
         self.region_size = region_size
         self.detection = Recognizer(build_backbone(backbone, width), labels)
+        check_side(self.detection.backbone, region_size=region_size)
         self.discovery = RegionDiscovery(boxes)
         self.description = Recognizer(build_backbone(backbone, width), labels)
 
@@ -114,8 +115,6 @@ class MGD(nn.Module):
     ) -> None:
         super().__init__()
         check_classes(num_classes)
-        if region_size < 1:
-            raise ValueError(f"region_size must be at least 1, got {region_size}")
         species = range(num_classes)
         coarser = [[each // 4 for each in species], [each // 16 for each in species]] if taxonomy is None else taxonomy
         self.levels = check_taxonomy([species, *coarser])

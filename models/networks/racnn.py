@@ -137,6 +137,8 @@ class RACNN(nn.Module):
             raise ValueError(f"image_size must be a multiple of 64, got {image_size}")
         if not 0 < least <= 0.5:
             raise ValueError(f"least must be in (0, 0.5], got {least}")
+        if not guide >= 0:
+            raise ValueError(f"guide must be 0 or more, got {guide}")
         self.image_size, self.least, self.guide = image_size, least, guide
         sizes = [image_size, image_size // 2, image_size // 2]
         backbones = [build_backbone(backbone, width) for _ in sizes]

@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from regard.models.attention.san import LocalAttention, PairwiseAttention, PatchwiseAttention
+from regard.models.attention.san import FootprintAttention, PairwiseAttention, PatchwiseAttention
 from regard.models.classifiers import Classifier, GlobalAveragePool, check_classes
 
 LAYERS = {10: (2, 1, 2, 4, 1), 15: (3, 2, 3, 5, 2), 19: (3, 3, 4, 6, 3)}  # blocks of each stage
-FORMS: dict[str, Callable[..., LocalAttention]] = {"pairwise": PairwiseAttention, "patchwise": PatchwiseAttention}
+FORMS: dict[str, Callable[..., FootprintAttention]] = {"pairwise": PairwiseAttention, "patchwise": PatchwiseAttention}
 STRIDE = 32
 
 
 class SANBlock(nn.Module):
     """x + linear(relu(norm(attention(relu(norm(x)))))): (B, C, H, W) -> (B, C, H, W)."""
 
-    def __init__(self, channels: int, attention: LocalAttention) -> None:
+    def __init__(self, channels: int, attention: FootprintAttention) -> None:
         super().__init__()
         inner = attention.value.out_channels
         self.norm1 = nn.BatchNorm2d(channels)

@@ -48,7 +48,7 @@ class GroupedBottleneck(Block):
 
     def residual(self, x: Tensor) -> Tensor:
         x = self.relu(self.bn1(self.conv1(x)))
-        x = self.relu(self.bn2(self.conv2(x)))
+        x = self.relu(self.bn2(self.inner(self.conv2(x))))
         return self.bn3(self.conv3(x))
 
 

@@ -25,8 +25,8 @@ class TokenSelfAttention(nn.Module):
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        if heads < 1 or width % heads:
-            raise ValueError(f"the width must be a multiple of heads, got {width} and {heads}")
+        if min(width, heads) < 1 or width % heads:
+            raise ValueError(f"the width must be a positive multiple of heads, got {width} and {heads}")
         self.heads = heads
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)

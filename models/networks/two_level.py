@@ -30,7 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.models.attention.crop import crop
-from regard.models.backbones.by_name import build_backbone
+from regard.models.backbones.by_name import build_backbone, check_side
 from regard.models.backbones.resnet import ResNet
 from regard.models.backbones.vgg import VGG
 from regard.models.classifiers import check_classes
@@ -111,11 +111,12 @@ class TwoLevel(nn.Module):
     ) -> None:
         super().__init__()
         check_classes(num_classes)
-        if patch_size < 1 or alpha <= 0:
-            raise ValueError(f"patch_size must be at least 1 and alpha above 0, got {patch_size} and {alpha}")
+        if not alpha > 0:
+            raise ValueError(f"alpha must be above 0, got {alpha}")
         self.boxes, self.patch_size, self.alpha = check_boxes(boxes), patch_size, alpha
         self.object_filter = ObjectFilter(build_backbone(backbone, width), labels=filter_labels, parent=parent, threshold=threshold)
         trunk = build_backbone(backbone, width)
+        check_side(trunk, patch_size=patch_size)
         filters, channels = trunk.channels[-2:]
         if not 1 <= parts <= filters:
             raise ValueError(f"parts must be from 1 to the {filters} filters of the middle convolution, got {parts}")

@@ -57,8 +57,9 @@ class VisionTransformer(nn.Module):
         check_classes(num_classes)
         if min(patch_size, image_size) < 1 or image_size % patch_size:
             raise ValueError(f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}")
-        if depth < 1:
-            raise ValueError(f"depth must be at least 1, got {depth}")
+        for name, value in (("width", width), ("depth", depth)):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
         self.image_size = image_size
         self.patch_embed = PatchEmbedding(patch_size, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))

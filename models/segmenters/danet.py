@@ -6,13 +6,15 @@ Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019. https://a
 from torch import Tensor
 
 from regard.models.heads.danet import DANetHead
-from regard.models.segmenters.segmenter import AUXILIARY_WEIGHT, Backbone, Segmenter, pixel_classifier, resize
+from regard.models.heads.layers import resize
+from regard.models.segmenters.segmenter import AUXILIARY_WEIGHT, Backbone, Segmenter, pixel_classifier
 
 
 class DANet(Segmenter):
     """A segmenter whose two attention branches are supervised, each through a classifier of its own, with weight 1.
 
-    The weights are those of the authors' code. Arguments as of `Segmenter`, with a DANet head.
+    So they are in the authors' code; the auxiliary loss is not there, it is the one of the other segmenters. Arguments as of `Segmenter`,
+    with a DANet head.
     """
 
     head: DANetHead

@@ -1,7 +1,6 @@
 """A segmenter: a dilated backbone, a head, an optional decoder and a classifier per pixel."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.models.backbones.mobilenet_v2 import MobileNetV2
@@ -9,6 +8,7 @@ from regard.models.backbones.resnet import ResNet
 from regard.models.classifiers import check_classes
 from regard.models.heads.decoder import Decoder
 from regard.models.heads.fcn import FCNHead
+from regard.models.heads.layers import resize
 from regard.models.losses.criterion import Criterion
 
 AUXILIARY_WEIGHT = 0.4  # of the loss on res4: Zhao et al., PSPNet, CVPR 2017, section 3.3; CCNet and OCNet keep it
@@ -71,8 +71,3 @@ def weighted(supervised: list[tuple[float, Tensor]], targets: Tensor, criterion:
 def pixel_classifier(channels: int, num_classes: int, dropout: float) -> nn.Sequential:
     """Class scores of each position's features, whole channels of which are dropped in training."""
     return nn.Sequential(nn.Dropout2d(dropout), nn.Conv2d(channels, num_classes, 1))
-
-
-def resize(scores: Tensor, image: Tensor) -> Tensor:
-    """Bilinear interpolation to the image's size."""
-    return F.interpolate(scores, size=image.shape[2:], mode="bilinear", align_corners=False)

@@ -204,10 +204,17 @@ def test_mobilenet_v2_attention_is_where_its_placement_says(name: str) -> None:
 
 
 def test_placements_of_the_papers() -> None:
-    every, res4, last = Placement.EVERY_BLOCK, Placement.BEFORE_LAST_BLOCK, Placement.AFTER_LAST_STAGE
-    expected = {"se": every, "cbam": every, "pam": last, "chan_am": last, "cca": last}
-    for name, mechanism in ATTENTION.items():
-        assert mechanism.placement is (res4 if name.startswith("nonlocal") else expected.get(name, mechanism.placement))
+    expected = {
+        Placement.EVERY_BLOCK: {"se", "cbam"},
+        Placement.EVERY_BLOCK_FROM_RES3: {"gc"},
+        Placement.AFTER_SPATIAL: {"simam"},
+        Placement.SPATIAL_FROM_RES3: {"aa_conv"},
+        Placement.BETWEEN_STAGES: {"bam"},
+        Placement.BEFORE_LAST_BLOCK: {"cgnl", "cgnlx", *(name for name in ATTENTION if name.startswith("nonlocal_"))},
+        Placement.AFTER_LAST_STAGE: {"pam", "chan_am", "object_context", "cca"},
+    }
+    for placement, names in expected.items():
+        assert {name for name in names if ATTENTION[name].placement is placement} == names
 
 
 @pytest.mark.parametrize("name", [name for name, m in ATTENTION.items() if m.placement is not Placement.SPATIAL_FROM_RES3])

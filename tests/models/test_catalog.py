@@ -7,6 +7,7 @@ import torch
 
 from regard.errors import InvalidInput, UnknownName
 from regard.models.attention import ATTENTION, find_attention
+from regard.models.backbones.resnet import DEPTHS
 from regard.models.card import NAME_PATTERN
 from regard.models.catalog import CATALOG, build, find
 
@@ -34,22 +35,28 @@ def test_builds_at_full_size(name: str) -> None:
 
 
 def test_holds_what_was_promised() -> None:
-    depths = (18, 34, 50, 101)
-    expected = {
-        f"{prefix}resnet{depth}" for prefix in ["", *(f"{name}_" for name in ATTENTION), "fcn_", "danet_", "ccnet_"] for depth in depths
-    }
-    expected |= {"mobilenet_v2", "fcn_mobilenet_v2", "danet_mobilenet_v2", "ccnet_mobilenet_v2"}
+    mechanisms = ["saliency", "external_attention", "external_multi_head", "simam", "self_attention", "multi_head"]
+    mechanisms += ["se", "cbam", "bam", "stn"]
+    mechanisms += ["cgnl", "cgnlx", "interaction_aware", "pam", "chan_am", "object_context", "cca", "snl", "gc", "aa_conv", "local"]
+    mechanisms += [f"nonlocal_{form}" for form in ("gaussian", "embedded_gaussian", "dot", "concat")]
+    mechanisms += [f"generalized_attention_{terms}" for terms in ("1111", "1000", "0100", "0010", "0001")]
+    heads = ["fcn", "pspnet", "deeplabv3", "nonlocal", "danet", "base_oc", "pyramid_oc", "asp_oc", "ccnet", "gcnet", "eanet", "pan"]
+    expected = {f"{prefix}_resnet{depth}" for prefix in (*mechanisms, *heads) for depth in DEPTHS}
+    expected |= {f"resnet{depth}" for depth in DEPTHS} | {"mobilenet_v2"} | {f"{head}_mobilenet_v2" for head in heads}
+    expected |= {f"san{depth}_{form}" for depth in (10, 15, 19) for form in ("pairwise", "patchwise")}
+    expected |= {f"stn_{warp}" for warp in ("affine", "attention", "projective", "tps")}
+    expected |= {f"mil_{pooling}_resnet18" for pooling in ("max", "noisy_or", "attention")}
+    expected |= {"senet154", "attention56", "attention92", "vit_base", "eamlp_7", "gain_resnet18", "acol_resnet18"}
+    expected |= {"two_level", "racnn", "macnn", "mgd", "fcan", "dvan"}
     assert expected <= CATALOG.keys()
 
 
-@pytest.mark.parametrize("name", CATALOG)
-def test_attention_is_really_there(name: str) -> None:
-    prefix, _, rest = name.partition("_resnet")
-    if prefix not in ATTENTION:
-        return
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("name", ATTENTION)
+def test_attention_is_really_there(name: str, depth: int) -> None:
     with torch.device("meta"):
-        kind = type(ATTENTION[prefix].build(32))
-        assert any(type(module) is kind for module in build(f"{prefix}_resnet{rest}").modules())
+        kind = type(ATTENTION[name].build(32))
+        assert any(type(module) is kind for module in build(f"{name}_resnet{depth}").modules())
 
 
 def test_unknown_network_suggests_neighbours() -> None:
@@ -58,7 +65,7 @@ def test_unknown_network_suggests_neighbours() -> None:
 
 
 def test_unknown_attention_suggests_neighbours() -> None:
-    with pytest.raises(UnknownName, match=r"no attention named 'sse'\. Did you mean .*'se'.*Known: cbam, "):
+    with pytest.raises(UnknownName, match=r"no attention named 'sse'\. Did you mean .*'se'.*Known: .*cbam, cca, "):
         find_attention("sse")
     with pytest.raises(UnknownName, match="no attention named 'sse'"):
         build("resnet18", attention="sse")

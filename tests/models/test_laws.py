@@ -1,6 +1,7 @@
 """What holds for every attention mechanism and every network of the catalog: a new entry is tested by being listed."""
 
 import copy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,6 @@ from regard.models.training.loop import training_loss
 CHANNELS = 32
 
 
-def awaken(module: nn.Module) -> nn.Module:
-    """Move every parameter off its initial value, so that zero-initialized gates do not hide what is behind them."""
-    random = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random, dtype=parameter.dtype))
-    return module
-
-
 def maps(*shape: int) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
@@ -36,8 +28,8 @@ def assert_finite_gradients(module: nn.Module) -> None:
 
 
 @pytest.fixture(params=ATTENTION.values(), ids=ATTENTION.keys())
-def mechanism(request: pytest.FixtureRequest) -> nn.Module:
-    return awaken(request.param.build(CHANNELS))
+def mechanism(request: pytest.FixtureRequest, awakened: Callable[[nn.Module], nn.Module]) -> nn.Module:
+    return awakened(request.param.build(CHANNELS))
 
 
 @pytest.mark.parametrize("size", [(8, 8), (7, 5), (1, 9), (6, 1), (1, 1)])
@@ -85,8 +77,8 @@ def test_attention_shows_its_weights(mechanism: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("name", ATTENTION)
-def test_attention_survives_a_round_trip(name: str, tmp_path: Path) -> None:
-    saved = awaken(ATTENTION[name].build(CHANNELS)).eval()
+def test_attention_survives_a_round_trip(name: str, tmp_path: Path, awakened: Callable[[nn.Module], nn.Module]) -> None:
+    saved = awakened(ATTENTION[name].build(CHANNELS)).eval()
     save_weights(saved, tmp_path / "w.safetensors")
     loaded = ATTENTION[name].build(CHANNELS).eval()
     load_weights(loaded, read_state_dict(tmp_path / "w.safetensors"), source="w")

@@ -1,5 +1,7 @@
 """Every attention mechanism alone as ONNX: traced at one batch and size, it answers as PyTorch does at others."""
 
+from collections.abc import Callable
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -13,16 +15,7 @@ from regard.models.attention import ATTENTION
 
 CHANNELS = 32
 TRACED = (2, CHANNELS, 8, 10)
-UNTRACED = [(1, CHANNELS, 9, 7), (3, CHANNELS, 12, 12)]
-
-
-def awake(module: nn.Module) -> nn.Module:
-    """Every number off its initial value, so that no zero-initialized gate hides what is behind it; evaluation mode."""
-    random = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for parameter in module.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
-    return module.eval()
+UNTRACED = [(1, CHANNELS, 9, 7), (3, CHANNELS, 12, 12), (1, CHANNELS, 1, 2)]
 
 
 def maps(shape: tuple[int, ...]) -> Tensor:
@@ -56,16 +49,16 @@ def relative_error(session: onnxruntime.InferenceSession, module: nn.Module, x: 
 
 
 @pytest.mark.parametrize("name", ATTENTION)
-def test_a_mechanism_as_onnx_answers_as_pytorch_does(name: str) -> None:
-    module = awake(ATTENTION[name].build(CHANNELS))
+def test_a_mechanism_as_onnx_answers_as_pytorch_does(name: str, awakened: Callable[[nn.Module], nn.Module]) -> None:
+    module = awakened(ATTENTION[name].build(CHANNELS)).eval()
     session = exported(module)
     for shape in UNTRACED:
         assert relative_error(session, module, maps(shape)) <= 1e-4
 
 
-def test_the_comparison_sees_another_mechanism() -> None:
-    session = exported(awake(ATTENTION["se"].build(CHANNELS)))
-    assert relative_error(session, awake(ATTENTION["pam"].build(CHANNELS)), maps(UNTRACED[0])) > 1e-2
+def test_the_comparison_sees_another_mechanism(awakened: Callable[[nn.Module], nn.Module]) -> None:
+    se, pam = (awakened(ATTENTION[name].build(CHANNELS)).eval() for name in ("se", "pam"))
+    assert relative_error(exported(se), pam, maps(UNTRACED[0])) > 1e-2
 
 
 def test_the_comparison_sees_a_size_kept_from_tracing() -> None:

@@ -133,3 +133,13 @@ def test_refuses_bad_arguments(options, message):
 def test_refuses_images_too_small_for_the_stem():
     with pytest.raises(ValueError, match=r"3 rows and columns or more.*\(2, 9\)"):
         build("senet154", width=4, groups=4, counts=(1, 1, 1, 1)).eval()(torch.zeros(1, 3, 2, 9))
+
+
+def test_a_module_after_the_spatial_convolution_acts():
+    """As the protocol of residual blocks says, for mechanisms with that placement."""
+    block = GroupedBottleneck(16, 4, spatial=8, groups=4, stride=1, shortcut=None).eval()
+    block.follow_spatial(nn.Tanh())
+    x = torch.randn(2, 16, 5, 4)
+    spatial = block.conv2(block.bn1(block.conv1(x)).relu()).tanh()
+    residual = block.bn3(block.conv3(block.bn2(spatial).relu()))
+    assert torch.equal(block(x), (block.attention(residual) + x).relu())
