@@ -35,6 +35,8 @@ class GAIN(ResNetClassifier):
         options: see `ResNet`.
     """
 
+    learns_from_label_maps = True  # what `regard train` asks of a classifier before it hands it any
+
     def __init__(
         self,
         depth: int,

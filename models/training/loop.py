@@ -48,12 +48,13 @@ def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report
     torch.manual_seed(options.seed)
     random = torch.Generator().manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    _check_task(recipe)
+    network = build_network(recipe)
+    _check_task(recipe, network)
     training, held_out = load(recipe, root, "train"), load(recipe, root, "val")
     steps = len(training) // options.batch_size + (len(training) % options.batch_size > 1)
     if steps == 0:
         raise InvalidInput(f"{len(training)} training image is too few: BatchNorm needs two in a batch")
-    network = build_network(recipe).to(device)
+    network.to(device)
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it, its stub lacks it
     optimizer = _optimizer(network, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(recipe, steps))
@@ -108,22 +109,35 @@ def build_network(recipe: Recipe) -> nn.Module:
     return network
 
 
-def _check_task(recipe: Recipe) -> None:
+def _check_task(recipe: Recipe, network: nn.Module) -> None:
     task = catalog.find(recipe.builder).task
-    if (task == "segmentation") != (recipe.data.layout == "mask_folders"):
+    if recipe.data.layout == "mask_folders":
+        suitable = task == "segmentation" or getattr(network, "learns_from_label_maps", False)
+    else:
+        suitable = task == "classification"
+    if not suitable:
         raise InvalidInput(f"{recipe.builder} is for {task}, and {recipe.data.layout} holds the data of another task")
 
 
 def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> dict[str, float]:
-    """Metrics on a split: top1, or mean_iou with the IoU of each class, in 0..1."""
+    """Metrics on a split, in 0..1: top1, or mean_iou with the IoU of each class; of a classifier on label maps top1_present, the
+    fraction of images in which its answer occurs.
+    """
     network.eval()
     device = next(network.parameters()).device
     num_classes = len(recipe.output.labels)
     counts = torch.zeros((num_classes, num_classes), dtype=torch.int64)
+    present = []
     with torch.inference_mode():
         for images, targets in zip(held_out.images.split(32), held_out.targets.split(32), strict=True):
             scores = network(_normalize(images.permute(0, 3, 1, 2) / 255, recipe).to(device))
-            counts += confusion(scores.argmax(dim=1).cpu(), targets, num_classes)
+            answers = scores.argmax(dim=1).cpu()
+            if answers.ndim < targets.ndim:
+                present.append((targets == answers[:, None, None]).flatten(1).any(dim=1))
+            else:
+                counts += confusion(answers, targets, num_classes)
+    if present:
+        return {"top1_present": torch.cat(present).double().mean().item()}
     if held_out.targets.ndim == 1:
         return {"top1": accuracy(counts)}
     iou = intersection_over_union(counts)

@@ -16,7 +16,7 @@ from regard.models.card import Card, card_from_file
 from regard.models.catalog import build
 from regard.models.checkpoint import load_weights, read_state_dict, sha256
 from regard.models.training import loop
-from regard.models.training.data import load
+from regard.models.training.data import LabelledImages, load
 from regard.models.training.loop import Progress, build_network, evaluate, train
 from regard.models.training.recipe import Recipe
 
@@ -264,6 +264,19 @@ def test_options_that_the_builder_does_not_take(class_folders: Path, classificat
 def test_a_classifier_on_masks(mask_folders: Path, segmentation: Make, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="se_resnet18|mask_folders|segmentation"):
         train(segmentation(builder="se_resnet18", options={"width": 16}), mask_folders, tmp_path / "out")
+
+
+def test_a_classifier_that_learns_from_masks(mask_folders: Path, segmentation: Make, tmp_path: Path, monkeypatch) -> None:
+    """GAIN's extension; its metric is the fraction of images in which its answer occurs."""
+    recipe = segmentation(builder="gain_resnet18", options={"width": 8}, optimization__epochs=1)
+    card = train(recipe, mask_folders, tmp_path / "out")
+    assert card.task == "classification"
+    assert card.origin.metrics == {"top1_present": 1.0}  # every class is in every image
+    held_out = load(recipe, mask_folders, "val")
+    left = [map_.where(map_ != 0, 3) for map_ in held_out.targets[:1]] + list(held_out.targets[1:])  # the first loses class 0
+    network = build_network(recipe)
+    monkeypatch.setattr(network, "forward", lambda x: torch.tensor([[1.0, 0.0, 0.0]]).expand(len(x), 3))
+    assert evaluate(network, LabelledImages(held_out.images, torch.stack(left)), recipe) == {"top1_present": 0.75}
 
 
 def test_a_segmenter_on_classes(class_folders: Path, classification: Make, tmp_path: Path) -> None:
