@@ -18,11 +18,5 @@ def data_root() -> Path:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers: a file's tests stay together; all that starts servers runs in one worker, first, as it takes longest."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("servers" if _starts_servers(item) else str(item.path)))
-    items.sort(key=lambda item: not _starts_servers(item))
-
-
-def _starts_servers(item: pytest.Item) -> bool:
-    return "serving" in item.path.relative_to(item.config.rootpath).parts
+    """What starts servers first, as it takes longest: two workers are then busy to the end."""
+    items.sort(key=lambda item: "serving" not in item.path.relative_to(item.config.rootpath).parts)
