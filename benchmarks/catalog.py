@@ -37,7 +37,7 @@ from regard.serving.bench.report import machine, versions
 
 PAGE = Path(__file__).parents[1] / "docs" / "catalog.md"
 SKIPPED_BACKBONES = ("_resnet18", "_resnet34", "_resnet101")
-RUNS = 7
+RUNS, RUNS_OF_LARGE, LARGE = 7, 3, 20e9  # timed runs; of networks of more multiply-adds than the last
 COLUMNS = (
     *("name", "paper", "year", "size", "parameters", "multiply-adds"),
     *("nodes", "largest error", "outside ONNX", "PyTorch ms", "ONNX Runtime ms", "trained"),
@@ -48,8 +48,8 @@ Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long
 
 Parameters and multiply-adds (of convolutions and matrix products) are those of the default options, for one square image of the size
 given. What is measured is an untrained export: its ONNX nodes, the largest error of its certificate relative to the largest logit,
-operators outside plain ONNX, and the processor time of one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs}. Each
-system is measured once: on ResNet-50 (classification) or MobileNetV2 (segmentation) where it comes on several backbones.
+operators outside plain ONNX, and the processor time of one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs}
+(of {few} above {large:.0f} G multiply-adds). Each system is measured once: on ResNet-50 (classification) or MobileNetV2 (segmentation) where it comes on several backbones.
 """
 
 
@@ -67,13 +67,13 @@ def count(name: str, known: Row | None) -> Row:
     return Row.model_validate(facts | {"multiply_adds": flops.get_total_flops() // 2})
 
 
-def measure(name: str, images: Sequence[Pixels]) -> Measured:
+def measure(name: str, images: Sequence[Pixels], runs: int) -> Measured:
     """Export, certify and time a network."""
     network, card = resolve(name, weights="random")
     with tempfile.TemporaryDirectory(prefix="regard_catalog_") as folder:
         artifact = export_onnx(network, card, Path(folder) / name, images=images, images_from="sample_images/street")
         graph = onnx.load(artifact.model).graph
-        torch_ms, onnxruntime_ms = _times(network, card, artifact.model)
+        torch_ms, onnxruntime_ms = _times(network, card, artifact.model, runs)
     return Measured(
         nodes=len(graph.node),
         largest_error=max(comparison.relative_error for comparison in artifact.card.certificates[0].comparisons),
@@ -83,7 +83,7 @@ def measure(name: str, images: Sequence[Pixels]) -> Measured:
     )
 
 
-def _times(network: nn.Module, card: Card, model: Path) -> tuple[float, float]:
+def _times(network: nn.Module, card: Card, model: Path, runs: int) -> tuple[float, float]:
     """Milliseconds of processor time of one image in PyTorch and in ONNX Runtime, in turn."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
@@ -97,7 +97,7 @@ def _times(network: nn.Module, card: Card, model: Path) -> tuple[float, float]:
 
     sides: tuple[Callable[[], object], ...] = (in_torch, lambda: session.run(None, {"image": pixels}))
     times: tuple[list[float], list[float]] = ([], [])
-    for run in range(RUNS + 1):
+    for run in range(runs + 1):
         for side, measured in zip(sides, times, strict=True):
             start = time.process_time()
             side()
@@ -109,7 +109,7 @@ def _times(network: nn.Module, card: Card, model: Path) -> tuple[float, float]:
 def page(rows: Sequence[Row]) -> str:
     """docs/catalog.md: a table for each task, and the networks that ONNX Runtime does not make faster."""
     weights = trained()
-    lines = [HEAD.format(runs=RUNS)]
+    lines = [HEAD.format(runs=RUNS, few=RUNS_OF_LARGE, large=LARGE / 1e9)]
     for task in ("classification", "segmentation"):
         chosen = [row for row in rows if row.task == task]
         lines += [f"## {task.capitalize()}: {len(chosen)} networks", ""]
@@ -180,7 +180,8 @@ def main(arguments: Sequence[str]) -> int:
         for name in todo:
             progress.update(task, description=name)
             try:
-                rows[name] = rows[name].model_copy(update={"measured": measure(name, images), "why_not": None})
+                runs = RUNS_OF_LARGE if rows[name].multiply_adds > LARGE else RUNS
+                rows[name] = rows[name].model_copy(update={"measured": measure(name, images, runs), "why_not": None})
             except RegardError as error:
                 console.print(f"{name}: {error}", style="red")
                 rows[name] = rows[name].model_copy(update={"measured": None, "why_not": str(error)})

@@ -79,18 +79,22 @@ class FootprintAttention(nn.Module, ABC):
     def weights(self, x: Tensor) -> Tensor:
         """Weight of each position of the footprint, row by row: (B, C / r2 / share, k * k, H, W)."""
 
-    def shifts(self, x: Tensor) -> list[Tensor]:
-        """The map as each position of the footprint sees it: k * k maps of x's shape, views of one mirrored map."""
-        height, width = x.shape[2:]
-        x = mirror(x, self.footprint // 2)
+    def mirrored(self, x: Tensor) -> Tensor:
+        """The map with half a footprint more on each side: (B, C, H, W) -> (B, C, H + k - 1, W + k - 1)."""
+        return mirror(x, self.footprint // 2)
+
+    def shifts(self, mirrored: Tensor) -> list[Tensor]:
+        """A mirrored map as each position of the footprint sees it, row by row: (..., H + k - 1, W + k - 1) -> k * k views (..., H, W)."""
         side = range(self.footprint)
-        return [x[:, :, row : row + height, column : column + width] for row in side for column in side]
+        height, width = (size - self.footprint + 1 for size in mirrored.shape[-2:])
+        columns = [mirrored[..., column : column + width] for column in side]  # once for all rows: half as many slices to export
+        return [shifted[..., row : row + height, :] for row in side for shifted in columns]
 
     def forward(self, x: Tensor) -> Tensor:
         weights = self.weights(x)
+        values = self.mirrored(self.value(x)).unflatten(1, (-1, self.groups))  # (B, share, C / r2 / share, H + k - 1, W + k - 1)
         # One shift at a time: gathering all of them first (unfold) takes ten times as long, in PyTorch and in ONNX Runtime.
-        shifts = (shift.unflatten(1, (-1, self.groups)) for shift in self.shifts(self.value(x)))  # (B, share, C / r2 / share, H, W)
-        terms = (weights[:, None, :, index] * shift for index, shift in enumerate(shifts))
+        terms = (weight[:, None] * shift for weight, shift in zip(weights.unbind(dim=2), self.shifts(values), strict=True))
         return reduce(torch.add, terms).flatten(1, 2)  # (B, C / r2, H, W)
 
 
@@ -117,7 +121,9 @@ class PairwiseAttention(FootprintAttention):
         position = self.position(coordinates(x)).expand(x.shape[0], -1, -1, -1)  # (B, 2, H, W)
         query = torch.cat([self.query(x), position], dim=1)  # (B, C / r1 + 2, H, W)
         key = torch.cat([self.key(x), position], dim=1)
-        pairs = torch.stack([self.relation.compare(query, shift) for shift in self.shifts(key)], dim=2)  # (B, D, k * k, H, W)
+        pairs = torch.stack(
+            [self.relation.compare(query, shift) for shift in self.shifts(self.mirrored(key))], dim=2
+        )  # (B, D, k * k, H, W)
         scores = self.gamma(pairs.flatten(3))  # (B, C / r2 / share, k * k, H * W)
         return scores.softmax(dim=2).unflatten(3, x.shape[2:])
 
@@ -130,7 +136,7 @@ class PatchwiseAttention(FootprintAttention):
         self.gamma = _gamma(self.inner * (footprint**2 + 1), self.groups, self.groups * footprint**2)
 
     def weights(self, x: Tensor) -> Tensor:
-        patch = torch.cat([self.query(x), *self.shifts(self.key(x))], dim=1)  # (B, (1 + k * k) C / r1, H, W)
+        patch = torch.cat([self.query(x), *self.shifts(self.mirrored(self.key(x)))], dim=1)  # (B, (1 + k * k) C / r1, H, W)
         return self.gamma(patch).unflatten(1, (self.groups, -1))
 
 

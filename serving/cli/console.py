@@ -1,6 +1,10 @@
 """Where commands write: results to stdout, progress and errors to stderr."""
 
+import sys
+
 from rich.console import Console
 
-out = Console(soft_wrap=True)
+WIDE = 200  # columns of a table that no terminal limits; rich would take 80 and break file names
+
+out = Console(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
 err = Console(stderr=True, soft_wrap=True)
