@@ -49,7 +49,8 @@ Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long
 Parameters and multiply-adds (of convolutions and matrix products) are those of the default options, for one square image of the size
 given. What is measured is an untrained export: its ONNX nodes, the largest error of its certificate relative to the largest logit,
 operators outside plain ONNX, and the processor time of one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs}
-(of {few} above {large:.0f} G multiply-adds). Each system is measured once: on ResNet-50 (classification) or MobileNetV2 (segmentation) where it comes on several backbones.
+(of {few} above {large:.0f} G multiply-adds). Each system is measured once: on ResNet-50 (classification) or MobileNetV2 (segmentation)
+where it comes on several backbones.
 """
 
 
