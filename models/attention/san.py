@@ -121,9 +121,8 @@ class PairwiseAttention(FootprintAttention):
         position = self.position(coordinates(x)).expand(x.shape[0], -1, -1, -1)  # (B, 2, H, W)
         query = torch.cat([self.query(x), position], dim=1)  # (B, C / r1 + 2, H, W)
         key = torch.cat([self.key(x), position], dim=1)
-        pairs = torch.stack(
-            [self.relation.compare(query, shift) for shift in self.shifts(self.mirrored(key))], dim=2
-        )  # (B, D, k * k, H, W)
+        shifts = self.shifts(self.mirrored(key))
+        pairs = torch.stack([self.relation.compare(query, shift) for shift in shifts], dim=2)  # (B, D, k * k, H, W)
         scores = self.gamma(pairs.flatten(3))  # (B, C / r2 / share, k * k, H * W)
         return scores.softmax(dim=2).unflatten(3, x.shape[2:])
 

@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from regard.models import weights_index
-from regard.models.card import Card, InputContract, Origin, OutputContract, card_from_file
-from regard.models.checkpoint import sha256
+from regard.models.card import Card, InputContract, Origin, OutputContract
 from regard.models.preprocess import decode
 from regard.models.samples import folder, sample_folder, sample_images
 from regard.models.weights_index import shipped
@@ -53,17 +52,6 @@ def test_images_have_the_size_of_the_card() -> None:
 def test_images_come_in_the_order_of_their_names() -> None:
     first = min(folder("garment").iterdir(), key=lambda path: path.name)
     assert np.array_equal(sample_images(card(height=28, width=28, resize="stretch"))[0], decode(first.read_bytes()))
-
-
-def test_shipped_weights_are_those_their_cards_describe() -> None:
-    assert shipped().keys() >= {"se_resnet18_fashion_mnist", "ccnet_mobilenet_v2_camvid"}
-    for name, path in shipped().items():
-        described = card_from_file(path)
-        weights = path.with_suffix(".safetensors")
-        assert described.name == name
-        assert described.origin.weights_sha256 == sha256(weights)
-        assert described.origin.licence
-        assert weights.stat().st_size <= 12e6
 
 
 def test_a_card_without_weights_is_not_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
