@@ -6,17 +6,19 @@ from typing import Annotated
 
 import typer
 from rich.filesize import decimal
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from regard.models.explain import Explain
-from regard.serving.cli.certificates import show_certificates
-from regard.serving.cli.console import err, out
-
-IMAGES = 6  # as many as the largest batches of a certificate need together
+from regard.serving.cli.console import out
+from regard.serving.cli.proof import proof_images, proving, show_certificates
 
 
 def export(
-    name: Annotated[str, typer.Argument(help="A name of `regard models`, or package.module:callable of your own.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            help="Of `regard models`; timm:NAME, torchvision:NAME, smp:ARCH?encoder=...; or package.module:callable of your own."
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     weights: Annotated[
         str | None, typer.Option(help="A .safetensors or .pt file, a tag such as fashion_mnist, or 'random' for an untrained network.")
@@ -36,33 +38,15 @@ def export(
 
     Example: regard export se_resnet18 --weights fashion_mnist -o exported/garments
     """
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True) as progress:
-        stage = progress.add_task("loading the network")
-
-        from regard.export.images import read_images
+    with proving("loading the network", quietly=as_json) as report:
         from regard.export.onnx_export import export_onnx
-        from regard.export.parity import ParityError
         from regard.export.sources import resolve
-        from regard.models.samples import sample_images
 
         network, found = resolve(name, weights=weights, card=card)
         if rename is not None:
             found = found.updated(name=rename)
-        try:
-            artifact = export_onnx(
-                network,
-                found,
-                output,
-                images=sample_images(found) if images is None else read_images(images, IMAGES),
-                images_from="regard's sample images" if images is None else str(images),
-                explain=explain,
-                report=lambda description: progress.update(stage, description=description),
-            )
-        except ParityError as error:
-            progress.stop()
-            if not as_json:
-                show_certificates(error.certificates)
-            raise
+        real_images, images_from = proof_images(images, found)
+        artifact = export_onnx(network, found, output, images=real_images, images_from=images_from, explain=explain, report=report)
     if as_json:
         card_fields = artifact.card.model_dump(mode="json")
         print(json.dumps({"model": str(artifact.model), "sha256": artifact.sha256, "card": card_fields}, indent=2))

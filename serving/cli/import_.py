@@ -6,11 +6,9 @@ from typing import Annotated
 
 import typer
 from rich.filesize import decimal
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from regard.serving.cli.certificates import show_certificates
-from regard.serving.cli.console import err, out
-from regard.serving.cli.export import IMAGES
+from regard.serving.cli.console import out
+from regard.serving.cli.proof import proof_images, proving, show_certificates
 
 
 def import_(
@@ -26,33 +24,15 @@ def import_(
 
     Example: regard import model.onnx --card card.json -o exported/model
     """
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True) as progress:
-        stage = progress.add_task("loading")
-
-        from regard.export.images import read_images
+    with proving("loading", quietly=as_json) as report:
         from regard.export.onnx_import import import_onnx
-        from regard.export.parity import ParityError
         from regard.models.card import card_from_file
-        from regard.models.samples import sample_images
 
         found = card_from_file(card)
         if rename is not None:
             found = found.updated(name=rename)
-        try:
-            imported = import_onnx(
-                model,
-                found,
-                output,
-                images=sample_images(found) if images is None else read_images(images, IMAGES),
-                images_from="regard's sample images" if images is None else str(images),
-                answer=answer,
-                report=lambda description: progress.update(stage, description=description),
-            )
-        except ParityError as error:
-            progress.stop()
-            if not as_json:
-                show_certificates(error.certificates)
-            raise
+        real_images, images_from = proof_images(images, found)
+        imported = import_onnx(model, found, output, images=real_images, images_from=images_from, answer=answer, report=report)
     artifact = imported.artifact
     if as_json:
         fields = {"model": str(artifact.model), "sha256": artifact.sha256, "notes": imported.notes}

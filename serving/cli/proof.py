@@ -1,0 +1,71 @@
+"""What the verbs share that prove a graph: progress, the images of the proof, and its certificates on a terminal."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from regard.serving.cli.console import err, out
+
+if TYPE_CHECKING:  # these take their time
+    from regard.models.card import Card, Certificate
+    from regard.models.preprocess import Pixels
+
+IMAGES = 6  # as many as the largest batches of a certificate need together
+
+
+@contextmanager
+def proving(first_stage: str, *, quietly: bool) -> Iterator[Callable[[str], None]]:
+    """Show each stage that the yielded function is told, and, unless `quietly`, the certificates of a proof that failed."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=True) as progress:
+        stage = progress.add_task(first_stage)
+        from regard.export.parity import ParityError  # which brings PyTorch
+
+        try:
+            yield lambda description: progress.update(stage, description=description)
+        except ParityError as error:
+            progress.stop()
+            if not quietly:
+                show_certificates(error.certificates)
+            raise
+
+
+def proof_images(folder: Path | None, card: "Card") -> "tuple[list[Pixels], str]":
+    """The images of a proof, from a folder or regard's own, and where they come from."""
+    from regard.export.images import read_images
+    from regard.models.samples import sample_images
+
+    if folder is None:
+        return sample_images(card), "regard's sample images"
+    return read_images(folder, IMAGES), str(folder)
+
+
+def show_certificates(certificates: "Sequence[Certificate]") -> None:
+    """A table for each certificate: what was compared, and whether it passed."""
+    for certificate in certificates:
+        verdict = "[green]proven equal[/green]" if certificate.passed else "[red]NOT equal[/red]"
+        bounds = f"at most {certificate.max_error:.2g} error, at least {certificate.min_agreement:.1%} agreement"
+        table = Table(
+            "batch",
+            "size",
+            "traced",
+            "max error",
+            "relative",
+            "agreement",
+            title=f"{certificate.reference} and {certificate.candidate}: {verdict}",
+            caption=f"{certificate.images}; {bounds}",
+        )
+        for row in certificate.comparisons:
+            table.add_row(
+                str(row.batch),
+                f"{row.height} x {row.width}",
+                "yes" if row.traced else "no",
+                f"{row.max_error:.2g}",
+                f"{row.relative_error:.2g}",
+                f"{row.agreement:.2%}",
+            )
+        out.print(table)
