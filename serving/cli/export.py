@@ -16,7 +16,7 @@ def export(
     name: Annotated[
         str,
         typer.Argument(
-            help="Of `regard models`; timm:NAME, torchvision:NAME, smp:ARCH?encoder=...; or package.module:callable of your own."
+            help="A name of `regard models`; timm:NAME, torchvision:NAME or smp:ARCH?encoder=NAME; or package.module:callable of your own."
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
