@@ -14,6 +14,7 @@ import torch
 from onnx import ModelProto
 from torch import nn
 from torch.fx.experimental import _config as tracing_config
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regard.errors import ExportError, InvalidInput
 from regard.export.artifact import CARD, METADATA_KEY, MODEL, Artifact
@@ -101,7 +102,8 @@ def trace(network: nn.Module, card: Card, images: Sequence[Pixels], *, explain: 
     dims = {0: "batch", 1: "height", 2: "width"} if card.input.dynamic_size else {0: "batch"}
     example = torch.from_numpy(image_batch(images, trial_shapes(card.input)[0], card.input))
     graph = ServedGraph(network, card, explain=explain)
-    with quiet():
+    # one implementation of attention for every pass over the graph: another lays its answer out otherwise, which a view then refuses
+    with quiet(), sdpa_kernel(SDPBackend.MATH):
         # traced apart from torch.onnx.export, which would try again with dimensions made constant
         # oblivious of the example's sizes: a map that happens to be of size 1 in it would otherwise be taken to be always so
         try:

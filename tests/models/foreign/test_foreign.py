@@ -27,6 +27,7 @@ from regard.models.foreign.wrappers import DictOutput, Layers, Padded, same_answ
 from regard.models.samples import sample_images
 
 SMP = "smp:FPN?encoder=tu-test_resnet&classes=3&decoder_pyramid_channels=32&decoder_segmentation_channels=32"
+MAXVIT = "timm:maxvit_tiny_rw_224?classes=4&img_size=64&embed_dim=[32,64]&depths=[1,1]"  # attention whose answer is viewed as windows
 
 
 def library(name: str, module: str | None = None):
@@ -275,7 +276,7 @@ def test_the_equality_check_can_fail() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["timm:test_vit?classes=4", SMP])
+@pytest.mark.parametrize("name", ["timm:test_vit?classes=4", MAXVIT, SMP])
 def test_exported_and_certified_at_untraced_batches_and_sizes(smp, tmp_path: Path, name: str) -> None:
     network, card = resolve(name, weights="random")
     if card.input.dynamic_size:
