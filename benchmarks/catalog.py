@@ -131,7 +131,8 @@ def page(rows: Sequence[Row]) -> str:
         "",
         f"{len(slower) or 'None'} of the {len(measured)} measured{':' if slower else '.'}",
     ]
-    lines += ["", *(f"- {row.name}: {found.onnxruntime_ms:.1f} ms against {found.torch_ms:.1f} ms" for row, found in slower)]
+    if slower:
+        lines += ["", *(f"- {row.name}: {found.onnxruntime_ms:.1f} ms against {found.torch_ms:.1f} ms" for row, found in slower)]
     refused = [row for row in rows if row.why_not is not None]
     if refused:
         lines += ["", "## Not exported", "", *(f"- {row.name}: {row.why_not}" for row in refused)]
