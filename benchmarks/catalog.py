@@ -49,9 +49,14 @@ Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long
 Parameters and multiply-adds (of convolutions and matrix products) are those of the default options, for one square image of the size
 given. What is measured is an untrained export: its ONNX nodes, the largest error of its certificate relative to the largest logit,
 operators outside plain ONNX, and the processor time of one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs}
-(of {few} above {large:.0f} G multiply-adds). Each system is measured once: on ResNet-50 (classification) or MobileNetV2 (segmentation)
-where it comes on several backbones.
+(of {few} above {large:.0f} G multiply-adds). Each system is to be measured once: on ResNet-50 (classification) or MobileNetV2
+(segmentation) where it comes on several backbones. {unmeasured}
 """
+
+
+def stands_for_its_system(row: Row) -> bool:
+    """Whether a network is to be measured: of those that differ in their backbone, one is."""
+    return not row.name.endswith(SKIPPED_BACKBONES) and not (row.task == "segmentation" and row.name.endswith("_resnet50"))
 
 
 def count(name: str, known: Row | None) -> Row:
@@ -110,7 +115,9 @@ def _times(network: nn.Module, card: Card, model: Path, runs: int) -> tuple[floa
 def page(rows: Sequence[Row]) -> str:
     """docs/catalog.md: a table for each task, and the networks that ONNX Runtime does not make faster."""
     weights = trained()
-    lines = [HEAD.format(runs=RUNS, few=RUNS_OF_LARGE, large=LARGE / 1e9)]
+    missing = [f"`{row.name}`" for row in rows if stands_for_its_system(row) and row.measured is None]
+    unmeasured = f"Not measured yet: {', '.join(missing)}." if missing else "All are."
+    lines = [HEAD.format(runs=RUNS, few=RUNS_OF_LARGE, large=LARGE / 1e9, unmeasured=unmeasured)]
     for task in ("classification", "segmentation"):
         chosen = [row for row in rows if row.task == task]
         lines += [f"## {task.capitalize()}: {len(chosen)} networks", ""]
@@ -169,9 +176,7 @@ def main(arguments: Sequence[str]) -> int:
         todo = chosen.names or [
             name
             for name, row in rows.items()
-            if not name.endswith(SKIPPED_BACKBONES)
-            and not (row.task == "segmentation" and name.endswith("_resnet50"))
-            and (chosen.all or (row.measured is None and row.why_not is None))
+            if stands_for_its_system(row) and (chosen.all or (row.measured is None and row.why_not is None))
         ]
     _write(list(rows.values()))
     images = [decode(image) for image in street()]

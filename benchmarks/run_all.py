@@ -17,7 +17,8 @@ def main(options: list[str]) -> int:
         if subprocess.run([sys.executable, str(FOLDER / f"{name}.py"), *options]).returncode:
             failed.append(name)
     if "--quick" not in options:
-        subprocess.run([sys.executable, str(FOLDER / "report.py")], check=True)
+        for script in ("report.py", "memory_curve.py"):
+            subprocess.run([sys.executable, str(FOLDER / script)], check=True)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -7,9 +7,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from regard.serving.cli.console import out
-
-WIDE = 200  # columns of text that --long needs; a narrower terminal wraps them
+from regard.serving.cli.console import WIDE, out
 
 if TYPE_CHECKING:
     from regard.models.listing import Row
