@@ -1,6 +1,8 @@
-"""Latency that the server adds at concurrency 1: a served request's median less that of the same graph in this process, in turn.
+"""Latency that the server adds at concurrency 1: a served request's median less that of the same graph in
+this process, in turn.
 
-Pixels in, so that both do the same work; the server's instances and the session in process have one thread each.
+Pixels in, so that both do the same work; the server's instances and the session in process have one thread
+each.
 """
 
 from contextlib import ExitStack
@@ -28,9 +30,13 @@ def figures_of(network: Network, duration: float, rounds: int) -> list[Figure]:
         step = onnxruntime_runner(at.artifacts[card.name].model)
         runners = [in_process("in process", step, bodies, 1, batch=1)]
         for name, protocol, shared in WAYS:
-            transport = connect(protocol, at.server.grpc_url if protocol == "grpc" else at.server.http_url, 60.0)
+            transport = connect(
+                protocol, at.server.grpc_url if protocol == "grpc" else at.server.http_url, 60.0
+            )
             stack.callback(transport.close)
-            target = find_target(transport, card.name, door="tensor", batch=1, images=street(), shared_memory=shared)
+            target = find_target(
+                transport, card.name, door="tensor", batch=1, images=street(), shared_memory=shared
+            )
             runners.append(Runner(name, stack.enter_context(lanes(target, 1)), 1))
         base, *ways = compare(runners, reference="in process", duration=duration, rounds=rounds)
     figures = []
@@ -54,7 +60,10 @@ def figures_of(network: Network, duration: float, rounds: int) -> list[Figure]:
 def measure(quick: bool) -> list[Figure]:
     duration, rounds = (0.5, 2) if quick else (3.0, 7)
     figures = figures_of(mean_colour(64 if quick else 224), duration, rounds)
-    return [*figures, *figures_of(classifier("se_resnet18", 64 if quick else 224, width=16), duration, rounds)]
+    return [
+        *figures,
+        *figures_of(classifier("se_resnet18", 64 if quick else 224, width=16), duration, rounds),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,11 +1,16 @@
-"""Attention mechanisms over the best other formulation of the same equations in plain PyTorch, and how their memory grows.
+"""Attention mechanisms over the best other formulation of the same equations in plain PyTorch, and how their
+memory grows.
 
-Time: all formulations of a mechanism, once checked to give equal answers, run in turn on one thread; counted is processor time, and the
-figure is the median over the rounds of the module's time over that of the alternative with the least median time.
+Time: all formulations of a mechanism, once checked to give equal answers, run in turn on one thread; counted
+is processor time, and the
+figure is the median over the rounds of the module's time over that of the alternative with the least median
+time.
 
-Memory: a fresh process for each mechanism, in which large allocations go back to the system at once, runs it on square maps of 64
-channels; counted is the process's peak above what it held before. The figure is the exponent e of bytes ~ positions^e, by least squares
-over the maps. Criss-cross weights alone are (H + W) numbers a position, e = 1.5 on a square map.
+Memory: a fresh process for each mechanism, in which large allocations go back to the system at once, runs it
+on square maps of 64
+channels; counted is the process's peak above what it held before. The figure is the exponent e of bytes ~
+positions^e, by least squares over the maps. Criss-cross weights alone are (H + W) numbers a position, e = 1.5
+on a square map.
 """
 
 import argparse
@@ -34,7 +39,14 @@ from regard.models.attention.san import PairwiseAttention
 
 NOISE = 1.05  # two runs of the same code differ by less, on a quiet machine
 SIDES = (32, 48, 64, 80)
-GROWTH = {"cca": 1.5, "cgnl": 1.1, "external_attention": 1.1, "local": 1.1, "nonlocal_embedded_gaussian": None}  # largest exponent
+# largest exponent
+GROWTH = {
+    "cca": 1.5,
+    "cgnl": 1.1,
+    "external_attention": 1.1,
+    "local": 1.1,
+    "nonlocal_embedded_gaussian": None,
+}
 
 Formulation = Callable[[nn.Module, Tensor], Tensor]
 
@@ -46,7 +58,9 @@ def criss_cross_einsum(m: CrissCrossAttention, x: Tensor) -> Tensor:
         column = torch.einsum("bchw,bcgw->bhwg", q, k)
         column = column.masked_fill(torch.eye(height, dtype=torch.bool)[:, None], -math.inf)
         a = torch.cat([column, torch.einsum("bchw,bchg->bhwg", q, k)], dim=3).softmax(dim=3)
-        y = torch.einsum("bhwg,bcgw->bchw", a[..., :height], v) + torch.einsum("bhwg,bchg->bchw", a[..., height:], v)
+        y = torch.einsum("bhwg,bcgw->bchw", a[..., :height], v) + torch.einsum(
+            "bhwg,bchg->bchw", a[..., height:], v
+        )
         x = m.gamma * y + x
     return x
 
@@ -64,8 +78,14 @@ def criss_cross_bmm(m: CrissCrossAttention, x: Tensor) -> Tensor:
         a = torch.cat([column, row.view(batch, height, width, width)], dim=3).softmax(dim=3)
         to_column = a[..., :height].transpose(1, 2).flatten(0, 1)  # (B W, H, H)
         to_row = a[..., height:].flatten(0, 1)
-        from_column = torch.bmm(by_column[2], to_column.transpose(1, 2)).view(batch, width, -1, height).permute(0, 2, 3, 1)
-        from_row = torch.bmm(by_row[2], to_row.transpose(1, 2)).view(batch, height, -1, width).permute(0, 2, 1, 3)
+        from_column = (
+            torch.bmm(by_column[2], to_column.transpose(1, 2))
+            .view(batch, width, -1, height)
+            .permute(0, 2, 3, 1)
+        )
+        from_row = (
+            torch.bmm(by_row[2], to_row.transpose(1, 2)).view(batch, height, -1, width).permute(0, 2, 1, 3)
+        )
         x = m.gamma * (from_column + from_row) + x
     return x
 
@@ -102,7 +122,9 @@ def local_unfold(m: LocalSelfAttention, x: Tensor) -> Tensor:
 
 def cgnl_by_group(m: CGNL, x: Tensor) -> Tensor:
     parts = []
-    for theta, phi, g in zip(*(embed(x).chunk(m.groups, dim=1) for embed in (m.theta, m.phi, m.g)), strict=True):
+    for theta, phi, g in zip(
+        *(embed(x).chunk(m.groups, dim=1) for embed in (m.theta, m.phi, m.g)), strict=True
+    ):
         weight = torch.bmm(phi.flatten(1).unsqueeze(1), g.flatten(1).unsqueeze(2))
         parts.append(torch.bmm(weight, theta.flatten(1).unsqueeze(1)).view_as(theta))
     return m.norm(m.project(torch.cat(parts, dim=1))) + x
@@ -134,7 +156,9 @@ def san_stacked(m: PairwiseAttention, x: Tensor) -> Tensor:
 
 
 def skewed(logits: Tensor) -> Tensor:
-    """From offsets 1 - n ... n - 1 to positions: (..., n, 2 n - 1) -> (..., n, n), by padding and reshaping as in the paper's listing."""
+    """From offsets 1 - n ... n - 1 to positions: (..., n, 2 n - 1) -> (..., n, n), by padding and reshaping
+    as in the paper's listing.
+    """
     n = logits.shape[-2]
     flat = F.pad(F.pad(logits, (0, 1)).flatten(-2), (0, n - 1))
     return flat.unflatten(-1, (n + 1, 2 * n - 1))[..., :n, n - 1 :]
@@ -145,13 +169,21 @@ def relative_logits(m: AugmentedConv, x: Tensor, q: Tensor) -> Tensor:
     height, width = x.shape[2:]
     zero = m.max_size - 1
     grid = q.unflatten(2, (height, width))
-    columns = skewed(torch.matmul(grid, m.column_offsets[zero + 1 - width : zero + width].T))  # (B, heads, H, W, W)
-    rows = skewed(torch.matmul(grid.transpose(2, 3), m.row_offsets[zero + 1 - height : zero + height].T)).transpose(2, 3)  # (..., W, H)
+    # (B, heads, H, W, W)
+    columns = skewed(torch.matmul(grid, m.column_offsets[zero + 1 - width : zero + width].T))
+    # (..., W, H)
+    rows = skewed(
+        torch.matmul(grid.transpose(2, 3), m.row_offsets[zero + 1 - height : zero + height].T)
+    ).transpose(2, 3)
     return (rows[..., :, None] + columns[..., None, :]).flatten(4).flatten(2, 3)
 
 
-def augmented(m: AugmentedConv, x: Tensor, attend: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> Tensor:
-    split = [embed(x).flatten(2).unflatten(1, (m.heads, -1)).transpose(2, 3) for embed in (m.query, m.key, m.value)]
+def augmented(
+    m: AugmentedConv, x: Tensor, attend: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+) -> Tensor:
+    split = [
+        embed(x).flatten(2).unflatten(1, (m.heads, -1)).transpose(2, 3) for embed in (m.query, m.key, m.value)
+    ]
     q, k, v = split[0] * m.key_channels**-0.5, *split[1:]
     y = attend(q, k, v, relative_logits(m, x, q)).transpose(2, 3).flatten(1, 2).unflatten(2, x.shape[2:])
     assert m.conv is not None
@@ -159,27 +191,57 @@ def augmented(m: AugmentedConv, x: Tensor, attend: Callable[[Tensor, Tensor, Ten
 
 
 def augmented_skewed(m: AugmentedConv, x: Tensor) -> Tensor:
-    return augmented(m, x, lambda q, k, v, relative: torch.matmul((torch.matmul(q, k.transpose(2, 3)) + relative).softmax(dim=3), v))
+    return augmented(
+        m,
+        x,
+        lambda q, k, v, relative: torch.matmul(
+            (torch.matmul(q, k.transpose(2, 3)) + relative).softmax(dim=3), v
+        ),
+    )
 
 
 def augmented_sdpa(m: AugmentedConv, x: Tensor) -> Tensor:
-    return augmented(m, x, lambda q, k, v, relative: F.scaled_dot_product_attention(q, k, v, attn_mask=relative, scale=1.0))
+    return augmented(
+        m, x, lambda q, k, v, relative: F.scaled_dot_product_attention(q, k, v, attn_mask=relative, scale=1.0)
+    )
 
 
 # module, its input, and the alternatives
 CASES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], Sequence[Formulation]]] = {
-    "criss-cross 512x60x60": (lambda: CrissCrossAttention(512, recurrence=1), (1, 512, 60, 60), (criss_cross_einsum, criss_cross_bmm)),
+    "criss-cross 512x60x60": (
+        lambda: CrissCrossAttention(512, recurrence=1),
+        (1, 512, 60, 60),
+        (criss_cross_einsum, criss_cross_bmm),
+    ),
     "local 7x7, 256x28x28": (lambda: LocalSelfAttention(256), (1, 256, 28, 28), (local_slices, local_unfold)),
     "local 7x7, 64x56x56": (lambda: LocalSelfAttention(64), (1, 64, 56, 56), (local_slices, local_unfold)),
-    "CGNL 1024x14x14": (lambda: CGNL(1024), (1, 1024, 14, 14), (cgnl_by_group, cgnl_elementwise, cgnl_one_embedding)),
-    "CGNL 256x56x56": (lambda: CGNL(256), (1, 256, 56, 56), (cgnl_by_group, cgnl_elementwise, cgnl_one_embedding)),
-    "SAN pairwise 7x7, 256x28x28": (lambda: PairwiseAttention(256), (1, 256, 28, 28), (san_unfold, san_stacked)),
-    "augmented convolution 256x14x14": (lambda: AugmentedConv(256), (1, 256, 14, 14), (augmented_skewed, augmented_sdpa)),
+    "CGNL 1024x14x14": (
+        lambda: CGNL(1024),
+        (1, 1024, 14, 14),
+        (cgnl_by_group, cgnl_elementwise, cgnl_one_embedding),
+    ),
+    "CGNL 256x56x56": (
+        lambda: CGNL(256),
+        (1, 256, 56, 56),
+        (cgnl_by_group, cgnl_elementwise, cgnl_one_embedding),
+    ),
+    "SAN pairwise 7x7, 256x28x28": (
+        lambda: PairwiseAttention(256),
+        (1, 256, 28, 28),
+        (san_unfold, san_stacked),
+    ),
+    "augmented convolution 256x14x14": (
+        lambda: AugmentedConv(256),
+        (1, 256, 14, 14),
+        (augmented_skewed, augmented_sdpa),
+    ),
 }
 
 
 def times(module: nn.Module, x: Tensor, others: Sequence[Formulation], rounds: int) -> dict[str, list[float]]:
-    """Seconds of processor time of each formulation in each round, in turn; the first round does not count."""
+    """Seconds of processor time of each formulation in each round, in turn; the first round does not
+    count.
+    """
     formulations = {"module": lambda m, x: m(x)} | {other.__name__: other for other in others}
     taken: dict[str, list[float]] = {name: [] for name in formulations}
     with torch.inference_mode():
@@ -208,12 +270,24 @@ def speed(name: str, quick: bool) -> Figure:
     taken = times(module, torch.randn(shape), others, rounds)
     medians = {formulation: 1000 * statistics.median(seconds) for formulation, seconds in taken.items()}
     best = min((other.__name__ for other in others), key=medians.__getitem__)
-    ratio = statistics.median(mine / theirs for mine, theirs in zip(taken["module"], taken[best], strict=True))
-    return Figure(f"{name}: time over that of {best}", ratio, "", rounds, "rounds", target=NOISE, details={"milliseconds": medians})
+    ratio = statistics.median(
+        mine / theirs for mine, theirs in zip(taken["module"], taken[best], strict=True)
+    )
+    return Figure(
+        f"{name}: time over that of {best}",
+        ratio,
+        "",
+        rounds,
+        "rounds",
+        target=NOISE,
+        details={"milliseconds": medians},
+    )
 
 
 def peaks(mechanism: str, sides: Sequence[int]) -> list[int]:
-    """Bytes at the peak of one pass above those before it, for square maps; measured in this process, see `memory`."""
+    """Bytes at the peak of one pass above those before it, for square maps; measured in this process, see
+    `memory`.
+    """
     torch.set_num_threads(1)
     module = ATTENTION[mechanism].build(64).eval()
     found = []
@@ -237,10 +311,14 @@ def memory(mechanism: str, quick: bool) -> Figure:
     sides = SIDES[:3] if quick else SIDES
     arguments = [sys.executable, __file__, "--peaks", mechanism, *map(str, sides)]
     at_once = {"MALLOC_MMAP_THRESHOLD_": "16384", "MALLOC_TRIM_THRESHOLD_": "0", "MALLOC_ARENA_MAX": "1"}
-    answer = subprocess.run(arguments, env=os.environ | at_once, capture_output=True, text=True, check=True).stdout
+    answer = subprocess.run(
+        arguments, env=os.environ | at_once, capture_output=True, text=True, check=True
+    ).stdout
     found = json.loads(answer)
     positions = [side**2 for side in sides]
-    exponent = statistics.linear_regression([math.log(n) for n in positions], [math.log(size) for size in found]).slope
+    exponent = statistics.linear_regression(
+        [math.log(n) for n in positions], [math.log(size) for size in found]
+    ).slope
     return Figure(
         f"{mechanism}: exponent of the extra memory in the positions",
         exponent,
@@ -270,4 +348,8 @@ if __name__ == "__main__":
     if chosen := parser.parse_known_args()[0].peaks:
         print(json.dumps(peaks(chosen[0], [int(side) for side in chosen[1:]])))
     else:
-        run("attention_formulations", "attention over other formulations of it, and the growth of its memory", measure)
+        run(
+            "attention_formulations",
+            "attention over other formulations of it, and the growth of its memory",
+            measure,
+        )

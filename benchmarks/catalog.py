@@ -1,10 +1,13 @@
-"""Facts of every network of the catalog -> models/catalog.json, which `regard models` reads, and docs/catalog.md.
+"""Facts of every network of the catalog -> models/catalog.json, which `regard models` reads, and
+docs/catalog.md.
 
-Parameters and multiply-adds are counted on the meta device, for all. Measured is each system once - on ResNet-50 or MobileNetV2 where it
-comes on several backbones -: exported untrained at its default options, certified on the sample images, and then run in PyTorch and in
-ONNX Runtime in turn, at batch 1 on one thread; what counts is processor time, which other processes disturb least.
+Parameters and multiply-adds are counted on the meta device, for all. Measured is each system once - on
+ResNet-50 or MobileNetV2 where it comes on several backbones -: exported untrained at its default options,
+certified on the sample images, and then run in PyTorch and in ONNX Runtime in turn, at batch 1 on one thread;
+what counts is processor time, which other processes disturb least.
 
-Without names, what is not measured yet is; with --all everything is, again; `--count` only counts. The file is written after each network.
+Without names, what is not measured yet is; with --all everything is, again; `--count` only counts. The file
+is written after each network.
 """
 
 import argparse
@@ -44,27 +47,39 @@ COLUMNS = (
 )
 HEAD = """# The catalog
 
-Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long` prints the same facts, `--json` all of them.
+Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long` prints the same facts,
+`--json` all of them.
 
-Parameters and multiply-adds (of convolutions and matrix products) are those of the default options, for one square image of the size
-given. What is measured is an untrained export: its ONNX nodes, the largest error of its certificate relative to the largest logit,
-operators outside plain ONNX, and the processor time of one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs}
-(of {few} above {large:.0f} G multiply-adds). Each system is to be measured once: on ResNet-50 (classification) or MobileNetV2
+Parameters and multiply-adds (of convolutions and matrix products) are those of the default options, for one
+square image of the size given. What is measured is an untrained export: its ONNX nodes, the largest error
+of its certificate relative to the largest logit, operators outside plain ONNX, and the processor time of
+one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs} (of {few} above {large:.0f} G
+multiply-adds). Each system is to be measured once: on ResNet-50 (classification) or MobileNetV2
 (segmentation) where it comes on several backbones. {unmeasured}
 """
 
 
 def stands_for_its_system(row: Row) -> bool:
     """Whether a network is to be measured: of those that differ in their backbone, one is."""
-    return not row.name.endswith(SKIPPED_BACKBONES) and not (row.task == "segmentation" and row.name.endswith("_resnet50"))
+    return not row.name.endswith(SKIPPED_BACKBONES) and not (
+        row.task == "segmentation" and row.name.endswith("_resnet50")
+    )
 
 
 def count(name: str, known: Row | None) -> Row:
-    """What needs no weights: parameters, and multiply-adds of one image. What is known of a network of the same size is kept."""
+    """What needs no weights: parameters, and multiply-adds of one image. What is known of a network of the
+    same size is kept.
+    """
     network = catalog.find(name)
     with torch.device("meta"):
         module = network.build().eval()
-        facts = {"name": name, "task": network.task, "paper": network.paper, "year": network.year, "size": network.size}
+        facts = {
+            "name": name,
+            "task": network.task,
+            "paper": network.paper,
+            "year": network.year,
+            "size": network.size,
+        }
         facts["parameters"] = sum(parameter.numel() for parameter in module.parameters())
         if known is not None and (known.parameters, known.size) == (facts["parameters"], network.size):
             return known.model_copy(update=facts)
@@ -77,13 +92,25 @@ def measure(name: str, images: Sequence[Pixels], runs: int) -> Measured:
     """Export, certify and time a network."""
     network, card = resolve(name, weights="random")
     with tempfile.TemporaryDirectory(prefix="regard_catalog_") as folder:
-        artifact = export_onnx(network, card, Path(folder) / name, images=images, images_from="sample_images/street")
+        artifact = export_onnx(
+            network, card, Path(folder) / name, images=images, images_from="sample_images/street"
+        )
         graph = onnx.load(artifact.model).graph
         torch_ms, onnxruntime_ms = _times(network, card, artifact.model, runs)
     return Measured(
         nodes=len(graph.node),
-        largest_error=max(comparison.relative_error for comparison in artifact.card.certificates[0].comparisons),
-        custom_operators=tuple(sorted({f"{node.domain}::{node.op_type}" for node in graph.node if node.domain not in ("", "ai.onnx")})),
+        largest_error=max(
+            comparison.relative_error for comparison in artifact.card.certificates[0].comparisons
+        ),
+        custom_operators=tuple(
+            sorted(
+                {
+                    f"{node.domain}::{node.op_type}"
+                    for node in graph.node
+                    if node.domain not in ("", "ai.onnx")
+                }
+            )
+        ),
         torch_ms=torch_ms,
         onnxruntime_ms=onnxruntime_ms,
     )
@@ -94,7 +121,9 @@ def _times(network: nn.Module, card: Card, model: Path, runs: int) -> tuple[floa
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
-    pixels = np.random.default_rng(0).integers(0, 256, (1, card.input.height, card.input.width, 3), dtype=np.uint8)
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (1, card.input.height, card.input.width, 3), dtype=np.uint8
+    )
     x = torch.rand(1, 3, card.input.height, card.input.width)
 
     def in_torch() -> None:
@@ -130,7 +159,10 @@ def page(rows: Sequence[Row]) -> str:
         "",
     ]
     lines += ["| name | paper | year | placement |", "|---|---|---|---|"]
-    lines += [f"| `{name}` | {found.paper} | {found.year} | {found.placement.value} |" for name, found in ATTENTION.items()] + [""]
+    lines += [
+        f"| `{name}` | {found.paper} | {found.year} | {found.placement.value} |"
+        for name, found in ATTENTION.items()
+    ] + [""]
     measured = [(row, row.measured) for row in rows if row.measured is not None]
     slower = [(row, found) for row, found in measured if found.onnxruntime_ms > found.torch_ms]
     lines += [
@@ -139,23 +171,47 @@ def page(rows: Sequence[Row]) -> str:
         f"{len(slower) or 'None'} of the {len(measured)} measured{':' if slower else '.'}",
     ]
     if slower:
-        lines += ["", *(f"- {row.name}: {found.onnxruntime_ms:.1f} ms against {found.torch_ms:.1f} ms" for row, found in slower)]
+        lines += [
+            "",
+            *(
+                f"- {row.name}: {found.onnxruntime_ms:.1f} ms against {found.torch_ms:.1f} ms"
+                for row, found in slower
+            ),
+        ]
     refused = [row for row in rows if row.why_not is not None]
     if refused:
         lines += ["", "## Not exported", "", *(f"- {row.name}: {row.why_not}" for row in refused)]
     where = machine()
-    lines += ["", f"Measured on {where['processor']}, with " + ", ".join(f"{k} {v}" for k, v in versions().items()) + "."]
+    lines += [
+        "",
+        f"Measured on {where['processor']}, with "
+        + ", ".join(f"{k} {v}" for k, v in versions().items())
+        + ".",
+    ]
     return "\n".join(lines) + "\n"
 
 
 def _line(row: Row, weights: Sequence[str]) -> str:
-    cells = [f"`{row.name}`", row.paper, str(row.year), str(row.size), f"{row.parameters:,}", f"{row.multiply_adds / 1e9:.2f} G"]
+    cells = [
+        f"`{row.name}`",
+        row.paper,
+        str(row.year),
+        str(row.size),
+        f"{row.parameters:,}",
+        f"{row.multiply_adds / 1e9:.2f} G",
+    ]
     found = row.measured
     if found is None:
         cells += [""] * 5
     else:
         outside = ", ".join(found.custom_operators) or "none"
-        cells += [str(found.nodes), f"{found.largest_error:.0e}", outside, f"{found.torch_ms:.1f}", f"{found.onnxruntime_ms:.1f}"]
+        cells += [
+            str(found.nodes),
+            f"{found.largest_error:.0e}",
+            outside,
+            f"{found.torch_ms:.1f}",
+            f"{found.onnxruntime_ms:.1f}",
+        ]
     return "| " + " | ".join([*cells, ", ".join(f"`{name}`" for name in weights)]) + " |"
 
 
@@ -187,7 +243,9 @@ def main(arguments: Sequence[str]) -> int:
             progress.update(task, description=name)
             try:
                 runs = RUNS_OF_LARGE if rows[name].multiply_adds > LARGE else RUNS
-                rows[name] = rows[name].model_copy(update={"measured": measure(name, images, runs), "why_not": None})
+                rows[name] = rows[name].model_copy(
+                    update={"measured": measure(name, images, runs), "why_not": None}
+                )
             except RegardError as error:
                 console.print(f"{name}: {error}", style="red")
                 rows[name] = rows[name].model_copy(update={"measured": None, "why_not": str(error)})

@@ -1,7 +1,9 @@
-"""Networks of timm, torchvision and smp, each exported and certified or refused -> results/conformance.json and docs/conformance.md.
+"""Networks of timm, torchvision and smp, each exported and certified or refused -> results/conformance.json
+and docs/conformance.md.
 
-Every network gets a process and a time limit of its own, so that none stops the others; the result is written after each. Without names,
-what has no result yet is run; with --all everything is, again; --only takes those whose name contains a text; --page writes the page only.
+Every network gets a process and a time limit of its own, so that none stops the others; the result is written
+after each. Without names, what has no result yet is run; with --all everything is, again; --only takes those
+whose name contains a text; --page writes the page only.
 """
 
 import argparse
@@ -108,17 +110,20 @@ MODELS = (
 )
 HEAD = """# Conformance of networks that others wrote
 
-Written by `python benchmarks/conformance.py`; do not edit it. Each network was built with random weights, exported, and certified against
-PyTorch on real images: traced at batch 2, compared at batches 1 and 3 too, and where the size is dynamic at two sizes that were not traced.
-The error is the largest of those that were not traced, relative to the largest logit; 1e-4 passes. "CAM" are classifiers that regard could
-split into features, average pooling and the layers after it, so that `--explain cam` or `gradcam` works.
+Written by `python benchmarks/conformance.py`; do not edit it. Each network was built with random weights,
+exported, and certified against PyTorch on real images: traced at batch 2, compared at batches 1 and 3 too,
+and where the size is dynamic at two sizes that were not traced. The error is the largest of those that were
+not traced, relative to the largest logit; 1e-4 passes. "CAM" are classifiers that regard could split into
+features, average pooling and the layers after it, so that `--explain cam` or `gradcam` works.
 
 """
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one network. `status` is certified, refused, failed (an error that regard did not foresee), or out of time."""
+    """What became of one network. `status` is certified, refused, failed
+    (an error that regard did not foresee), or out of time.
+    """
 
     name: str
     status: str
@@ -160,7 +165,11 @@ def apart(name: str, limit: float) -> Outcome:
         result = Path(folder, "result.json")
         try:
             done = subprocess.run(
-                [sys.executable, __file__, "--child", name, str(result)], timeout=limit, capture_output=True, text=True, check=False
+                [sys.executable, __file__, "--child", name, str(result)],
+                timeout=limit,
+                capture_output=True,
+                text=True,
+                check=False,
             )
         except subprocess.TimeoutExpired:
             return Outcome(name, "out of time", f"no result in {limit:g} s")
@@ -172,18 +181,35 @@ def apart(name: str, limit: float) -> Outcome:
 
 def page(outcomes: list[Outcome], versions: dict[str, str]) -> str:
     """The results as Markdown."""
-    counts = {status: sum(outcome.status == status for outcome in outcomes) for status in dict.fromkeys(each.status for each in outcomes)}
+    counts = {
+        status: sum(outcome.status == status for outcome in outcomes)
+        for status in dict.fromkeys(each.status for each in outcomes)
+    }
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
     lines = [
-        HEAD + f"{len(outcomes)} networks: {summary}. Versions: {', '.join(f'{name} {version}' for name, version in versions.items())}.\n",
+        HEAD
+        + (
+            f"{len(outcomes)} networks: {summary}. Versions: "
+            f"{', '.join(f'{name} {version}' for name, version in versions.items())}.\n"
+        ),
         "| network | result | size | parameters | nodes | largest error | CAM |",
         "|---|---|---|---:|---:|---:|---|",
     ]
     for each in outcomes:
-        result = each.status if each.status == "certified" else f"{each.status}: {each.reason}".replace("|", "\\|")
+        result = (
+            each.status if each.status == "certified" else f"{each.status}: {each.reason}".replace("|", "\\|")
+        )
         parameters = "" if each.parameters is None else f"{each.parameters:,}"
         error = "" if each.error is None else f"{each.error:.1e}"
-        cells = (f"`{each.name}`", result, each.size, parameters, str(each.nodes or ""), error, "yes" if each.cam else "")
+        cells = (
+            f"`{each.name}`",
+            result,
+            each.size,
+            parameters,
+            str(each.nodes or ""),
+            error,
+            "yes" if each.cam else "",
+        )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
@@ -205,7 +231,10 @@ def _known() -> tuple[dict[str, Outcome], dict[str, str]]:
 def _write(known: dict[str, Outcome], versions: dict[str, str]) -> None:
     outcomes = [known[name] for name in MODELS if name in known]
     RESULT.parent.mkdir(exist_ok=True)
-    write_text(RESULT, json.dumps({"versions": versions, "outcomes": [asdict(each) for each in outcomes]}, indent=2) + "\n")
+    write_text(
+        RESULT,
+        json.dumps({"versions": versions, "outcomes": [asdict(each) for each in outcomes]}, indent=2) + "\n",
+    )
     write_text(PAGE, page(outcomes, versions))
 
 
@@ -230,7 +259,9 @@ def main() -> int:
         parser.error(f"not in the list: {', '.join(unknown)}")
     known, versions = _known()
     if not options.page:
-        versions = TOOLS | {module: import_library(library).__version__ for library, module in LIBRARIES.items()}
+        versions = TOOLS | {
+            module: import_library(library).__version__ for library, module in LIBRARIES.items()
+        }
         wanted = options.names or [name for name in MODELS if options.only and options.only in name]
         if not wanted and not options.only:
             wanted = [name for name in MODELS if options.all or name not in known]
@@ -238,7 +269,8 @@ def main() -> int:
             start = time.perf_counter()
             known[name] = apart(name, options.limit)
             console.print(
-                f"{index} of {len(wanted)}: {name}: {known[name].status} in {time.perf_counter() - start:.0f} s {known[name].reason}"
+                f"{index} of {len(wanted)}: {name}: {known[name].status} in "
+                f"{time.perf_counter() - start:.0f} s {known[name].reason}"
             )
             _write(known, versions)
     _write(known, versions)

@@ -1,7 +1,9 @@
-"""What the benchmarks share: figures with their targets, networks, a server of their own, and the results' file.
+"""What the benchmarks share: figures with their targets, networks, a server of their own, and the results'
+file.
 
-A benchmark is a function that returns its figures. `run` adds the machine and the versions, prints a table and writes
-results/<name>.json. With --quick it uses small networks and short runs, to see that it works, and keeps its hands off the results.
+A benchmark is a function that returns its figures. `run` adds the machine and the versions, prints a table
+and writes results/<name>.json. With --quick it uses small networks and short runs, to see that it works, and
+keeps its hands off the results.
 """
 
 import argparse
@@ -67,11 +69,18 @@ class Figure:
 def run(name: str, purpose: str, measure: Callable[[bool], Sequence[Figure]]) -> None:
     """Parse the command line, measure, print and write. `measure` is told whether to be quick."""
     parser = argparse.ArgumentParser(description=purpose)
-    parser.add_argument("--quick", action="store_true", help="small networks, short runs; the results go to a temporary folder")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="small networks, short runs; the results go to a temporary folder",
+    )
     arguments = parser.parse_args()
     load = os.getloadavg()[0]
     if load > QUIET:
-        console.print(f"the machine is busy (load average {load:.1f}): timings will be worse than they should", style="yellow")
+        console.print(
+            f"the machine is busy (load average {load:.1f}): timings will be worse than they should",
+            style="yellow",
+        )
     figures = measure(arguments.quick)
     result = {
         "name": name,
@@ -90,7 +99,12 @@ def run(name: str, purpose: str, measure: Callable[[bool], Sequence[Figure]]) ->
     for figure in figures:
         colour = {True: "green", False: "red", None: "default"}[figure.met]
         target = "" if figure.target is None else f"{figure.better} {figure.target:g}"
-        table.add_row(figure.name, f"[{colour}]{figure.measured:.4g} {figure.unit}[/{colour}]", target, f"{figure.n} {figure.of}")
+        table.add_row(
+            figure.name,
+            f"[{colour}]{figure.measured:.4g} {figure.unit}[/{colour}]",
+            target,
+            f"{figure.n} {figure.of}",
+        )
     Console(soft_wrap=True).print(table)
     console.print(f"-> {folder / name}.json")
 
@@ -109,7 +123,9 @@ Network = tuple[nn.Module, Card]
 
 @contextmanager
 def served(*networks: Network) -> Iterator[Served]:
-    """Export the networks, add them to a new repository and serve it on free ports; everything is gone afterwards."""
+    """Export the networks, add them to a new repository and serve it on free ports; everything is gone
+    afterwards.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="regard_benchmark_")))
         artifacts = {}
@@ -129,7 +145,13 @@ def embedded(repository: Path) -> EmbeddedTriton:
 
 def export(network: nn.Module, card: Card, folder: Path) -> Artifact:
     """Export and certify a network on the sample images."""
-    return export_onnx(network, card, folder, images=[decode(image) for image in street()], images_from="sample_images/street")
+    return export_onnx(
+        network,
+        card,
+        folder,
+        images=[decode(image) for image in street()],
+        images_from="sample_images/street",
+    )
 
 
 def street() -> list[bytes]:
@@ -138,7 +160,9 @@ def street() -> list[bytes]:
 
 
 def classifier(name: str, size: int, **options: Any) -> Network:
-    """A classifier of the catalog with seeded random weights, for `size` x `size` pixels cut from the image's centre."""
+    """A classifier of the catalog with seeded random weights, for `size` x `size` pixels cut from the image's
+    centre.
+    """
     return _untrained(
         name,
         InputContract(height=size, width=size, resize="center_crop", crop=0.875),
@@ -169,7 +193,13 @@ def mean_colour(size: int) -> Network:
     torch.manual_seed(0)
     contract = InputContract(height=size, width=size, resize="center_crop", crop=0.875)
     output = OutputContract(labels=tuple(f"class {index}" for index in range(10)))
-    card = Card(name="mean_colour", task="classification", input=contract, output=output, origin=Origin(builder="harness:MeanColour"))
+    card = Card(
+        name="mean_colour",
+        task="classification",
+        input=contract,
+        output=output,
+        origin=Origin(builder="harness:MeanColour"),
+    )
     return MeanColour().eval(), card
 
 
@@ -177,7 +207,9 @@ def _untrained(name: str, contract: InputContract, options: dict[str, Any]) -> N
     torch.manual_seed(0)
     output = OutputContract(labels=tuple(f"class {index}" for index in range(options["num_classes"])))
     origin = Origin(builder=name, options=options)
-    return build(name, **options).eval(), Card(name=name, task=find(name).task, input=contract, output=output, origin=origin)
+    return build(name, **options).eval(), Card(
+        name=name, task=find(name).task, input=contract, output=output, origin=origin
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -1,4 +1,6 @@
-"""The curve of attention's memory -> docs/images/attention-memory.png, drawn from what attention_formulations.py measured."""
+"""The curve of attention's memory -> docs/images/attention-memory.png, drawn from what
+attention_formulations.py measured.
+"""
 
 import json
 from pathlib import Path
@@ -20,7 +22,9 @@ def main() -> None:
         if "bytes" in found["details"]:
             name, positions = found["name"].partition(":")[0], found["details"]["positions"]
             label = f"{name}: positions^{found['measured']:.2f}"
-            axes.loglog(positions, [size / MIB for size in found["details"]["bytes"]], marker="o", label=label)
+            axes.loglog(
+                positions, [size / MIB for size in found["details"]["bytes"]], marker="o", label=label
+            )
     axes.set(xlabel="positions of the map (64 channels)", ylabel="extra memory of a pass in MiB")
     axes.set_xticks(positions, [f"{side}²" for side in (round(n**0.5) for n in positions)])
     axes.minorticks_off()

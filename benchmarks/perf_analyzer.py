@@ -1,7 +1,9 @@
-"""Our load generator against NVIDIA's perf_analyzer: the same server, model, clients and pixels' size, in turn.
+"""Our load generator against NVIDIA's perf_analyzer: the same server, model, clients and pixels' size, in
+turn.
 
-perf_analyzer comes with the wheel of tritonclient 2.49.0, which pip downloads to a temporary folder; two libraries that it asks for are
-those of nvidia-pytriton under their plain names. It runs as it is, with random pixels.
+perf_analyzer comes with the wheel of tritonclient 2.49.0, which pip downloads to a temporary folder; two
+libraries that it asks for are those of nvidia-pytriton under their plain names. It runs as it is, with random
+pixels.
 """
 
 import csv
@@ -28,21 +30,47 @@ WITHIN = 0.10
 
 def install(folder: Path) -> tuple[Path, dict[str, str]]:
     """Fetch perf_analyzer; returns its path and the environment it runs in."""
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", str(folder), WHEEL]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary=:all:",
+        "--dest",
+        str(folder),
+        WHEEL,
+    ]
     subprocess.run(command, check=True)
     with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
         member = next(name for name in wheel.namelist() if name.endswith("/bin/perf_analyzer"))
         binary = Path(wheel.extract(member, folder))
     binary.chmod(0o755)
-    bundled = [Path(str(file.locate())) for file in files("nvidia-pytriton") or () if file.parts[0] == "nvidia_pytriton.libs"]
+    bundled = [
+        Path(str(file.locate()))
+        for file in files("nvidia-pytriton") or ()
+        if file.parts[0] == "nvidia_pytriton.libs"
+    ]
     for library in LIBRARIES:  # libb64.so.0d is libb64-<hash>.so.0d there
         stem, _, suffix = library.partition(".")
-        shutil.copy(next(path for path in bundled if path.name.startswith(f"{stem}-") and f".{suffix}" in path.name), folder / library)
+        shutil.copy(
+            next(path for path in bundled if path.name.startswith(f"{stem}-") and f".{suffix}" in path.name),
+            folder / library,
+        )
     libraries = [str(folder), str(bundled[0].parent), os.environ.get("LD_LIBRARY_PATH", "")]
     return binary, os.environ | {"LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries))}
 
 
-def theirs(binary: Path, environment: dict[str, str], folder: Path, model: str, url: str, clients: int, seconds: float) -> dict[str, float]:
+def theirs(
+    binary: Path,
+    environment: dict[str, str],
+    folder: Path,
+    model: str,
+    url: str,
+    clients: int,
+    seconds: float,
+) -> dict[str, float]:
     """One run: images a second, and the latencies in ms."""
     table = folder / "latest.csv"
     table.unlink(missing_ok=True)
@@ -52,7 +80,9 @@ def theirs(binary: Path, environment: dict[str, str], folder: Path, model: str, 
     ]  # fmt: skip
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60 + 20 * seconds)
     if done.returncode or not table.exists():
-        raise SystemExit(f"perf_analyzer failed ({done.returncode}):\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}")
+        raise SystemExit(
+            f"perf_analyzer failed ({done.returncode}):\n{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+        )
     with table.open(newline="") as stream:
         row = next(csv.DictReader(stream))
     return {
@@ -79,7 +109,10 @@ def measure(quick: bool) -> list[Figure]:
                 ours.append(closed_loop(target, clients, Settings(duration=seconds, repeats=3)))
                 other.append(theirs(binary, environment, folder, name, at.server.grpc_url, clients, seconds))
             pairs = {
-                "throughput": ([level.throughput.value for level in ours], [run["images_per_s"] for run in other]),
+                "throughput": (
+                    [level.throughput.value for level in ours],
+                    [run["images_per_s"] for run in other],
+                ),
                 "p50": ([level.p50.value for level in ours], [run["p50_ms"] for run in other]),
             }
             for figure, (mine, reference) in pairs.items():

@@ -13,10 +13,11 @@ ORDER = (
 )
 HEAD = """# Benchmarks
 
-Written by `python benchmarks/report.py` from `results/`; do not edit it. `python benchmarks/run_all.py` measures everything again;
-with `--quick` it uses small networks, only to see that it works. Each script starts a server of its own and says in its first lines
-what it measures and how; `docs/bench.md` says how the load generator does. What is compared runs in turn within one run.
-Pages of their own: [every network of the catalog](../docs/catalog.md) (`catalog.py`), [networks of other libraries](../docs/conformance.md)
+Written by `python benchmarks/report.py` from `results/`; do not edit it. `python benchmarks/run_all.py`
+measures everything again; with `--quick` it uses small networks, only to see that it works. Each script
+starts a server of its own and says in its first lines what it measures and how; `docs/bench.md` says how
+the load generator does. What is compared runs in turn within one run. Pages of their own: [every network of
+the catalog](../docs/catalog.md) (`catalog.py`), [networks of other libraries](../docs/conformance.md)
 (`conformance.py`).
 """
 
@@ -25,7 +26,12 @@ def readme(results: dict[str, dict[str, Any]]) -> str:
     """The page: a table of figures for each benchmark, then the machines and the versions."""
     lines = [HEAD]
     for name, result in results.items():
-        lines += [f"## {name.replace('_', ' ').capitalize()}", "", f"`{result['command']}`: {result['purpose']}.", ""]
+        lines += [
+            f"## {name.replace('_', ' ').capitalize()}",
+            "",
+            f"`{result['command']}`: {result['purpose']}.",
+            "",
+        ]
         lines += ["| figure | target | measured | met | n |", "|---|---|---|---|---|"]
         lines += [f"| {_row(figure)} |" for figure in result["figures"]] + [""]
     missing = [name for name in ORDER if name not in results]
@@ -34,7 +40,10 @@ def readme(results: dict[str, dict[str, Any]]) -> str:
     lines += ["## Where", "", "| benchmark | machine | load before | versions |", "|---|---|---|---|"]
     for name, result in results.items():
         machine = result["machine"]
-        where = f"{machine['processor']}, {machine['processors']} processors, {machine['memory_gib']} GiB, {machine['system']}"
+        where = (
+            f"{machine['processor']}, {machine['processors']} processors, {machine['memory_gib']} GiB, "
+            f"{machine['system']}"
+        )
         versions = ", ".join(f"{package} {version}" for package, version in result["versions"].items())
         lines.append(f"| {name} | {where} | {result['load_average_before']} | {versions} |")
     return "\n".join(lines) + "\n"
@@ -43,7 +52,9 @@ def readme(results: dict[str, dict[str, Any]]) -> str:
 def read_results(folder: Path) -> dict[str, dict[str, Any]]:
     """The results by name, in ORDER; quick ones do not count."""
     paths = {name: folder / f"{name}.json" for name in ORDER}
-    found = {name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()}
+    found = {
+        name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()
+    }
     return {name: result for name, result in found.items() if not result["quick"]}
 
 
@@ -51,7 +62,9 @@ def _row(figure: dict[str, Any]) -> str:
     measured = "-" if figure["measured"] is None else _number(figure["measured"])
     if figure["half_width"] is not None:
         measured += f" ± {_number(figure['half_width'])}"
-    target = "" if figure["target"] is None else f"{figure['better']} {_number(figure['target'])} {figure['unit']}"
+    target = (
+        "" if figure["target"] is None else f"{figure['better']} {_number(figure['target'])} {figure['unit']}"
+    )
     met = {True: "yes", False: "**no**", None: ""}[figure["met"]]
     cells = (figure["name"], target, f"{measured} {figure['unit']}", met, f"{figure['n']:,} {figure['of']}")
     return " | ".join(cell.strip() for cell in cells)

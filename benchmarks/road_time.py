@@ -1,4 +1,5 @@
-"""Time on the road: to export and certify a network, and from starting a server to its two models being ready.
+"""Time on the road: to export and certify a network, and from starting a server to its two models being
+ready.
 
 The slowest of the repeats is what counts. The first export also pays for importing the exporter.
 """
@@ -16,7 +17,9 @@ def measure(quick: bool) -> list[Figure]:
     repeats = 1 if quick else 2
     heavy = classifier("se_resnet18", 64, width=16) if quick else classifier("se_resnet50", 224)
     other = (
-        segmenter("fcn_mobilenet_v2", 64, 96, output_stride=16) if quick else segmenter("ccnet_mobilenet_v2", 360, 480, output_stride=16)
+        segmenter("fcn_mobilenet_v2", 64, 96, output_stride=16)
+        if quick
+        else segmenter("ccnet_mobilenet_v2", 360, 480, output_stride=16)
     )
     with tempfile.TemporaryDirectory(prefix="regard_benchmark_") as folder:
         exports, artifacts = [], []
@@ -37,8 +40,24 @@ def measure(quick: bool) -> list[Figure]:
                 starts.append(time.perf_counter() - start)
     names = f"{heavy[1].name} and {other[1].name}"
     return [
-        Figure(f"export and certify {heavy[1].name}", max(exports), "s", repeats, "exports", target=60.0, details={"seconds": exports}),
-        Figure(f"ready server with {names}", max(starts), "s", len(starts), "starts", target=5.0, details={"seconds": starts}),
+        Figure(
+            f"export and certify {heavy[1].name}",
+            max(exports),
+            "s",
+            repeats,
+            "exports",
+            target=60.0,
+            details={"seconds": exports},
+        ),
+        Figure(
+            f"ready server with {names}",
+            max(starts),
+            "s",
+            len(starts),
+            "starts",
+            target=5.0,
+            details={"seconds": starts},
+        ),
     ]
 
 

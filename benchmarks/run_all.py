@@ -1,4 +1,6 @@
-"""Run every benchmark in order, then write README.md. One that fails does not stop the others, but the exit code says so."""
+"""Run every benchmark in order, then write README.md. One that fails does not stop the others, but the exit
+code says so.
+"""
 
 import subprocess
 import sys

@@ -1,7 +1,8 @@
-"""Throughput of the served image door at saturation over ONNX Runtime in this process: same JPEGs, same decoding, same processors.
+"""Throughput of the served image door at saturation over ONNX Runtime in this process: same JPEGs, same
+decoding, same processors.
 
-In process: as many workers as processors, one compute thread each. Served: 16 clients with one image a request, or 4 with eight. Both
-in turn.
+In process: as many workers as processors, one compute thread each. Served: 16 clients with one image a
+request, or 4 with eight. Both in turn.
 """
 
 from contextlib import ExitStack
@@ -20,7 +21,9 @@ CLIENTS = {1: 16, 8: 4}  # by batch
 MAX_P99 = {"se_resnet50": 750.0}  # ms, by network
 
 
-def compared(at: Served, name: str, sizes: tuple[int, ...], duration: float, rounds: int) -> dict[str, Compared]:
+def compared(
+    at: Served, name: str, sizes: tuple[int, ...], duration: float, rounds: int
+) -> dict[str, Compared]:
     """The figures of every runner: "onnxruntime batch 1", "triton batch 1", ..."""
     artifact = at.artifacts[name]
     step = onnxruntime_step(artifact.model, artifact.card)
@@ -31,21 +34,32 @@ def compared(at: Served, name: str, sizes: tuple[int, ...], duration: float, rou
         for size in sizes:
             groups = batches(street(), artifact.card, size)
             runners.append(in_process(f"onnxruntime batch {size}", step, groups, processors(), batch=size))
-            target = find_target(transport, name, door="image", batch=size, images=street(), shared_memory=False)
-            runners.append(Runner(f"triton batch {size}", stack.enter_context(lanes(target, CLIENTS[size])), size))
+            target = find_target(
+                transport, name, door="image", batch=size, images=street(), shared_memory=False
+            )
+            runners.append(
+                Runner(f"triton batch {size}", stack.enter_context(lanes(target, CLIENTS[size])), size)
+            )
         found = compare(runners, reference=runners[0].name, duration=duration, rounds=rounds)
     return {runner.name: runner for runner in found}
 
 
-def figures_of(network: Network, target: float, sizes: tuple[int, ...], duration: float, rounds: int) -> list[Figure]:
-    """The ratio at each batch, over whichever is faster in process: single images, or the served batch; and the p99 of 16 clients."""
+def figures_of(
+    network: Network, target: float, sizes: tuple[int, ...], duration: float, rounds: int
+) -> list[Figure]:
+    """The ratio at each batch, over whichever is faster in process: single images, or the served batch; and
+    the p99 of 16 clients.
+    """
     name = network[1].name
     with served(network) as at:
         found = compared(at, name, sizes, duration, rounds)
     figures = []
     for size in sizes:
         triton = found[f"triton batch {size}"]
-        base = max((found[f"onnxruntime batch {other}"] for other in sorted({1, size})), key=lambda runner: runner.throughput.value)
+        base = max(
+            (found[f"onnxruntime batch {other}"] for other in sorted({1, size})),
+            key=lambda runner: runner.throughput.value,
+        )
         figures.append(
             Figure(
                 f"{name}: served / in-process throughput, {CLIENTS[size]} clients, {size} a request "
@@ -60,7 +74,14 @@ def figures_of(network: Network, target: float, sizes: tuple[int, ...], duration
             )
         )
     single = found["triton batch 1"]
-    p99 = Figure(f"{name}: p99 with {CLIENTS[1]} clients", single.p99.value, "ms", single.p99.n, "requests", target=MAX_P99.get(name))
+    p99 = Figure(
+        f"{name}: p99 with {CLIENTS[1]} clients",
+        single.p99.value,
+        "ms",
+        single.p99.n,
+        "requests",
+        target=MAX_P99.get(name),
+    )
     return [*figures, p99]
 
 

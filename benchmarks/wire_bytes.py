@@ -1,7 +1,8 @@
-"""Bytes on the wire for one segmented image: the label map that is sent, against the logits that stay in the server.
+"""Bytes on the wire for one segmented image: the label map that is sent, against the logits that stay in the
+server.
 
-Measured on answers of a real server: the serialized ModelInferRequest and ModelInferResponse (gRPC), the bodies (HTTP). A response of
-float32 logits is reckoned from its shape, labels x height x width x 4 bytes.
+Measured on answers of a real server: the serialized ModelInferRequest and ModelInferResponse (gRPC), the
+bodies (HTTP). A response of float32 logits is reckoned from its shape, labels x height x width x 4 bytes.
 """
 
 from harness import Figure, run, segmenter, served, street
@@ -10,13 +11,18 @@ from regard.models.preprocess import decode
 from regard.serving.bench.target import Door, find_target, lanes, probe
 from regard.serving.bench.transport import connect
 
-WAYS: tuple[tuple[Door, bool], ...] = (("image", False), ("tensor", False), ("tensor", True))  # door, shared memory
+# door, shared memory
+WAYS: tuple[tuple[Door, bool], ...] = (("image", False), ("tensor", False), ("tensor", True))
 MAX_OVERHEAD = 1.01  # bytes a pixel: a label is one byte, and a response has a header
 
 
 def measure(quick: bool) -> list[Figure]:
     options = {"output_stride": 16, "inner": 32} if quick else {"output_stride": 16, "decoder": True}
-    network = segmenter("ccnet_mobilenet_v2", 64, 96, **options) if quick else segmenter("ccnet_mobilenet_v2", 360, 480, **options)
+    network = (
+        segmenter("ccnet_mobilenet_v2", 64, 96, **options)
+        if quick
+        else segmenter("ccnet_mobilenet_v2", 360, 480, **options)
+    )
     card = network[1]
     images = street()
     height, width = decode(images[0]).shape[:2]
@@ -26,10 +32,15 @@ def measure(quick: bool) -> list[Figure]:
         for protocol, url in (("grpc", at.server.grpc_url), ("http", at.server.http_url)):
             transport = connect(protocol, url, 60.0)
             for door, shared in WAYS:
-                target = find_target(transport, card.name, door=door, batch=1, images=images, shared_memory=shared)
+                target = find_target(
+                    transport, card.name, door=door, batch=1, images=images, shared_memory=shared
+                )
                 with lanes(target, 1) as prepared:
                     sent, received = probe(prepared[0], target.model)
-                way = f"{protocol}, {'JPEG' if door == 'image' else 'pixels'} in{', shared memory' if shared else ''}"
+                way = (
+                    f"{protocol}, {'JPEG' if door == 'image' else 'pixels'} "
+                    f"in{', shared memory' if shared else ''}"
+                )
                 figures.append(
                     Figure(
                         f"response for an image of {width} x {height}, {way}",
@@ -43,7 +54,16 @@ def measure(quick: bool) -> list[Figure]:
                 )
             transport.close()
     label_map = figures[0].measured
-    return [*figures, Figure(f"logits ({len(card.output.labels)} labels) / label map", logits / label_map, "times", len(images), "images")]
+    return [
+        *figures,
+        Figure(
+            f"logits ({len(card.output.labels)} labels) / label map",
+            logits / label_map,
+            "times",
+            len(images),
+            "images",
+        ),
+    ]
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""What trained attention looks at: a picture per family, drawn from the maps that `export --explain` hands out.
+"""What trained attention looks at: a picture per family, drawn from the maps that `export --explain` hands
+out.
 
     python examples/attention_maps.py
 
-It writes docs/images/attention/<weights>.png. Attention between positions is shown for one of them, marked with a cross; what one pass of
-criss-cross attention gives it, and what two passes do, are two maps. Of a class activation map what speaks for the class is shown.
-Brightness is the square root of the weight.
+It writes docs/images/attention/<weights>.png. Attention between positions is shown for one of them, marked
+with a cross; what one pass of criss-cross attention gives it, and what two passes do, are two maps. Of a
+class activation map what speaks for the class is shown. Brightness is the square root of the weight.
 """
 
 from collections.abc import Callable
@@ -39,7 +40,8 @@ class Picture:
 
     photograph: Path
     title: str
-    panels: dict[str, Callable[[dict[str, Tensor], tuple[int, int]], Tensor]]  # caption -> (maps by name, size of the grid) -> (h, w)
+    # caption -> (maps by name, size of the grid) -> (h, w)
+    panels: dict[str, Callable[[dict[str, Tensor], tuple[int, int]], Tensor]]
     query: bool = False
     explain: Explain = "weights"
 
@@ -56,7 +58,9 @@ def of_query(name: str) -> Callable[[dict[str, Tensor], tuple[int, int]], Tensor
 
 
 def of_map(name: str) -> Callable[[dict[str, Tensor], tuple[int, int]], Tensor]:
-    """A map that has a value, or a value per channel, at each position: the mean over its channels (1, C, h, w)."""
+    """A map that has a value, or a value per channel, at each position: the mean over its channels
+    (1, C, h, w).
+    """
     return lambda maps, grid: maps[name][0].mean(dim=0)
 
 
@@ -69,7 +73,9 @@ def criss_cross(passes: int) -> Callable[[dict[str, Tensor], tuple[int, int]], T
         reached[int(QUERY[0] * height), int(QUERY[1] * width)] = 1
         for weights in [maps[f"attention_head_attention_pass{index}"][0] for index in (2, 1)][:passes]:
             to_column, to_row = weights.split([height, width], dim=2)  # (h, w, h) and (h, w, w)
-            reached = torch.einsum("hw,hwu->uw", reached, to_column) + torch.einsum("hw,hwv->hv", reached, to_row)
+            reached = torch.einsum("hw,hwu->uw", reached, to_column) + torch.einsum(
+                "hw,hwv->hv", reached, to_row
+            )
         return reached
 
     return draw
@@ -77,25 +83,39 @@ def criss_cross(passes: int) -> Callable[[dict[str, Tensor], tuple[int, int]], T
 
 PICTURES = {
     "danet_mobilenet_v2_camvid_short": Picture(
-        STREET, "Position attention (DANet)", {"of the cross to every position": of_query("attention_head_position_1")}, query=True
+        STREET,
+        "Position attention (DANet)",
+        {"of the cross to every position": of_query("attention_head_position_1")},
+        query=True,
     ),
     "ccnet_mobilenet_v2_camvid_short": Picture(
-        STREET, "Criss-cross attention (CCNet)", {"one pass": criss_cross(1), "two passes": criss_cross(2)}, query=True
+        STREET,
+        "Criss-cross attention (CCNet)",
+        {"one pass": criss_cross(1), "two passes": criss_cross(2)},
+        query=True,
     ),
     "base_oc_mobilenet_v2_camvid_short": Picture(
-        STREET, "Object context (OCNet)", {"of the cross to every position": of_query("attention_head_attention")}, query=True
+        STREET,
+        "Object context (OCNet)",
+        {"of the cross to every position": of_query("attention_head_attention")},
+        query=True,
     ),
     "gcnet_mobilenet_v2_camvid_short": Picture(
         STREET, "Global context (GCNet)", {"of every position alike": of_map("attention_head_attention")}
     ),
-    "pan_mobilenet_v2_camvid_short": Picture(STREET, "Feature pyramid attention (PAN)", {"gate": of_map("attention_head")}),
+    "pan_mobilenet_v2_camvid_short": Picture(
+        STREET, "Feature pyramid attention (PAN)", {"gate": of_map("attention_head")}
+    ),
     "simam_resnet18_fashion_mnist": Picture(
         GARMENT,
         "SimAM",
         {f"res{stage + 1}": of_map(f"attention_layer{stage}_1_inner") for stage in (1, 2, 3)},
     ),
     "se_resnet18_fashion_mnist": Picture(
-        GARMENT, "Class activation map (SE-ResNet-18)", {"of its answer, coat": lambda maps, grid: maps[MAP][0].relu()}, explain="cam"
+        GARMENT,
+        "Class activation map (SE-ResNet-18)",
+        {"of its answer, coat": lambda maps, grid: maps[MAP][0].relu()},
+        explain="cam",
     ),
 }
 
@@ -108,7 +128,9 @@ def draw(name: str, picture: Picture) -> Path:
         _, maps = EXPLAINERS[picture.explain](network, normalized(pixels[None], card))
     height, width = pixels.shape[:2]
     grid = -(-height // STRIDE), -(-width // STRIDE)
-    figure = Figure(figsize=(3.6 * (len(picture.panels) + 1), 3.6 * height / width + 0.5), layout="constrained")
+    figure = Figure(
+        figsize=(3.6 * (len(picture.panels) + 1), 3.6 * height / width + 0.5), layout="constrained"
+    )
     FigureCanvasAgg(figure)
     axes = figure.subplots(1, len(picture.panels) + 1)
     axes[0].imshow(pixels)
@@ -121,7 +143,9 @@ def draw(name: str, picture: Picture) -> Path:
     for axis in axes:
         axis.set_axis_off()
         if picture.query:
-            axis.plot(QUERY[1] * width, QUERY[0] * height, "+", color="cyan", markersize=10, markeredgewidth=2)
+            axis.plot(
+                QUERY[1] * width, QUERY[0] * height, "+", color="cyan", markersize=10, markeredgewidth=2
+            )
     figure.suptitle(picture.title, fontsize=11)
     OUT.mkdir(parents=True, exist_ok=True)
     figure.savefig(OUT / f"{name}.png", dpi=90)

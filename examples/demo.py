@@ -1,9 +1,10 @@
-"""The whole road, driven once: export two trained networks, prove them, serve them with Triton, predict real images, measure.
+"""The whole road, driven once: export two trained networks, prove them, serve them with Triton, predict real
+images, measure.
 
     make demo
 
-Every line that starts with `$ regard` is the command that is being run; only the server is started from Python, so that it ends with the
-demo. Everything is written to demo_output/, which is emptied first.
+Every line that starts with `$ regard` is the command that is being run; only the server is started from
+Python, so that it ends with the demo. Everything is written to demo_output/, which is emptied first.
 """
 
 import json
@@ -100,17 +101,28 @@ def main() -> None:
             regard(f"repo add {OUT}/exported/{name} --repository {OUT}/model_repository")
     http_port, grpc_port, metrics_port = free_ports(3)
     server = EmbeddedTriton(
-        OUT / "model_repository", http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port, log=OUT / "triton.log"
+        OUT / "model_repository",
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        log=OUT / "triton.log",
     )
     try:
         with demo.step("Start NVIDIA Triton on it"):
-            console.print(f"[dim]the same from a shell: regard serve --repository {OUT}/model_repository[/dim]")
+            console.print(
+                f"[dim]the same from a shell: regard serve --repository {OUT}/model_repository[/dim]"
+            )
             server.start()
-            console.print(f"ready at {server.grpc_url} (gRPC) and http://{server.http_url}: process {server.pid}")
+            console.print(
+                f"ready at {server.grpc_url} (gRPC) and http://{server.http_url}: process {server.pid}"
+            )
         url = server.grpc_url
         with demo.step("Predict: what is in these images?"):
             # paths below the working directory, as a person would type them
-            garment, street = (path.resolve().relative_to(Path.cwd().resolve()) for path in (folder("garment"), folder("street")))
+            garment, street = (
+                path.resolve().relative_to(Path.cwd().resolve())
+                for path in (folder("garment"), folder("street"))
+            )
             regard(f"predict {GARMENTS} {garment} --url {url}")
             regard(f"predict {STREETS} {street} --out {OUT}/predictions --url {url}")
             with Client(url) as client:  # the same in Python
@@ -127,8 +139,12 @@ def main() -> None:
     summarize(demo.steps, cards)
 
 
-def draw(path: Path, cards: dict[str, Card], files: Sequence[Path], answers: Sequence[Classification]) -> None:
-    """One picture of the demo's own results: a street and its classes, the garments and their labels, throughput."""
+def draw(
+    path: Path, cards: dict[str, Card], files: Sequence[Path], answers: Sequence[Classification]
+) -> None:
+    """One picture of the demo's own results: a street and its classes, the garments and their labels,
+    throughput.
+    """
     mpl.rcParams["font.size"] = 9
     figure = Figure(figsize=(12, 8.4), layout="constrained")
     FigureCanvasAgg(figure)
@@ -161,12 +177,20 @@ def _draw_street(panels: Sequence[Axes], card: Card) -> None:
 
 def _draw_throughput(axes: Axes, name: str, report: dict[str, Any]) -> None:
     loads = [level["load"] for level in report["levels"]]
-    axes.plot(loads, [level["throughput"]["value"] for level in report["levels"]], marker="o", color="#2a6f97")
+    axes.plot(
+        loads, [level["throughput"]["value"] for level in report["levels"]], marker="o", color="#2a6f97"
+    )
     axes.set(title=name, xlabel="clients", ylabel="images a second", xticks=loads)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     latency = axes.twinx()
-    latency.plot(loads, [level["p50"]["value"] for level in report["levels"]], marker="s", color="#9e2a2b", linestyle="--")
+    latency.plot(
+        loads,
+        [level["p50"]["value"] for level in report["levels"]],
+        marker="s",
+        color="#9e2a2b",
+        linestyle="--",
+    )
     latency.set_ylabel("median latency in ms (dashed)")
     latency.set_ylim(bottom=0)
 

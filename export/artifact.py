@@ -42,7 +42,10 @@ def read_artifact(folder: Path) -> Artifact:
     """
     missing = [name for name in (MODEL, CARD) if not (folder / name).is_file()]
     if missing:
-        raise InvalidInput(f"{folder} is no exported model: it has no {' and no '.join(missing)}. `regard export NAME -o DIR` writes one.")
+        raise InvalidInput(
+            f"{folder} is no exported model: it has no {' and no '.join(missing)}. `regard export NAME -o "
+            "DIR` writes one."
+        )
     card = card_from_file(folder / CARD)
     model = read_graph(folder / MODEL)
     check_graph(model, card)
@@ -70,4 +73,7 @@ def read_graph(path: Path) -> ModelProto:
 def _check_same(card: Card, inside: Card, folder: Path) -> None:
     for field in ("name", "task", "input", "output"):
         if getattr(card, field) != getattr(inside, field):
-            raise InvalidInput(f"{folder / CARD} and the Card inside {MODEL} differ in {field}; to change a Card, export again with --card")
+            raise InvalidInput(
+                f"{folder / CARD} and the Card inside {MODEL} differ in {field}; to change a Card, export "
+                "again with --card"
+            )

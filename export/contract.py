@@ -1,4 +1,6 @@
-"""A Card must say what the network and the graph do: checked before anything is written, and whenever an artifact is read."""
+"""A Card must say what the network and the graph do: checked before anything is written, and whenever an
+artifact is read.
+"""
 
 from collections.abc import Sequence
 
@@ -16,35 +18,58 @@ def check_network(network: nn.Module, card: Card) -> None:
     """Run the network once, on noise of the Card's size, and hold its answer against the Card.
 
     Raises:
-        ExportError: the network is in training mode, its weights or its answer hold NaN, or it already applies softmax.
-        InvalidInput: it does not take the Card's size, or the answer's shape contradicts the Card's task or labels.
+        ExportError: the network is in training mode, its weights or its answer hold NaN, or it already
+            applies softmax.
+        InvalidInput: it does not take the Card's size, or the answer's shape contradicts the Card's task or
+            labels.
     """
-    training = next((path or "the network" for path, module in network.named_modules() if module.training), None)
+    training = next(
+        (path or "the network" for path, module in network.named_modules() if module.training), None
+    )
     if training is not None:
-        raise ExportError(f"{card.name} is in training mode ({training}): dropout and BatchNorm would answer otherwise; call .eval() first")
+        raise ExportError(
+            f"{card.name} is in training mode ({training}): dropout and BatchNorm would answer otherwise; "
+            "call .eval() first"
+        )
     for name, value in network.state_dict().items():
         if value.is_floating_point() and not value.isfinite().all():
-            raise ExportError(f"the weights of {card.name} hold NaN or infinity in {name}; use a checkpoint from before training diverged")
+            raise ExportError(
+                f"the weights of {card.name} hold NaN or infinity in {name}; use a checkpoint from before "
+                "training diverged"
+            )
     height, width = card.input.height, card.input.width
     noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():
             logits = network(noise)
     except Exception as error:  # whatever the network's own code meets
-        raise InvalidInput(f"{card.name} does not take images of {height} x {width}, the size of its Card: {error}") from error
+        raise InvalidInput(
+            f"{card.name} does not take images of {height} x {width}, the size of its Card: {error}"
+        ) from error
     if not isinstance(logits, Tensor):
-        raise ExportError(f"{card.name} must return one tensor of logits, got {type(logits).__name__}; wrap it in a module that picks one")
+        raise ExportError(
+            f"{card.name} must return one tensor of logits, got {type(logits).__name__}; wrap it in a module "
+            "that picks one"
+        )
     classes = len(card.output.labels)
     expected = (1, classes) if card.task == "classification" else (1, classes, height, width)
     if logits.shape != expected:
         raise InvalidInput(
-            f"the Card of {card.name} contradicts the network: {card.task} with {classes} labels means logits of shape {expected} "
-            f"for one image of {height} x {width}, the network gives {tuple(logits.shape)}. Correct the Card's task, labels or size."
+            f"the Card of {card.name} contradicts the network: {card.task} with {classes} labels means "
+            f"logits of shape {expected} for one image of {height} x {width}, the network gives "
+            f"{tuple(logits.shape)}. Correct the Card's task, labels or size."
         )
     if not logits.isfinite().all():
         raise ExportError(f"{card.name} answers NaN or infinity to noise; check its weights")
-    if card.task == "classification" and classes > 1 and logits.min() >= 0 and abs(logits.sum().item() - 1) < 1e-4:
-        raise ExportError(f"{card.name} already returns probabilities; return logits, the graph applies softmax itself")
+    if (
+        card.task == "classification"
+        and classes > 1
+        and logits.min() >= 0
+        and abs(logits.sum().item() - 1) < 1e-4
+    ):
+        raise ExportError(
+            f"{card.name} already returns probabilities; return logits, the graph applies softmax itself"
+        )
 
 
 def check_graph(model: ModelProto, card: Card) -> None:
@@ -54,7 +79,9 @@ def check_graph(model: ModelProto, card: Card) -> None:
         InvalidInput: they differ.
     """
     contract = card.input
-    size: list[str | int] = ["height", "width"] if contract.dynamic_size else [contract.height, contract.width]
+    size: list[str | int] = (
+        ["height", "width"] if contract.dynamic_size else [contract.height, contract.width]
+    )
     answer = ANSWERS[card.task]
     _check_value(model.graph.input, INPUT, TensorProto.UINT8, ["batch", *size, 3], card)
     if card.task == "classification":
@@ -63,16 +90,21 @@ def check_graph(model: ModelProto, card: Card) -> None:
         _check_value(model.graph.output, answer, TensorProto.UINT8, ["batch", *size], card)
 
 
-def _check_value(values: Sequence[ValueInfoProto], name: str, dtype: int, expected: list[str | int], card: Card) -> None:
+def _check_value(
+    values: Sequence[ValueInfoProto], name: str, dtype: int, expected: list[str | int], card: Card
+) -> None:
     found = next((value for value in values if value.name == name), None)
     if found is None:
-        raise InvalidInput(f"the graph of {card.name} has no {name}, only {', '.join(value.name for value in values)}; export it again")
+        raise InvalidInput(
+            f"the graph of {card.name} has no {name}, only {', '.join(value.name for value in values)}; "
+            "export it again"
+        )
     tensor = found.type.tensor_type
     dims = [dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in tensor.shape.dim]
     if tensor.elem_type != dtype or dims != expected:
         raise InvalidInput(
-            f"the graph contradicts the Card of {card.name}: {name} is {_type_name(tensor.elem_type)} {dims}, "
-            f"the Card means {_type_name(dtype)} {expected}. Export it again, or correct the Card."
+            f"the graph contradicts the Card of {card.name}: {name} is {_type_name(tensor.elem_type)} "
+            f"{dims}, the Card means {_type_name(dtype)} {expected}. Export it again, or correct the Card."
         )
 
 

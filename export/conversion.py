@@ -58,7 +58,8 @@ def convert_checkpoint(
 
     Raises:
         InvalidWeights: the checkpoint cannot be read, or not every key has its place.
-        InvalidInput: an option or pattern is wrong, there is no map for the network, or the files cannot be written.
+        InvalidInput: an option or pattern is wrong, there is no map for the network, or the files cannot be
+            written.
         UnknownName: the catalog has no such network.
     """
     if output.suffix != SUFFIX:
@@ -71,19 +72,28 @@ def convert_checkpoint(
     library = library or guess_library(state)
     expected = network.state_dict()
     renamed, rows = rename(
-        state, expected, naming_of(library, network), drop=drop, keep=keep, class_keys=_class_keys(name, options, expected)
+        state,
+        expected,
+        naming_of(library, network),
+        drop=drop,
+        keep=keep,
+        class_keys=_class_keys(name, options, expected),
     )
     load_weights(network, renamed, source=str(checkpoint))
     card = default_card(name, network, options)
     digest = save_weights(network, output)
     data = f"unknown to regard: {checkpoint.name}, SHA-256 {sha256(checkpoint)}, with the names of {library}"
-    card = card.updated(name=output.stem, origin=card.origin.model_dump() | {"weights_sha256": digest, "data": data})
+    card = card.updated(
+        name=output.stem, origin=card.origin.model_dump() | {"weights_sha256": digest, "data": data}
+    )
     beside = output.with_suffix(".json")
     write_text(beside, card.to_json())
     return Conversion(output, beside, library, tuple(rows))
 
 
-def _class_keys(name: str, options: Mapping[str, Any], expected: Mapping[str, torch.Tensor]) -> frozenset[str]:
+def _class_keys(
+    name: str, options: Mapping[str, Any], expected: Mapping[str, torch.Tensor]
+) -> frozenset[str]:
     """The keys whose shape follows the number of classes."""
     with torch.device("meta"):
         one, two = (build(name, **(dict(options) | {"num_classes": count})).state_dict() for count in (2, 3))

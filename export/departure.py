@@ -1,8 +1,10 @@
-"""Where a graph departs from its network: the first layer, in the order PyTorch runs them, whose result the graph does not compute.
+"""Where a graph departs from its network: the first layer, in the order PyTorch runs them, whose result the
+graph does not compute.
 
-The exporter notes on each node the modules it came from (`pkg.torch.onnx.name_scopes`). Every module's result in PyTorch is compared with
-what the nodes of the same call of that module compute: it agrees when one of these tensors is its result. A module that the exporter
-folded into the next (a convolution into its BatchNorm) has no tensor of its own; it is named together with the one that took it.
+The exporter notes on each node the modules it came from (`pkg.torch.onnx.name_scopes`). Every module's result
+in PyTorch is compared with what the nodes of the same call of that module compute: it agrees when one of
+these tensors is its result. A module that the exporter folded into the next
+(a convolution into its BatchNorm) has no tensor of its own; it is named together with the one that took it.
 """
 
 import ast
@@ -26,7 +28,8 @@ from regard.models.card import Card
 from regard.models.preprocess import Pixels
 
 SCOPES = "pkg.torch.onnx.name_scopes"
-WRAPPER = "network"  # the served graph's attribute that holds the network; its path is the first part of every scope
+# the served graph's attribute that holds the network; its path is the first part of every scope
+WRAPPER = "network"
 
 Calls = dict[str, list[list[NodeProto]]]  # module path -> for each call of it, its nodes
 
@@ -43,16 +46,24 @@ class Departure:
     relative_error: float
 
     def __str__(self) -> str:
-        how = "which gives another shape or stops" if np.isinf(self.relative_error) else f"relative error {self.relative_error:.3g}"
+        how = (
+            "which gives another shape or stops"
+            if np.isinf(self.relative_error)
+            else f"relative error {self.relative_error:.3g}"
+        )
         return f"{self.layer} ({self.kind}), {how}"
 
 
 def first_departure(network: nn.Module, card: Card, model: Path, batch: Pixels) -> Departure | None:
-    """Find the first departing layer for an image batch (B, H, W, 3); None when every layer that can be matched agrees."""
+    """Find the first departing layer for an image batch (B, H, W, 3); None when every layer that can be
+    matched agrees.
+    """
     graph = onnx.load(model)
     modules = dict(network.named_modules())
     calls = _calls(graph)
-    names = sorted({name for runs in calls.values() for nodes in runs for node in nodes for name in node.output if name})
+    names = sorted(
+        {name for runs in calls.values() for nodes in runs for node in nodes for name in node.output if name}
+    )
     try:
         tensors = dict(zip(names, run_session(session_with(graph, names), names, batch), strict=True))
     except CannotRun as error:
@@ -66,9 +77,15 @@ def first_departure(network: nn.Module, card: Card, model: Path, batch: Pixels) 
             continue  # folded away, or split in a way that leaves the calls unclear
         nodes = calls[path][call]
         candidates = [tensors[name] for node in nodes for name in node.output if name]
-        errors = [relative(largest_difference(result, tensor), result) for tensor in candidates if tensor.shape == result.shape]
+        errors = [
+            relative(largest_difference(result, tensor), result)
+            for tensor in candidates
+            if tensor.shape == result.shape
+        ]
         if not errors and candidates[-1].ndim == result.ndim and not any(modules[path].children()):
-            errors = [float("inf")]  # of another shape, and not because the exporter dropped a reshape or merged it with the next layer's
+            # of another shape, and not because the exporter dropped a reshape or merged it with the next
+            # layer's
+            errors = [float("inf")]
         if errors and not any(error <= TOLERANCE for error in errors):
             return _departure([*_folded(nodes, path, modules), path], modules, float(np.min(errors)))
     return None
@@ -114,14 +131,25 @@ def _calls(graph: ModelProto) -> Calls:
 def _paths(node: NodeProto) -> list[str]:
     """Paths of the modules that a node is in, outermost first; the network's own is empty."""
     scopes = next((entry.value for entry in node.metadata_props if entry.key == SCOPES), "[]")
-    paths = [re.sub(r"@\d+", "", scope) for scope in ast.literal_eval(scopes)[:-1]]  # the last is the operator
-    return [path.removeprefix(WRAPPER).removeprefix(".") for path in paths if path == WRAPPER or path.startswith(f"{WRAPPER}.")]
+    # the last is the operator
+    paths = [re.sub(r"@\d+", "", scope) for scope in ast.literal_eval(scopes)[:-1]]
+    return [
+        path.removeprefix(WRAPPER).removeprefix(".")
+        for path in paths
+        if path == WRAPPER or path.startswith(f"{WRAPPER}.")
+    ]
 
 
 def _folded(nodes: Iterable[NodeProto], path: str, modules: dict[str, nn.Module]) -> list[str]:
     """Paths of modules elsewhere whose weights these nodes use."""
     owners = [name.removeprefix(f"{WRAPPER}.").rpartition(".")[0] for node in nodes for name in node.input]
-    return sorted({owner for owner in owners if owner in modules and owner and not f"{owner}.".startswith(f"{path}." if path else "")})
+    return sorted(
+        {
+            owner
+            for owner in owners
+            if owner in modules and owner and not f"{owner}.".startswith(f"{path}." if path else "")
+        }
+    )
 
 
 def _stopped(graph: ModelProto, modules: dict[str, nn.Module], message: str) -> Departure | None:

@@ -17,7 +17,8 @@ RENAME_EXCHANGE = 2  # <linux/fs.h>: swap the two
 
 @contextmanager
 def folder_draft(target: Path, *, files: Set[str], keep: type[Exception]) -> Iterator[Path]:
-    """Yield an empty draft folder, and put it in the place of `target` when the block ends well; otherwise leave `target` as it was.
+    """Yield an empty draft folder, and put it in the place of `target` when the block ends well; otherwise
+    leave `target` as it was.
 
     Args:
         target: where the folder will be; an earlier one is replaced in one step.
@@ -39,7 +40,9 @@ def folder_draft(target: Path, *, files: Set[str], keep: type[Exception]) -> Ite
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)
         reason = "the disk is full" if error.errno in FULL else error.strerror or str(error)
-        raise ExportError(f"cannot write {target}: {reason}; free some space, or name another folder") from None
+        raise ExportError(
+            f"cannot write {target}: {reason}; free some space, or name another folder"
+        ) from None
     except BaseException:
         shutil.rmtree(draft, ignore_errors=True)
         raise
@@ -54,7 +57,10 @@ def _refuse_foreign(target: Path, files: Set[str]) -> None:
     if target.is_dir():
         foreign = sorted(path.name for path in target.iterdir() if path.name not in files)
         if foreign:
-            raise ExportError(f"{target} holds {foreign[0]}, which is no part of an export and would be lost; name a new folder")
+            raise ExportError(
+                f"{target} holds {foreign[0]}, which is no part of an export and would be lost; name a new "
+                "folder"
+            )
     elif target.exists():
         raise ExportError(f"{target} is a file; name a folder")
 
@@ -75,4 +81,7 @@ def _publish(draft: Path, target: Path) -> None:
 def _exchange(one: Path, other: Path) -> bool:
     """Swap two folders in one step; False where the system cannot."""
     renameat2 = getattr(ctypes.CDLL(None), "renameat2", None)
-    return renameat2 is not None and renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
+    return (
+        renameat2 is not None
+        and renameat2(AT_FDCWD, os.fsencode(one), AT_FDCWD, os.fsencode(other), RENAME_EXCHANGE) == 0
+    )

@@ -1,4 +1,5 @@
-"""What `--explain` adds to a graph's outputs: one way of explaining per name, and what each is proven against.
+"""What `--explain` adds to a graph's outputs: one way of explaining per name, and what each is proven
+against.
 
 weights   the weights of every attention module, as the pass computes them          attention_<path>
 cam       class activation map of the likeliest class, in closed form               class_activation_map
@@ -17,7 +18,8 @@ from regard.models.explain.cam import at_size_of, class_activation_map
 from regard.models.explain.grad_cam import grad_cam
 from regard.models.explain.head import parts
 
-Explainer = Callable[[nn.Module, Tensor], tuple[Tensor, dict[str, Tensor]]]  # network, x -> logits and the explanation by output name
+# network, x -> logits and the explanation by output name
+Explainer = Callable[[nn.Module, Tensor], tuple[Tensor, dict[str, Tensor]]]
 
 MAP = "class_activation_map"  # float32 (B, H, W), at the image's size, in the scale of the logits
 
@@ -37,8 +39,8 @@ def attention_weights(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, 
         logits = network(x)
     if not maps:
         raise ExportError(
-            f"{type(network).__name__} has nothing to explain: no module of it computes attention in a method weights(x); "
-            "choose cam or gradcam, or export it without --explain"
+            f"{type(network).__name__} has nothing to explain: no module of it computes attention in a "
+            "method weights(x); choose cam or gradcam, or export it without --explain"
         )
     return logits, maps
 
@@ -75,7 +77,12 @@ def by_autograd(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor
     return logits, {MAP: at_size_of(x, (alpha * features).sum(dim=1, keepdim=True).relu())}
 
 
-EXPLAINERS: dict[Explain | None, Explainer] = {None: nothing, "weights": attention_weights, "cam": closed_form, "gradcam": by_hand}
+EXPLAINERS: dict[Explain | None, Explainer] = {
+    None: nothing,
+    "weights": attention_weights,
+    "cam": closed_form,
+    "gradcam": by_hand,
+}
 REFERENCES: dict[Explain | None, Explainer] = {
     None: nothing,
     "weights": attention_weights,

@@ -50,17 +50,22 @@ def export_onnx(
     """Export a network, prove the graph on real images, and write the artifact whole or not at all.
 
     Args:
-        network: in evaluation mode, on the CPU; (B, 3, H, W) to logits (B, K), or (B, K, H, W) for segmentation.
+        network: in evaluation mode, on the CPU; (B, 3, H, W) to logits (B, K), or (B, K, H, W) for
+            segmentation.
         card: what it takes and answers.
-        folder: where the artifact goes; an earlier one there is replaced in one step once the new one is proven.
+        folder: where the artifact goes; an earlier one there is replaced in one step once the new one is
+            proven.
         images: for the certificate, of any size.
         images_from: where they come from, for the record.
-        explain: add an explanation as outputs: "weights" of attention, or a class activation map, "cam" or "gradcam".
+        explain: add an explanation as outputs: "weights" of attention, or a class activation map, "cam" or
+            "gradcam".
         report: told each of STAGES as it begins.
 
     Raises:
-        ParityError: the graph departs from the network; names the first departing layer and the draft, which is kept.
-        ExportError: the network is not fit for export, the exporter refuses it, or the folder cannot be written.
+        ParityError: the graph departs from the network; names the first departing layer and the draft, which
+            is kept.
+        ExportError: the network is not fit for export, the exporter refuses it, or the folder cannot be
+            written.
         InvalidInput: the Card contradicts the network, or there are no images.
     """
     report(STAGES[0])
@@ -77,11 +82,17 @@ def export_onnx(
         (draft / MODEL).write_bytes(model.SerializeToString())
         report(STAGES[3])
         try:
-            certificates = certify(network, card, draft / MODEL, images=images, images_from=images_from, explain=explain)
+            certificates = certify(
+                network, card, draft / MODEL, images=images, images_from=images_from, explain=explain
+            )
         except ParityError as error:
             (draft / CARD).write_text(card.updated(certificates=error.certificates).to_json())
-            departure = first_departure(network, card, draft / MODEL, image_batch(images, error.shape, card.input))
-            where = departure or "none that can be matched; look at the input's normalization, the answer and the explanation"
+            departure = first_departure(
+                network, card, draft / MODEL, image_batch(images, error.shape, card.input)
+            )
+            where = departure or (
+                "none that can be matched; look at the input's normalization, the answer and the explanation"
+            )
             message = f"{error}. First departing layer: {where}. The draft is kept in {draft}"
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)
@@ -91,24 +102,30 @@ def export_onnx(
     return artifact
 
 
-def trace(network: nn.Module, card: Card, images: Sequence[Pixels], *, explain: Explain | None = None) -> ModelProto:
+def trace(
+    network: nn.Module, card: Card, images: Sequence[Pixels], *, explain: Explain | None = None
+) -> ModelProto:
     """The served graph of a network as ONNX, unproven.
 
     Raises:
-        ExportError: it cannot be explained, PyTorch cannot trace it, an operator has no translation, or a dimension is not dynamic as the
-            Card says.
+        ExportError: it cannot be explained, PyTorch cannot trace it, an operator has no translation, or a
+            dimension is not dynamic as the Card says.
     """
     names = output_names(network, card, explain=explain)
     dims = {0: "batch", 1: "height", 2: "width"} if card.input.dynamic_size else {0: "batch"}
     example = torch.from_numpy(image_batch(images, trial_shapes(card.input)[0], card.input))
     graph = ServedGraph(network, card, explain=explain)
-    # one implementation of attention for every pass over the graph: another lays its answer out otherwise, which a view then refuses
+    # one implementation of attention for every pass over the graph: another lays its answer out otherwise,
+    # which a view then refuses
     with quiet(), sdpa_kernel(SDPBackend.MATH):
         # traced apart from torch.onnx.export, which would try again with dimensions made constant
-        # oblivious of the example's sizes: a map that happens to be of size 1 in it would otherwise be taken to be always so
+        # oblivious of the example's sizes: a map that happens to be of size 1 in it would otherwise be taken
+        # to be always so
         try:
             with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
-                traced = torch.export.export(graph, (example,), dynamic_shapes=(dict.fromkeys(dims, torch.export.Dim.DYNAMIC),))
+                traced = torch.export.export(
+                    graph, (example,), dynamic_shapes=(dict.fromkeys(dims, torch.export.Dim.DYNAMIC),)
+                )
         except Exception as error:  # whatever the network's own code meets under tracing; it ran well outside
             raise ExportError(f"{card.name} cannot be traced: {_reason(error)}") from error
         try:
@@ -127,13 +144,18 @@ def trace(network: nn.Module, card: Card, images: Sequence[Pixels], *, explain: 
     model = program.model_proto
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if opsets.get("") != OPSET:
-        raise ExportError(f"{card.name} came out in opset {opsets.get('')} instead of {OPSET}; it needs an operator that {OPSET} lacks")
+        raise ExportError(
+            f"{card.name} came out in opset {opsets.get('')} instead of {OPSET}; it needs an operator that "
+            f"{OPSET} lacks"
+        )
     check_graph(model, card)
     return model
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of the innermost cause, and the line of the network's code where tracing stopped, as far as they are known."""
+    """The first line of the innermost cause, and the line of the network's code where tracing stopped, as far
+    as they are known.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     lines = str(error).strip().splitlines() or [type(error).__name__]
@@ -142,7 +164,9 @@ def _reason(error: BaseException) -> str:
 
 
 def _describe(model: ModelProto, card: Card) -> None:
-    """Put the Card into the graph's metadata, and take out what quotes this machine's source code and paths."""
+    """Put the Card into the graph's metadata, and take out what quotes this machine's source code and
+    paths.
+    """
     for node in model.graph.node:
         kept = [entry for entry in node.metadata_props if entry.key in KEPT_METADATA]
         del node.metadata_props[:]

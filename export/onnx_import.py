@@ -4,7 +4,8 @@ The model is put, as it is, between the pixels that a client sends and the answe
 
     image (B, H, W, 3) uint8 -> (image / 255 - mean) / std, in the model's own layout -> the model
         -> softmax, if it answers logits: probabilities (B, K)
-        -> resized to the image, if it answers scores of another size, and argmax, if it answers scores: label_map (B, H, W) uint8
+        -> resized to the image, if it answers scores of another size, and argmax, if it answers scores:
+        label_map (B, H, W) uint8
 
 The certificate holds the result against the file as it was given, run on its own on real images.
 """
@@ -79,10 +80,12 @@ def import_onnx(
     answer: str | None = None,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Imported:
-    """Wrap a model into the served graph, prove it against the file as it was given, and write the artifact whole or not at all.
+    """Wrap a model into the served graph, prove it against the file as it was given, and write the artifact
+    whole or not at all.
 
     Args:
-        path: the .onnx file; it takes normalized images (B, 3, H, W) or (B, H, W, 3) and answers logits, probabilities or a label map.
+        path: the .onnx file; it takes normalized images (B, 3, H, W) or (B, H, W, 3) and answers logits,
+            probabilities or a label map.
         card: what it takes and answers.
         folder: where the artifact goes, as of `export_onnx`.
         images: for the certificate, of any size.
@@ -104,10 +107,15 @@ def import_onnx(
     runner = GivenRunner(given)
     shapes = trial_shapes(card.input)
     batches = [image_batch(images, shape, card.input) for shape in shapes]
-    references = [_reference(runner, batch, shape, card) for batch, shape in zip(batches, shapes, strict=True)]
+    references = [
+        _reference(runner, batch, shape, card) for batch, shape in zip(batches, shapes, strict=True)
+    ]
     found = _find_answer(given, card, references, shapes)
     proto, notes = _at_opset(given)
-    card = card.updated(certificates=(), tools=card.tools | {module.__name__: module.__version__ for module in (onnx, onnxruntime)})
+    card = card.updated(
+        certificates=(),
+        tools=card.tools | {module.__name__: module.__version__ for module in (onnx, onnxruntime)},
+    )
     with folder_draft(folder, files={MODEL, CARD}, keep=ParityError) as draft:
         report(STAGES[1])
         model = _wrapped(proto, given, found, card)
@@ -120,11 +128,15 @@ def import_onnx(
         card = card.updated(certificates=[certificate.model_dump()])
         (draft / CARD).write_text(card.to_json())
         if not certificate.passed:
-            worst = max(certificate.comparisons, key=lambda c: c.max_error if c.max_error == c.max_error else float("inf"))
+            worst = max(
+                certificate.comparisons,
+                key=lambda c: c.max_error if c.max_error == c.max_error else float("inf"),
+            )
             shape = Shape(worst.batch, worst.height, worst.width)
             message = (
-                f"the served graph departs from {path} at {shape}: error {worst.max_error:.3g}, at most {certificate.max_error:.3g} "
-                f"passes; agreement {worst.agreement:.2%}.{_batch_hint(given)} The draft is kept in {draft}"
+                f"the served graph departs from {path} at {shape}: error {worst.max_error:.3g}, at most "
+                f"{certificate.max_error:.3g} passes; agreement {worst.agreement:.2%}.{_batch_hint(given)} "
+                f"The draft is kept in {draft}"
             )
             raise ParityError(message, shape=shape, certificates=(certificate,))
         artifact = Artifact(folder, card, sha256(draft / MODEL))
@@ -136,50 +148,86 @@ def _check_size(given: GivenModel, card: Card) -> None:
     fixed = given.height is not None or given.width is not None
     if card.input.dynamic_size and fixed:
         size = f"{given.height or 'any'} x {given.width or 'any'}"
-        raise InvalidInput(f"the Card says dynamic_size, {given.path} takes {size} only; set dynamic_size to false and resize to 'stretch'")
-    for what, taken, wanted in (("height", given.height, card.input.height), ("width", given.width, card.input.width)):
+        raise InvalidInput(
+            f"the Card says dynamic_size, {given.path} takes {size} only; set dynamic_size to false and "
+            "resize to 'stretch'"
+        )
+    for what, taken, wanted in (
+        ("height", given.height, card.input.height),
+        ("width", given.width, card.input.width),
+    ):
         if taken not in (None, wanted):
-            raise InvalidInput(f"the Card says {what} {wanted}, {given.path} takes {what} {taken} only; correct the Card")
+            raise InvalidInput(
+                f"the Card says {what} {wanted}, {given.path} takes {what} {taken} only; correct the Card"
+            )
 
 
 def _reference(runner: GivenRunner, batch: Pixels, shape: Shape, card: Card) -> npt.NDArray[Any]:
     try:
         return runner.run(normalized(batch, card).numpy())
     except CannotRun as error:
-        advice = "correct the Card's size" if not card.input.dynamic_size else "correct the Card's min_size, or unset dynamic_size"
+        advice = (
+            "correct the Card's size"
+            if not card.input.dynamic_size
+            else "correct the Card's min_size, or unset dynamic_size"
+        )
         raise InvalidInput(f"{runner.given.path} itself stops at {shape}; {advice}: {error}") from None
 
 
-def _find_answer(given: GivenModel, card: Card, references: Sequence[npt.NDArray[Any]], shapes: Sequence[Shape]) -> Answer:
+def _find_answer(
+    given: GivenModel, card: Card, references: Sequence[npt.NDArray[Any]], shapes: Sequence[Shape]
+) -> Answer:
     """What the answers to the trials are.
 
     Raises:
         InvalidInput: nothing that the Card means.
     """
     classes, first = len(card.output.labels), references[0]
-    wrong = f"the Card of {card.name} means {card.task} in {classes} classes, {given.path} answers {first.shape} for {shapes[0]}"
-    if any(np.issubdtype(answer.dtype, np.floating) and not np.isfinite(answer).all() for answer in references):
-        raise InvalidInput(f"{given.path} answers NaN or infinity to images normalized as the Card says; check its mean and std")
+    wrong = (
+        f"the Card of {card.name} means {card.task} in {classes} classes, {given.path} answers "
+        f"{first.shape} for {shapes[0]}"
+    )
+    if any(
+        np.issubdtype(answer.dtype, np.floating) and not np.isfinite(answer).all() for answer in references
+    ):
+        raise InvalidInput(
+            f"{given.path} answers NaN or infinity to images normalized as the Card says; check its mean and "
+            "std"
+        )
     floating = np.issubdtype(first.dtype, np.floating)
     if card.task == "classification":
         drop = tuple(axis for axis in range(2, first.ndim) if first.shape[axis] == 1)
         if not floating or first.ndim - len(drop) != 2 or first.shape[1] != classes:
             raise InvalidInput(f"{wrong}, not floating-point scores ({shapes[0].batch}, {classes})")
         if given.last == "Sigmoid":
-            raise InvalidInput(f"{given.path} ends in a sigmoid: classes that do not exclude each other; regard serves one class per image")
+            raise InvalidInput(
+                f"{given.path} ends in a sigmoid: classes that do not exclude each other; regard serves one "
+                "class per image"
+            )
         flat = [answer.reshape(len(answer), classes) for answer in references]
-        return Answer("probabilities" if given.last == "Softmax" or (classes > 1 and sums_to_one(flat)) else "logits", drop=drop)
+        return Answer(
+            "probabilities" if given.last == "Softmax" or (classes > 1 and sums_to_one(flat)) else "logits",
+            drop=drop,
+        )
     if not floating:
         drop = (1,) if first.ndim == 4 and first.shape[1] == 1 else ()
         maps = [answer.reshape(len(answer), *answer.shape[2:]) if drop else answer for answer in references]
-        if any(labels.shape != (shape.batch, shape.height, shape.width) for labels, shape in zip(maps, shapes, strict=True)):
+        if any(
+            labels.shape != (shape.batch, shape.height, shape.width)
+            for labels, shape in zip(maps, shapes, strict=True)
+        ):
             raise InvalidInput(f"{wrong}, no label of each pixel")
         if not all(0 <= labels.min() <= labels.max() < classes for labels in maps):
             raise InvalidInput(
-                f"{given.path} answers labels from {min(map(np.min, maps))} to {max(map(np.max, maps))}; {classes} in the Card"
+                f"{given.path} answers labels from {min(map(np.min, maps))} to {max(map(np.max, maps))}; "
+                f"{classes} in the Card"
             )
         return Answer("labels", drop=drop)
-    axes = [axis for axis in (1, 3) if first.ndim == 4 and all(answer.shape[axis] == classes for answer in references)]
+    axes = [
+        axis
+        for axis in (1, 3)
+        if first.ndim == 4 and all(answer.shape[axis] == classes for answer in references)
+    ]
     if not axes:
         raise InvalidInput(f"{wrong}, no scores of each class and pixel")
     classes_last = axes == [3]
@@ -194,12 +242,15 @@ def _at_opset(given: GivenModel) -> tuple[ModelProto, list[str]]:
     if opset >= OPSET:
         return given.proto, [f"opset {opset} is kept"]
     try:
-        return onnx.version_converter.convert_version(given.proto, OPSET), [f"converted from opset {opset} to {OPSET}"]
+        return onnx.version_converter.convert_version(given.proto, OPSET), [
+            f"converted from opset {opset} to {OPSET}"
+        ]
     except Exception as error:  # the converter is C++, and raises RuntimeError and others
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if opset < OLDEST_OPSET:
             raise InvalidInput(
-                f"{given.path} is of opset {opset}, and ONNX cannot convert it to {OPSET}: {reason}. Export it again."
+                f"{given.path} is of opset {opset}, and ONNX cannot convert it to {OPSET}: {reason}. Export "
+                "it again."
             ) from None
         return given.proto, [f"opset {opset} is kept: it cannot be converted to {OPSET} ({reason})"]
 
@@ -214,14 +265,19 @@ def _wrapped(proto: ModelProto, given: GivenModel, found: Answer, card: Card) ->
     for node in nodes:
         node.ClearField("doc_string")
         del node.metadata_props[:]  # they quote source code and paths of another machine
-    del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]  # the shapes noted inside may be those of a fixed batch
+    # the shapes noted inside may be those of a fixed batch
+    del graph.node[:], graph.input[:], graph.output[:], graph.value_info[:]
     graph.node.extend(nodes)
     graph.initializer.extend(constants)
-    size: list[str | int] = ["height", "width"] if card.input.dynamic_size else [card.input.height, card.input.width]
+    size: list[str | int] = (
+        ["height", "width"] if card.input.dynamic_size else [card.input.height, card.input.width]
+    )
     graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["batch", *size, 3]))
     name = ANSWERS[card.task]
     if card.task == "classification":
-        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(card.output.labels)]))
+        graph.output.append(
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", len(card.output.labels)])
+        )
     else:
         graph.output.append(helper.make_tensor_value_info(name, TensorProto.UINT8, ["batch", *size]))
     for part in (graph, model):
@@ -236,13 +292,20 @@ def _preprocessing(given: GivenModel, card: Card) -> tuple[list[NodeProto], list
     mean, std = (np.array(values, dtype=np.float64) for values in (card.input.mean, card.input.std))
     shape = (1, 1, 1, 3) if given.channels_last else (1, 3, 1, 1)
     constants = {"regard/scale": 1 / (255 * std), "regard/shift": -mean / std}
-    tensors = [numpy_helper.from_array(value.astype(np.float32).reshape(shape), name) for name, value in constants.items()]
+    tensors = [
+        numpy_helper.from_array(value.astype(np.float32).reshape(shape), name)
+        for name, value in constants.items()
+    ]
     nodes = [helper.make_node("Cast", [INPUT], ["regard/pixels"], to=TensorProto.FLOAT)]
     if not given.channels_last:
-        nodes.append(helper.make_node("Transpose", ["regard/pixels"], ["regard/channels_first"], perm=[0, 3, 1, 2]))
+        nodes.append(
+            helper.make_node("Transpose", ["regard/pixels"], ["regard/channels_first"], perm=[0, 3, 1, 2])
+        )
     nodes.append(helper.make_node("Mul", [nodes[-1].output[0], "regard/scale"], ["regard/scaled"]))
     nodes.append(helper.make_node("Add", ["regard/scaled", "regard/shift"], ["regard/normalized"]))
-    nodes.append(helper.make_node("Cast", ["regard/normalized"], [f"{PREFIX}{given.image}"], to=given.elem_type))
+    nodes.append(
+        helper.make_node("Cast", ["regard/normalized"], [f"{PREFIX}{given.image}"], to=given.elem_type)
+    )
     return nodes, tensors
 
 
@@ -268,7 +331,16 @@ def _postprocessing(given: GivenModel, found: Answer, task: str) -> list[NodePro
         then("Shape", name, result="regard/batch_and_classes", start=0, end=2)
         then("Shape", INPUT, result="regard/size", start=1, end=3)
         sizes = then("Concat", "regard/batch_and_classes", "regard/size", result="regard/sizes", axis=0)
-        name = then("Resize", name, "", "", sizes, result=SCORES, mode="linear", coordinate_transformation_mode="half_pixel")
+        name = then(
+            "Resize",
+            name,
+            "",
+            "",
+            sizes,
+            result=SCORES,
+            mode="linear",
+            coordinate_transformation_mode="half_pixel",
+        )
     if task == "classification":
         then(
             "Softmax" if found.kind == "logits" else "Identity",
@@ -286,7 +358,9 @@ def _write(model: ModelProto, path: Path) -> None:
     try:
         path.write_bytes(model.SerializeToString())
     except ValueError:  # protobuf's
-        raise ExportError("the model is larger than the 2 GB that an ONNX file in one piece can hold") from None
+        raise ExportError(
+            "the model is larger than the 2 GB that an ONNX file in one piece can hold"
+        ) from None
     onnx.checker.check_model(path)
 
 
@@ -308,8 +382,12 @@ def _certify(
         try:
             results = run_session(session, tensors, batch)
         except CannotRun as error:
-            raise ExportError(f"the served graph of {given.path} stops at {shape}.{_batch_hint(given)} {error}") from None
-        departure, agreement, scale = _compare(results, _expected(reference, found, shape), found.kind, card.task)
+            raise ExportError(
+                f"the served graph of {given.path} stops at {shape}.{_batch_hint(given)} {error}"
+            ) from None
+        departure, agreement, scale = _compare(
+            results, _expected(reference, found, shape), found.kind, card.task
+        )
         largest = max(largest, scale)
         comparisons.append(
             Comparison(
@@ -323,7 +401,10 @@ def _certify(
             )
         )
     return Certificate(
-        reference=f"{given.path.name} as given, SHA-256 {given.digest[:12]}, in ONNX Runtime {onnxruntime.__version__}",
+        reference=(
+            f"{given.path.name} as given, SHA-256 {given.digest[:12]}, in ONNX Runtime "
+            f"{onnxruntime.__version__}"
+        ),
         candidate=f"the served graph in ONNX Runtime {onnxruntime.__version__} on the CPU",
         images=images_from,
         max_error=1 - MIN_AGREEMENT[card.task] if found.kind == "labels" else TOLERANCE * largest,
@@ -346,8 +427,12 @@ def _expected(reference: npt.NDArray[Any], found: Answer, shape: Shape) -> npt.N
     return scores.numpy()
 
 
-def _compare(results: list[npt.NDArray[np.float32]], expected: npt.NDArray[Any], kind: Kind, task: str) -> tuple[float, float, float]:
-    """Largest error of the scores, fraction of equal answers, and the largest reference score; a label map's error is 1 - agreement."""
+def _compare(
+    results: list[npt.NDArray[np.float32]], expected: npt.NDArray[Any], kind: Kind, task: str
+) -> tuple[float, float, float]:
+    """Largest error of the scores, fraction of equal answers, and the largest reference score; a label map's
+    error is 1 - agreement.
+    """
     answer = results[0]
     if kind == "labels":
         agreement = _equal_fraction(answer, expected)
@@ -357,7 +442,11 @@ def _compare(results: list[npt.NDArray[np.float32]], expected: npt.NDArray[Any],
         return error, _equal_fraction(answer, expected.argmax(axis=1)), float(np.abs(expected).max())
     probabilities = torch.from_numpy(expected).softmax(dim=1).numpy() if kind == "logits" else expected
     error = float(np.maximum(error, largest_difference(probabilities, answer)))
-    return error, _equal_fraction(answer.argmax(axis=1), expected.argmax(axis=1)), float(np.abs(expected).max())
+    return (
+        error,
+        _equal_fraction(answer.argmax(axis=1), expected.argmax(axis=1)),
+        float(np.abs(expected).max()),
+    )
 
 
 def _equal_fraction(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
@@ -367,7 +456,10 @@ def _equal_fraction(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> float:
 def _batch_hint(given: GivenModel) -> str:
     if given.batch is None:
         return ""
-    return f" The model was exported for a batch of {given.batch}, which is part of it; export it again with a dynamic batch."
+    return (
+        f" The model was exported for a batch of {given.batch}, which is part of it; export it again with "
+        "a dynamic batch."
+    )
 
 
 def _notes(given: GivenModel, found: Answer) -> list[str]:

@@ -1,9 +1,10 @@
 """The parity certificate: PyTorch and ONNX Runtime give the same answers to the same images.
 
-The reference is the network itself on (pixels / 255 - mean) / std, computed apart from the served graph. Both see real images at the
-shapes of `trial_shapes`, so that a number baked into the graph shows. Compared are the logits, an inner tensor of the served graph, and the
-answer that it serves: probabilities and their top-1 class, or the label of every pixel. An explanation's maps get a certificate of their
-own; Grad-CAM's gradient, written out by hand in the graph, is held against autograd's.
+The reference is the network itself on (pixels / 255 - mean) / std, computed apart from the served graph. Both
+see real images at the shapes of `trial_shapes`, so that a number baked into the graph shows. Compared are the
+logits, an inner tensor of the served graph, and the answer that it serves: probabilities and their top-1
+class, or the label of every pixel. An explanation's maps get a certificate of their own; Grad-CAM's gradient,
+written out by hand in the graph, is held against autograd's.
 """
 
 from collections.abc import Sequence
@@ -25,13 +26,22 @@ from regard.models.checkpoint import sha256
 from regard.models.explain import Explain
 from regard.models.preprocess import Pixels
 
-TOLERANCE = 1e-4  # of the largest reference value: float32 sums in another order differ by 1e-7 to 1e-5, a wrong weight by far more
-NAMES: dict[Explain, str] = {"weights": "attention maps", "cam": "class activation maps", "gradcam": "Grad-CAM by autograd"}
-MIN_AGREEMENT = {"classification": 1.0, "segmentation": 0.999}  # a pixel on the border of two classes may fall either way
+# of the largest reference value: float32 sums in another order differ by 1e-7 to 1e-5, a wrong weight by far
+# more
+TOLERANCE = 1e-4
+NAMES: dict[Explain, str] = {
+    "weights": "attention maps",
+    "cam": "class activation maps",
+    "gradcam": "Grad-CAM by autograd",
+}
+# a pixel on the border of two classes may fall either way
+MIN_AGREEMENT = {"classification": 1.0, "segmentation": 0.999}
 
 
 class ParityError(ExportError):
-    """A graph that departs from its network at a shape. `certificates` say by how much; none where ONNX Runtime could not run it."""
+    """A graph that departs from its network at a shape. `certificates` say by how much; none where ONNX
+    Runtime could not run it.
+    """
 
     def __init__(self, message: str, *, shape: Shape, certificates: tuple[Certificate, ...] = ()) -> None:
         super().__init__(message)
@@ -49,7 +59,13 @@ class Trial:
 
 
 def certify(
-    network: nn.Module, card: Card, model: Path, *, images: Sequence[Pixels], images_from: str, explain: Explain | None = None
+    network: nn.Module,
+    card: Card,
+    model: Path,
+    *,
+    images: Sequence[Pixels],
+    images_from: str,
+    explain: Explain | None = None,
 ) -> tuple[Certificate, ...]:
     """Prove that a served graph gives its network's answers, and explanation where it has one.
 
@@ -79,7 +95,9 @@ def certify(
             trials.append(Trial(shape, run_network(network, card, batch, explain=explain), runner.run(batch)))
         except CannotRun as error:
             raise ParityError(f"the graph of {card.name} stops at {shape}: {error}", shape=shape) from None
-    candidate = f"ONNX Runtime {onnxruntime.__version__} on the CPU, model.onnx of SHA-256 {sha256(model)[:12]}"
+    candidate = (
+        f"ONNX Runtime {onnxruntime.__version__} on the CPU, model.onnx of SHA-256 {sha256(model)[:12]}"
+    )
     certificates = [_of_scores(trials, card, candidate, images_from)]
     if explain is not None:
         certificates.append(_of_maps(trials, NAMES[explain], candidate, images_from))
@@ -111,25 +129,34 @@ def _of_scores(trials: Sequence[Trial], card: Card, candidate: str, images_from:
 
 
 def _of_maps(trials: Sequence[Trial], what: str, candidate: str, images_from: str) -> Certificate:
-    """Agreement is the fraction of maps that are within TOLERANCE of their own largest value: the maps' scales differ."""
+    """Agreement is the fraction of maps that are within TOLERANCE of their own largest value: the maps'
+    scales differ.
+    """
     comparisons = []
     for trial in trials:
         maps = trial.reference.maps
         errors = {name: largest_difference(maps[name], trial.candidate.maps[name]) for name in maps}
         relatives = [relative(error, maps[name]) for name, error in errors.items()]
         agreement = float(np.mean([error <= TOLERANCE for error in relatives]))
-        comparisons.append(_comparison(trials, trial, float(np.max(list(errors.values()))), float(np.max(relatives)), agreement))
+        comparisons.append(
+            _comparison(
+                trials, trial, float(np.max(list(errors.values()))), float(np.max(relatives)), agreement
+            )
+        )
     return Certificate(
         reference=f"{what} of PyTorch {torch.__version__}",
         candidate=candidate,
         images=images_from,
-        max_error=TOLERANCE * max(_largest(values) for trial in trials for values in trial.reference.maps.values()),
+        max_error=TOLERANCE
+        * max(_largest(values) for trial in trials for values in trial.reference.maps.values()),
         min_agreement=1.0,
         comparisons=tuple(comparisons),
     )
 
 
-def _comparison(trials: Sequence[Trial], trial: Trial, error: float, relative_error: float, agreement: float) -> Comparison:
+def _comparison(
+    trials: Sequence[Trial], trial: Trial, error: float, relative_error: float, agreement: float
+) -> Comparison:
     return Comparison(
         batch=trial.shape.batch,
         height=trial.shape.height,
@@ -142,16 +169,21 @@ def _comparison(trials: Sequence[Trial], trial: Trial, error: float, relative_er
 
 
 def _failure(certificate: Certificate, certificates: tuple[Certificate, ...], card: Card) -> ParityError:
-    worst = next(c for c in certificate.comparisons if not certificate.model_copy(update={"comparisons": (c,)}).passed)
+    worst = next(
+        c for c in certificate.comparisons if not certificate.model_copy(update={"comparisons": (c,)}).passed
+    )
     shape = Shape(worst.batch, worst.height, worst.width)
     message = (
-        f"the graph of {card.name} departs from {certificate.reference} at {shape}: error {worst.max_error:.3g}, at most "
-        f"{certificate.max_error:.3g} passes; agreement {worst.agreement:.2%}, at least {certificate.min_agreement:.2%} passes"
+        f"the graph of {card.name} departs from {certificate.reference} at {shape}: error "
+        f"{worst.max_error:.3g}, at most {certificate.max_error:.3g} passes; agreement "
+        f"{worst.agreement:.2%}, at least {certificate.min_agreement:.2%} passes"
     )
     return ParityError(message, shape=shape, certificates=certificates)
 
 
-def largest_difference(reference: npt.NDArray[np.float32 | np.uint8], candidate: npt.NDArray[np.float32 | np.uint8]) -> float:
+def largest_difference(
+    reference: npt.NDArray[np.float32 | np.uint8], candidate: npt.NDArray[np.float32 | np.uint8]
+) -> float:
     """Largest absolute difference; NaN where either holds NaN, infinity where the shapes differ."""
     if reference.shape != candidate.shape:
         return float("inf")

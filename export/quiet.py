@@ -9,7 +9,9 @@ from contextlib import contextmanager, redirect_stderr
 
 
 class _Held(io.StringIO):
-    """Swallows what libraries print, but lets rich's progress bar, which looks for this attribute, go on to the terminal."""
+    """Swallows what libraries print, but lets rich's progress bar, which looks for this attribute, go on to
+    the terminal.
+    """
 
     def __init__(self) -> None:
         super().__init__()

@@ -24,7 +24,8 @@ Array = npt.NDArray[np.float32]
 class Outputs:
     """What one side says about an image batch.
 
-    scores: logits (B, K) or (B, K, H, W). answer: probabilities (B, K), or the label map (B, H, W). maps: explanations by output name.
+    scores: logits (B, K) or (B, K, H, W). answer: probabilities (B, K), or the label map (B, H, W). maps:
+        explanations by output name.
     """
 
     scores: Array
@@ -37,7 +38,9 @@ class CannotRun(ExportError):
 
 
 def normalized(batch: Pixels, card: Card) -> Tensor:
-    """(pixels / 255 - mean) / std as the Card says it, apart from the served graph: (B, H, W, 3) -> (B, 3, H, W)."""
+    """(pixels / 255 - mean) / std as the Card says it, apart from the served graph: (B, H, W, 3) -> (B, 3, H,
+    W).
+    """
     x = torch.from_numpy(batch).permute(0, 3, 1, 2) / 255
     return (x - torch.tensor(card.input.mean).view(3, 1, 1)) / torch.tensor(card.input.std).view(3, 1, 1)
 
@@ -86,12 +89,16 @@ def session_with(model: ModelProto, tensors: Sequence[str]) -> onnxruntime.Infer
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong comes as an exception
     try:
-        return onnxruntime.InferenceSession(copy.SerializeToString(), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            copy.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # ONNX Runtime's errors have no narrower base
         raise ExportError(f"ONNX Runtime does not take the graph: {error}") from None
 
 
-def run_session(session: onnxruntime.InferenceSession, tensors: Sequence[str], batch: Pixels) -> list[npt.NDArray[np.float32]]:
+def run_session(
+    session: onnxruntime.InferenceSession, tensors: Sequence[str], batch: Pixels
+) -> list[npt.NDArray[np.float32]]:
     """Run a batch and return the named tensors.
 
     Raises:

@@ -19,7 +19,8 @@ ANSWERS = {"classification": "probabilities", "segmentation": "label_map"}
 class ServedGraph(nn.Module):
     """The network of a Card with its input and output contracts inside.
 
-    Shape: uint8 (B, H, W, 3) -> a tuple of the answer and, with `explain`, of each map of the explanation in its order.
+    Shape: uint8 (B, H, W, 3) -> a tuple of the answer and, with `explain`, of each map of the explanation in
+    its order.
 
     Args:
         network: in evaluation mode; (B, 3, H, W) to logits (B, K), or (B, K, H, W) for segmentation.
@@ -37,7 +38,8 @@ class ServedGraph(nn.Module):
         self.explainer = EXPLAINERS[explain]
         mean = torch.tensor(card.input.mean, dtype=torch.float64).view(3, 1, 1)
         std = torch.tensor(card.input.std, dtype=torch.float64).view(3, 1, 1)
-        self.register_buffer("scale", (1 / (255 * std)).float())  # (x / 255 - mean) / std in one multiplication and one addition
+        # (x / 255 - mean) / std in one multiplication and one addition
+        self.register_buffer("scale", (1 / (255 * std)).float())
         self.register_buffer("shift", (-mean / std).float())
         self.train(network.training)
 

@@ -1,9 +1,11 @@
-"""What to export: a name of the catalog or of another library, or `package.module:callable` of the user's own, with weights and Card.
+"""What to export: a name of the catalog or of another library, or `package.module:callable` of the user's
+own, with weights and Card.
 
 resolve("se_resnet18", weights="fashion_mnist")                weights that come with regard
 resolve("ccnet_mobilenet_v2", weights="run/best.safetensors")  a file, and the Card best.json beside it
 resolve("se_resnet50", weights="random")                       untrained, on purpose
-resolve("timm:resnet18", weights="resnet18.pt")                networks of timm, torchvision and smp, see regard.models.foreign.name
+resolve("timm:resnet18", weights="resnet18.pt")                networks of timm, torchvision and smp, see
+                                                               regard.models.foreign.name
 resolve("my_package.my_module:build", weights="w.pt", card=Path("card.json"))
 """
 
@@ -33,18 +35,21 @@ def resolve(name: str, *, weights: str | None = None, card: Path | None = None) 
     """Build a network with its weights, in evaluation mode, and find its Card.
 
     Args:
-        name: in the catalog; `timm:NAME`, `torchvision:NAME` or `smp:ARCH?encoder=NAME&classes=N`; or `package.module:callable`, imported
-            from the working directory first. The callable takes no arguments and returns the network, or the network and its Card.
-        weights: a .safetensors or .pt file, or "random"; for a catalog name also the tag of weights that come with regard.
-            None means the weights that come with regard if there are just one for this name, or the callable's own.
-        card: the Card's file. None means the JSON file of the same stem beside the weights, the callable's own, the library's evaluation
-            preprocessing, or, for a catalog network, ImageNet's input; the last two number the labels.
+        name: in the catalog; `timm:NAME`, `torchvision:NAME` or `smp:ARCH?encoder=NAME&classes=N`; or
+            `package.module:callable`, imported from the working directory first. The callable takes no
+            arguments and returns the network, or the network and its Card.
+        weights: a .safetensors or .pt file, or "random"; for a catalog name also the tag of weights that come
+            with regard. None means the weights that come with regard if there are just one for this name, or
+            the callable's own.
+        card: the Card's file. None means the JSON file of the same stem beside the weights, the callable's
+            own, the library's evaluation preprocessing, or, for a catalog network, ImageNet's input; the last
+            two number the labels.
 
     Raises:
         UnknownName: nothing has this name; with the nearest ones.
         InvalidWeights: the weights cannot be read, do not fit, or are not those the Card describes.
-        InvalidInput: there is no Card, it belongs to another network, the callable returns no network, or the library is not installed or
-            refuses an option.
+        InvalidInput: there is no Card, it belongs to another network, the callable returns no network, or the
+            library is not installed or refuses an option.
     """
     if is_foreign(name):
         return _from_library(name, weights, card)
@@ -62,7 +67,10 @@ def _from_catalog(name: str, weights: str | None, card_path: Path | None) -> tup
         advice = "Weights of other classes or options come with a Card that says so: give it with --card"
         return _loaded(network, default_card(name, network), path, advice)
     if card.origin.builder != name:
-        raise InvalidInput(f"the Card of {card.name} belongs to {card.origin.builder}, not to {name}; export {card.origin.builder}")
+        raise InvalidInput(
+            f"the Card of {card.name} belongs to {card.origin.builder}, not to {name}; export "
+            f"{card.origin.builder}"
+        )
     network = _build(name, {"num_classes": len(card.output.labels)} | card.origin.options)
     return _loaded(network, card, path)
 
@@ -84,7 +92,10 @@ def _from_library(name: str, weights: str | None, card_path: Path | None) -> tup
     asked = parse_name(name)
     if weights is None:
         how = get_weights(asked)
-        raise InvalidInput(f"give --weights: a file, or {RANDOM!r} for an untrained network; regard downloads none. To get a file: {how}")
+        raise InvalidInput(
+            f"give --weights: a file, or {RANDOM!r} for an untrained network; regard downloads none. To get "
+            f"a file: {how}"
+        )
     path = None if weights == RANDOM else Path(weights)
     card = _card_beside(path, card_path)
     if card is not None:
@@ -109,12 +120,16 @@ def _described(asked: ForeignName, card: Card) -> ForeignName:
     own = parse_name(card.origin.builder) if is_foreign(card.origin.builder) else None
     if own is None or own.builder != asked.builder:
         raise InvalidInput(
-            f"the Card of {card.name} belongs to {card.origin.builder}, not to {asked.builder}; export {card.origin.builder}"
+            f"the Card of {card.name} belongs to {card.origin.builder}, not to {asked.builder}; export "
+            f"{card.origin.builder}"
         )
     options = {"classes": len(card.output.labels)} | dict(own.options) | card.origin.options
     for option, value in asked.options.items():
         if options.get(option, value) != value:
-            raise InvalidInput(f"the Card of {card.name} says {option}={options[option]!r}, the name {option}={value!r}; leave one out")
+            raise InvalidInput(
+                f"the Card of {card.name} says {option}={options[option]!r}, the name {option}={value!r}; "
+                "leave one out"
+            )
     return ForeignName(asked.library, asked.network, options | dict(asked.options))
 
 
@@ -124,10 +139,15 @@ def _from_callable(name: str, weights: str | None, card_path: Path | None) -> tu
         built = _find_callable(name)()
     network, own_card = built if isinstance(built, tuple) and len(built) == 2 else (built, None)
     if not isinstance(network, nn.Module) or not isinstance(own_card, Card | None):
-        raise InvalidInput(f"{name} must return a torch.nn.Module, or one and its Card; it returned {type(built).__name__}")
+        raise InvalidInput(
+            f"{name} must return a torch.nn.Module, or one and its Card; it returned {type(built).__name__}"
+        )
     card = _card_beside(path, card_path) or own_card
     if card is None:
-        raise InvalidInput(f"{name} comes without a Card, which says what goes in and out: give --card FILE, or return (network, Card)")
+        raise InvalidInput(
+            f"{name} comes without a Card, which says what goes in and out: give --card FILE, or return "
+            "(network, Card)"
+        )
     return _loaded(network, card, path)
 
 
@@ -139,11 +159,16 @@ def _find_callable(name: str) -> Callable[[], Any]:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise  # the user's module lacks one of its own imports
         raise UnknownName(
-            f"no module {module_name!r} to find {attribute!r} in: Python knows no {error.name!r}, neither installed nor in {Path.cwd()}"
+            f"no module {module_name!r} to find {attribute!r} in: Python knows no {error.name!r}, neither "
+            f"installed nor in {Path.cwd()}"
         ) from None
     found = getattr(module, attribute, None)
     if not callable(found):
-        known = [key for key, value in vars(module).items() if callable(value) and getattr(value, "__module__", None) == module_name]
+        known = [
+            key
+            for key, value in vars(module).items()
+            if callable(value) and getattr(value, "__module__", None) == module_name
+        ]
         raise UnknownName.among(f"callable in {module_name}", attribute, known)
     return found  # type: ignore[no-any-return]
 
@@ -167,12 +192,17 @@ def _weights_of(name: str, weights: str | None) -> Path | None:
     known = f"weights that come with regard for {name}: {', '.join(sorted(tags)) or 'none'}"
     if weights is None:
         if len(tags) != 1:
-            raise InvalidInput(f"say which weights to export with --weights: a file, or {RANDOM!r} for an untrained network; {known}")
+            raise InvalidInput(
+                f"say which weights to export with --weights: a file, or {RANDOM!r} for an untrained "
+                f"network; {known}"
+            )
         return next(iter(tags.values()))
     if weights in tags:
         return tags[weights]
     if Path(weights).suffix not in SUFFIXES:
-        raise UnknownName(f"no weights {weights!r}: neither a file ({', '.join(SUFFIXES)}) nor {RANDOM!r}; {known}")
+        raise UnknownName(
+            f"no weights {weights!r}: neither a file ({', '.join(SUFFIXES)}) nor {RANDOM!r}; {known}"
+        )
     return Path(weights)
 
 
@@ -183,7 +213,8 @@ def _card_beside(weights: Path | None, card: Path | None) -> Card | None:
 
 
 def default_card(name: str, network: nn.Module, options: Mapping[str, Any] | None = None) -> Card:
-    """What a catalog network means without a Card of its own: ImageNet's mean and std, its usual size, classes by number.
+    """What a catalog network means without a Card of its own: ImageNet's mean and std, its usual size,
+    classes by number.
 
     Segmenters take any size, unless they were built for one.
     """
@@ -198,7 +229,13 @@ def default_card(name: str, network: nn.Module, options: Mapping[str, Any] | Non
     with torch.inference_mode():
         classes = network.eval()(torch.zeros(1, 3, size, size)).shape[1]
     labels = OutputContract(labels=tuple(f"class {index}" for index in range(classes)))
-    return Card(name=name, task=entry.task, input=contract, output=labels, origin=Origin(builder=name, options=dict(options or {})))
+    return Card(
+        name=name,
+        task=entry.task,
+        input=contract,
+        output=labels,
+        origin=Origin(builder=name, options=dict(options or {})),
+    )
 
 
 def _loaded(network: nn.Module, card: Card, path: Path | None, advice: str = "") -> tuple[nn.Module, Card]:
@@ -228,7 +265,8 @@ def _with_digest(card: Card, path: Path | None) -> Card:
         if described not in (None, digest):
             raise InvalidWeights(
                 f"the Card of {card.name} describes weights of SHA-256 {described}, {path} has {digest}. "
-                "Take the weights it was made for, or set weights_sha256 to null in a Card of your own (--card)."
+                "Take the weights it was made for, or set weights_sha256 to null in a Card of your own "
+                "(--card)."
             )
     origin = card.origin.model_copy(update={"weights_sha256": digest or card.origin.weights_sha256})
     return card.updated(origin=origin.model_dump())

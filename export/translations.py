@@ -1,8 +1,11 @@
 """How some PyTorch operators are written in ONNX where the exporter's own translation is wrong or clumsy.
 
-scaled_dot_product_attention   softmax(scale q k^T + mask) v, three nodes instead of twenty-five, and for inputs of any rank
-adaptive_avg_pool2d            P_h x P_w^T with averaging matrices computed from the run-time size; the exporter's own form silently keeps
-                               the size that was traced. 1-D adaptive pooling and interpolate(mode="area") come through here too.
+scaled_dot_product_attention   softmax(scale q k^T + mask) v, three nodes instead of twenty-five, and for
+                               inputs of any rank
+adaptive_avg_pool2d            P_h x P_w^T with averaging matrices computed from the run-time size; the
+                               exporter's own form silently keeps
+                               the size that was traced. 1-D adaptive pooling and interpolate(mode="area")
+                               come through here too.
 """
 
 import math
@@ -25,18 +28,27 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Value:
-    """softmax(scale q k^T + mask) v: (..., L, D), (..., S, D), (..., S, V) -> (..., L, V); dropout is off in evaluation."""
+    """softmax(scale q k^T + mask) v: (..., L, D), (..., S, D), (..., S, V) -> (..., L, V); dropout is off in
+    evaluation.
+    """
     if enable_gqa:
-        raise NotImplementedError("scaled_dot_product_attention with enable_gqa=True; repeat the heads of key and value before it")
+        raise NotImplementedError(
+            "scaled_dot_product_attention with enable_gqa=True; repeat the heads of key and value before it"
+        )
     rank, depth = len(key.shape), query.shape[-1]
     if scale is None and not isinstance(depth, int):
-        raise NotImplementedError(f"scaled_dot_product_attention over a dynamic depth {depth}; give it scale=")
+        raise NotImplementedError(
+            f"scaled_dot_product_attention over a dynamic depth {depth}; give it scale="
+        )
     transposed = op.Transpose(key, perm=[*range(rank - 2), rank - 1, rank - 2])  # (..., D, S)
-    scores = op.MatMul(op.Mul(query, 1 / math.sqrt(depth) if scale is None else scale), transposed)  # (..., L, S)
+    # (..., L, S)
+    scores = op.MatMul(op.Mul(query, 1 / math.sqrt(depth) if scale is None else scale), transposed)
     if is_causal:
         square = op.Shape(scores, start=rank - 2)  # L, S
         visible = op.Trilu(op.Expand(op.Constant(value_int=1), square), upper=0)
-        scores = op.Where(op.Cast(visible, to=9), scores, op.CastLike(op.Constant(value_float=-math.inf), scores))
+        scores = op.Where(
+            op.Cast(visible, to=9), scores, op.CastLike(op.Constant(value_float=-math.inf), scores)
+        )
     if attn_mask is not None:
         if attn_mask.dtype == 9:  # bool: True takes part
             scores = op.Where(attn_mask, scores, op.CastLike(op.Constant(value_float=-math.inf), scores))
@@ -54,7 +66,9 @@ def adaptive_avg_pool2d(x: Value, output_size: Sequence[Value]) -> Value:
 
 
 def _averaging(x: Value, axis: int, bins: Value) -> Value:
-    """Matrix (bins, size) whose row i is 1 / (end_i - start_i) from start_i = floor(i size / bins) to end_i = ceil((i + 1) size / bins)."""
+    """Matrix (bins, size) whose row i is 1 / (end_i - start_i) from start_i = floor(i size / bins) to end_i =
+    ceil((i + 1) size / bins).
+    """
     zero, one = op.Constant(value_int=0), op.Constant(value_int=1)
     axes = op.Constant(value_ints=[axis + len(x.shape)])
     size = op.Squeeze(op.Gather(op.Shape(x), axes))

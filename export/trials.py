@@ -1,4 +1,6 @@
-"""What a certificate tries: real images at several batch sizes and sizes, of which only the first is traced."""
+"""What a certificate tries: real images at several batch sizes and sizes, of which only the first is
+traced.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +12,8 @@ from regard.models.card import InputContract
 from regard.models.preprocess import Pixels, fit
 
 BATCHES = (2, 1, 3)  # the first is traced
-ZOOMS = ((0.7, 0.6), (1.15, 0.8), (0.85, 1.3), (1.4, 1.4))  # of height and width, for sizes that are not traced
+# of height and width, for sizes that are not traced
+ZOOMS = ((0.7, 0.6), (1.15, 0.8), (0.85, 1.3), (1.4, 1.4))
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,10 @@ def trial_shapes(contract: InputContract) -> tuple[Shape, ...]:
             if size not in sizes:
                 sizes.append(size)
         if len(sizes) == 1:
-            raise InvalidInput(f"min_size {contract.min_size} and max_size {contract.max_size} leave one size only; unset dynamic_size")
+            raise InvalidInput(
+                f"min_size {contract.min_size} and max_size {contract.max_size} leave one size only; unset "
+                "dynamic_size"
+            )
     return tuple(Shape(batch, *sizes[min(index, len(sizes) - 1)]) for index, batch in enumerate(BATCHES))
 
 
@@ -48,7 +54,9 @@ def _odd(size: float, contract: InputContract) -> int:
 
 
 def image_batch(images: Sequence[Pixels], shape: Shape, contract: InputContract) -> Pixels:
-    """The first images, over again where there are too few, brought to one size: (batch, height, width, 3)."""
+    """The first images, over again where there are too few, brought to one size:
+    (batch, height, width, 3).
+    """
     resize = "stretch" if contract.dynamic_size else contract.resize
     return np.stack(
         [

@@ -1,7 +1,8 @@
 """The Card: what a trained network takes, what it answers, where it comes from and what was proven about it.
 
-It is one JSON file that travels beside the weights, beside and inside the exported graph, and in the model repository. The server's
-configuration, its preprocessing and the client are derived from it; nothing else states a preprocessing constant.
+It is one JSON file that travels beside the weights, beside and inside the exported graph, and in the model
+repository. The server's configuration, its preprocessing and the client are derived from it; nothing else
+states a preprocessing constant.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from regard.errors import InvalidInput
 from regard.models.preprocess import Pixels, fit
 
-NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"  # what Triton takes as a model name and is safe as a folder's
+# what Triton takes as a model name and is safe as a folder's
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 Fraction = Annotated[float, Field(gt=0, le=1)]
 Channel = Annotated[int, Field(ge=0, le=255)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -26,7 +28,8 @@ class _Frozen(BaseModel):
 class InputContract(_Frozen):
     """How an RGB image becomes the network's input.
 
-    The served graph takes uint8 pixels (B, height, width, 3), RGB, and computes (pixels / 255 - mean) / std itself.
+    The served graph takes uint8 pixels (B, height, width, 3), RGB, and computes (pixels / 255 - mean) / std
+    itself.
     """
 
     height: int = Field(gt=0, description="rows the network was trained at, and takes unless dynamic_size")
@@ -45,7 +48,13 @@ class InputContract(_Frozen):
     def _check(self) -> "InputContract":
         if self.dynamic_size != (self.resize == "none"):
             raise ValueError("resize must be 'none' exactly where dynamic_size is true")
-        if self.dynamic_size and not self.min_size <= min(self.height, self.width) <= max(self.height, self.width) <= self.max_size:
+        if (
+            self.dynamic_size
+            and not self.min_size
+            <= min(self.height, self.width)
+            <= max(self.height, self.width)
+            <= self.max_size
+        ):
             raise ValueError("height and width must lie between min_size and max_size")
         if min(self.std) <= 0:
             raise ValueError(f"std must be positive, got {self.std}")
@@ -53,7 +62,14 @@ class InputContract(_Frozen):
 
     def fit(self, pixels: Pixels) -> Pixels:
         """Bring RGB pixels (H, W, 3) to the size the network takes, by `regard.models.preprocess.fit`."""
-        return fit(pixels, resize=self.resize, height=self.height, width=self.width, interpolation=self.interpolation, crop=self.crop)
+        return fit(
+            pixels,
+            resize=self.resize,
+            height=self.height,
+            width=self.width,
+            interpolation=self.interpolation,
+            crop=self.crop,
+        )
 
 
 class OutputContract(_Frozen):
@@ -61,14 +77,18 @@ class OutputContract(_Frozen):
 
     labels: tuple[str, ...] = Field(min_length=1)
     palette: tuple[tuple[Channel, Channel, Channel], ...] | None = None
-    ignore_index: int | None = Field(default=None, description="label of pixels that training and metrics left out")
+    ignore_index: int | None = Field(
+        default=None, description="label of pixels that training and metrics left out"
+    )
 
     @model_validator(mode="after")
     def _check(self) -> "OutputContract":
         if self.palette is not None and len(self.palette) != len(self.labels):
             raise ValueError(f"palette has {len(self.palette)} colours for {len(self.labels)} labels")
         if self.ignore_index is not None and 0 <= self.ignore_index < len(self.labels):
-            raise ValueError(f"ignore_index {self.ignore_index} is the label {self.labels[self.ignore_index]!r}")
+            raise ValueError(
+                f"ignore_index {self.ignore_index} is the label {self.labels[self.ignore_index]!r}"
+            )
         return self
 
 
@@ -77,7 +97,9 @@ class Origin(_Frozen):
 
     builder: str = Field(description="a catalog name, or package.module:callable")
     options: dict[str, Any] = Field(default_factory=dict, description="keyword arguments of the builder")
-    weights_sha256: str | None = Field(default=None, description="of the safetensors file; None for untrained weights")
+    weights_sha256: str | None = Field(
+        default=None, description="of the safetensors file; None for untrained weights"
+    )
     recipe: str | None = Field(default=None, description="file name of the training recipe")
     data: str | None = None
     licence: str | None = None
@@ -97,7 +119,9 @@ class Comparison(_Frozen):
 
 
 class Certificate(_Frozen):
-    """Proof that a candidate gives the reference's answers, on real images, at sizes and batches it was not traced at."""
+    """Proof that a candidate gives the reference's answers, on real images, at sizes and batches it was not
+    traced at.
+    """
 
     reference: str
     candidate: str
@@ -109,7 +133,9 @@ class Certificate(_Frozen):
     @property
     def passed(self) -> bool:
         """Whether every comparison is within bounds; NaN never is."""
-        return all(c.max_error <= self.max_error and c.agreement >= self.min_agreement for c in self.comparisons)
+        return all(
+            c.max_error <= self.max_error and c.agreement >= self.min_agreement for c in self.comparisons
+        )
 
 
 class Card(_Frozen):
@@ -172,10 +198,14 @@ def card_from_file(path: Path) -> Card:
     try:
         text = path.read_bytes()
     except OSError as error:
-        raise InvalidInput(f"cannot read the Card {path}: {error.strerror}. A Card is the JSON file beside the model.") from None
+        raise InvalidInput(
+            f"cannot read the Card {path}: {error.strerror}. A Card is the JSON file beside the model."
+        ) from None
     return card_from_json(text, source=str(path))
 
 
 def _explain(error: ValidationError, source: str) -> str:
-    faults = "; ".join(f"{'.'.join(map(str, fault['loc'])) or 'Card'}: {fault['msg']}" for fault in error.errors())
+    faults = "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'Card'}: {fault['msg']}" for fault in error.errors()
+    )
     return f"{source} is not a valid Card: {faults}"

@@ -57,8 +57,10 @@ class Network:
     Attributes:
         build: takes `num_classes` and the options of its builder as keywords.
         size: side of the images it is meant for by default, in pixels.
-        fixed_size: it takes square images of the one size it was built for, its option `image_size`, and refuses others.
-        small: options that make a small network of it, for tests and first trials; it takes images of `small_size`.
+        fixed_size: it takes square images of the one size it was built for, its option `image_size`, and
+            refuses others.
+        small: options that make a small network of it, for tests and first trials; it takes images of
+            `small_size`.
         small_size: side of the images that suit `small`, in pixels.
     """
 
@@ -81,10 +83,16 @@ def _attending(depth: int, attention: str) -> Callable[..., nn.Module]:
     return build
 
 
-def _segmenter_on_resnet(head: Callable[..., nn.Module], depth: int, multi_grid: tuple[int, ...] | None = None) -> Callable[..., nn.Module]:
+def _segmenter_on_resnet(
+    head: Callable[..., nn.Module], depth: int, multi_grid: tuple[int, ...] | None = None
+) -> Callable[..., nn.Module]:
     def build(*, num_classes: int = 19, output_stride: int = 8, width: int = 64, **options: Any) -> nn.Module:
         grid = multi_grid if output_stride == 8 else None
-        return head(ResNet(depth, output_stride=output_stride, multi_grid=grid, width=width), num_classes=num_classes, **options)
+        return head(
+            ResNet(depth, output_stride=output_stride, multi_grid=grid, width=width),
+            num_classes=num_classes,
+            **options,
+        )
 
     return build
 
@@ -96,7 +104,9 @@ def _segmenter_on_mobilenet_v2(head: Callable[..., nn.Module]) -> Callable[..., 
     return build
 
 
-def _from_paper_of(mechanism: str, head: Callable[..., nn.Module]) -> tuple[Callable[..., nn.Module], str, int]:
+def _from_paper_of(
+    mechanism: str, head: Callable[..., nn.Module]
+) -> tuple[Callable[..., nn.Module], str, int]:
     """A head, and the paper and year of a mechanism."""
     return head, ATTENTION[mechanism].paper, ATTENTION[mechanism].year
 
@@ -120,7 +130,8 @@ _HEADS: dict[str, tuple[Callable[..., nn.Module], str, int]] = {
     "pan": (pan, "Pyramid Attention Network for Semantic Segmentation", 2018),
 }
 
-_SMALL_HEADS: dict[str, dict[str, Any]] = {"pyramid_oc": {"partitions": (1, 2)}}  # with two more partitions it takes twice as long to trace
+# with two more partitions it takes twice as long to trace
+_SMALL_HEADS: dict[str, dict[str, Any]] = {"pyramid_oc": {"partitions": (1, 2)}}
 
 # dilations of the last stage's blocks at output stride 8, as in the authors' code
 _MULTI_GRID = {("danet", 50): (4, 8, 16), ("danet", 101): (4, 8, 16)}
@@ -130,31 +141,47 @@ _GAIN = "Tell Me Where to Look: Guided Attention Inference Network"
 _ACOL = "Adversarial Complementary Learning for Weakly Supervised Object Localization"
 _MIL = "Attention-based Deep Multiple Instance Learning"
 
-_TWO_LEVEL = "The Application of Two-level Attention Models in Deep Convolutional Neural Network for Fine-grained Image Classification"
+_TWO_LEVEL = (
+    "The Application of Two-level Attention Models in Deep Convolutional Neural Network for "
+    "Fine-grained Image Classification"
+)
 _MGD = "Multiple Granularity Descriptors for Fine-Grained Categorization"
 _FCAN = "Fully Convolutional Attention Networks for Fine-Grained Recognition"
-_RACNN = "Look Closer to See Better: Recurrent Attention Convolutional Neural Network for Fine-grained Image Recognition"
+_RACNN = (
+    "Look Closer to See Better: Recurrent Attention Convolutional Neural Network for Fine-grained Image "
+    "Recognition"
+)
 _MACNN = "Learning Multi-Attention Convolutional Neural Network for Fine-Grained Image Recognition"
 _DVAN = "Diversified Visual Attention Networks for Fine-Grained Object Classification"
 
 _SAN = "Exploring Self-attention for Image Recognition"
 
 _NARROW = {"width": 16}
-_SMALL_SAN = {"width": 16, "share": 4, "footprints": (3, 1, 1, 1, 3)}  # tracing takes a third of a second for each position
+# tracing takes a third of a second for each position
+_SMALL_SAN = {"width": 16, "share": 4, "footprints": (3, 1, 1, 1, 3)}
 _SMALL_RESNET = {"backbone": "resnet18", "width": 8}
 _SMALL_VGG = {"backbone": "vgg16_bn", "width": 8}
 _SMALL_VIT = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "heads": 2}
 _SMALL_EAMLP = {"image_size": 32, "token_width": 16, "width": 32, "depth": 2, "heads": 2}
 
 CATALOG: dict[str, Network] = {
-    **{f"resnet{depth}": Network(partial(ResNetClassifier, depth), "classification", _RESNET, 2016, small=_NARROW) for depth in DEPTHS},
     **{
-        f"{name}_resnet{depth}": Network(_attending(depth, name), "classification", mechanism.paper, mechanism.year, small=_NARROW)
+        f"resnet{depth}": Network(
+            partial(ResNetClassifier, depth), "classification", _RESNET, 2016, small=_NARROW
+        )
+        for depth in DEPTHS
+    },
+    **{
+        f"{name}_resnet{depth}": Network(
+            _attending(depth, name), "classification", mechanism.paper, mechanism.year, small=_NARROW
+        )
         for name, mechanism in ATTENTION.items()
         for depth in DEPTHS
     },
     **{
-        f"san{depth}_{form}": Network(partial(SAN, depth, form), "classification", _SAN, 2020, small=_SMALL_SAN)
+        f"san{depth}_{form}": Network(
+            partial(SAN, depth, form), "classification", _SAN, 2020, small=_SMALL_SAN
+        )
         for depth in LAYERS
         for form in FORMS
     },
@@ -176,12 +203,22 @@ CATALOG: dict[str, Network] = {
         for depth in RESNEXT_DEPTHS
     },
     **{
-        name: Network(partial(ResidualAttentionNetwork, modules), "classification", _RESIDUAL_ATTENTION, 2017, small={"width": 4})
+        name: Network(
+            partial(ResidualAttentionNetwork, modules),
+            "classification",
+            _RESIDUAL_ATTENTION,
+            2017,
+            small={"width": 4},
+        )
         for name, modules in {"attention56": (1, 1, 1), "attention92": (1, 2, 3)}.items()
     },
     **{
         f"stn_{name}": Network(
-            partial(SpatialTransformerNetwork, name), "classification", ATTENTION["stn"].paper, ATTENTION["stn"].year, small=_NARROW
+            partial(SpatialTransformerNetwork, name),
+            "classification",
+            ATTENTION["stn"].paper,
+            ATTENTION["stn"].year,
+            small=_NARROW,
         )
         for name in TRANSFORMATIONS
     },
@@ -198,34 +235,84 @@ CATALOG: dict[str, Network] = {
     "mobilenet_v2": Network(MobileNetV2Classifier, "classification", _MOBILENET_V2, 2018),
     **{
         f"vit_{name}": Network(
-            partial(VisionTransformer, width=64 * heads, heads=heads), "classification", _VIT, 2021, fixed_size=True, small=_SMALL_VIT
+            partial(VisionTransformer, width=64 * heads, heads=heads),
+            "classification",
+            _VIT,
+            2021,
+            fixed_size=True,
+            small=_SMALL_VIT,
         )
         for name, heads in {"tiny": 3, "small": 6, "base": 12}.items()
     },
     "eamlp_7": Network(EAMLP, "classification", _EAMLP, 2021, fixed_size=True, small=_SMALL_EAMLP),
     "eamlp_14": Network(
-        partial(EAMLP, width=384, depth=14, heads=6, mlp_ratio=3), "classification", _EAMLP, 2021, fixed_size=True, small=_SMALL_EAMLP
+        partial(EAMLP, width=384, depth=14, heads=6, mlp_ratio=3),
+        "classification",
+        _EAMLP,
+        2021,
+        fixed_size=True,
+        small=_SMALL_EAMLP,
     ),
-    **{f"gain_resnet{depth}": Network(partial(GAIN, depth), "classification", _GAIN, 2018, small=_NARROW) for depth in (18, 50)},
     **{
-        f"acol_resnet{depth}": Network(partial(ACoL, depth), "classification", _ACOL, 2018, small={"width": 16, "inner": 32})
+        f"gain_resnet{depth}": Network(partial(GAIN, depth), "classification", _GAIN, 2018, small=_NARROW)
         for depth in (18, 50)
     },
     **{
-        f"mil_{pooling}_resnet{depth}": Network(partial(MIL, depth, pooling), "classification", _MIL, 2018, small=_NARROW)
+        f"acol_resnet{depth}": Network(
+            partial(ACoL, depth), "classification", _ACOL, 2018, small={"width": 16, "inner": 32}
+        )
+        for depth in (18, 50)
+    },
+    **{
+        f"mil_{pooling}_resnet{depth}": Network(
+            partial(MIL, depth, pooling), "classification", _MIL, 2018, small=_NARROW
+        )
         for pooling in POOLINGS
         for depth in (18, 50)
     },
-    "two_level": Network(TwoLevel, "classification", _TWO_LEVEL, 2015, size=448, small={**_SMALL_RESNET, "patch_size": 32}, small_size=64),
-    "mgd": Network(MGD, "classification", _MGD, 2015, small={**_SMALL_RESNET, "region_size": 32}, small_size=64),
-    "fcan": Network(FCAN, "classification", _FCAN, 2016, size=448, small={**_SMALL_VGG, "window": 2}, small_size=64),
+    "two_level": Network(
+        TwoLevel,
+        "classification",
+        _TWO_LEVEL,
+        2015,
+        size=448,
+        small={**_SMALL_RESNET, "patch_size": 32},
+        small_size=64,
+    ),
+    "mgd": Network(
+        MGD, "classification", _MGD, 2015, small={**_SMALL_RESNET, "region_size": 32}, small_size=64
+    ),
+    "fcan": Network(
+        FCAN, "classification", _FCAN, 2016, size=448, small={**_SMALL_VGG, "window": 2}, small_size=64
+    ),
     "racnn": Network(
-        RACNN, "classification", _RACNN, 2017, size=448, fixed_size=True, small={**_SMALL_VGG, "image_size": 64}, small_size=64
+        RACNN,
+        "classification",
+        _RACNN,
+        2017,
+        size=448,
+        fixed_size=True,
+        small={**_SMALL_VGG, "image_size": 64},
+        small_size=64,
     ),
     "macnn": Network(
-        MACNN, "classification", _MACNN, 2017, size=448, small={**_SMALL_VGG, "part_size": 24, "part_resolution": 32}, small_size=64
+        MACNN,
+        "classification",
+        _MACNN,
+        2017,
+        size=448,
+        small={**_SMALL_VGG, "part_size": 24, "part_resolution": 32},
+        small_size=64,
     ),
-    "dvan": Network(DVAN, "classification", _DVAN, 2017, size=448, small={**_SMALL_VGG, "canvas_size": 64, "hidden": 32}, small_size=64),
+    "dvan": Network(
+        DVAN,
+        "classification",
+        _DVAN,
+        2017,
+        size=448,
+        small={**_SMALL_VGG, "canvas_size": 64, "hidden": 32},
+        small_size=64,
+    ),
     **{
         f"{name}_resnet{depth}": Network(
             _segmenter_on_resnet(head, depth, _MULTI_GRID.get((name, depth))),
@@ -238,7 +325,9 @@ CATALOG: dict[str, Network] = {
         for depth in DEPTHS
     },
     **{
-        f"{name}_mobilenet_v2": Network(_segmenter_on_mobilenet_v2(head), "segmentation", paper, year, small=_SMALL_HEADS.get(name, {}))
+        f"{name}_mobilenet_v2": Network(
+            _segmenter_on_mobilenet_v2(head), "segmentation", paper, year, small=_SMALL_HEADS.get(name, {})
+        )
         for name, (head, paper, year) in _HEADS.items()
     },
 }

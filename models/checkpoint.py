@@ -1,4 +1,6 @@
-"""Weights on disk: read without ever running what is in the file, fitted exactly, written whole or not at all."""
+"""Weights on disk: read without ever running what is in the file, fitted exactly, written whole or not at
+all.
+"""
 
 import hashlib
 import pickle
@@ -38,7 +40,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise InvalidWeights(f"{path} is not a whole PyTorch checkpoint: {reason}") from None
     if isinstance(content, Mapping) and isinstance(content.get("state_dict"), Mapping):
         content = content["state_dict"]
-    if not isinstance(content, Mapping) or not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
+    if not isinstance(content, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()
+    ):
         raise InvalidWeights(f"{path} holds no state dict (a mapping of names to tensors)")
     return dict(content)
 
@@ -59,7 +63,11 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str
     ]
     faults = [
         f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-        for what, keys in (("keys missing", missing), ("keys unknown to the network", unknown), ("shapes differ", misshapen))
+        for what, keys in (
+            ("keys missing", missing),
+            ("keys unknown to the network", unknown),
+            ("shapes differ", misshapen),
+        )
         if keys
     ]
     if faults:
@@ -68,7 +76,8 @@ def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str
 
 
 def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.float32) -> str:
-    """Write the network's state dict as safetensors, floating tensors as `dtype`, and return the file's SHA-256.
+    """Write the network's state dict as safetensors, floating tensors as `dtype`, and return the file's
+    SHA-256.
 
     Raises:
         InvalidInput: the file cannot be written; an earlier one stays as it was.

@@ -10,7 +10,8 @@ from regard.models.backbones.resnet import ResNet
 
 
 class Classifier(nn.Module, ABC):
-    """A network of two parts: a feature map, and the layers that turn it into class scores. Explanations are made between the two.
+    """A network of two parts: a feature map, and the layers that turn it into class scores. Explanations are
+    made between the two.
 
     Shape: (B, 3, H, W) -> (B, num_classes).
     """

@@ -1,6 +1,8 @@
-"""What the catalog holds, as rows of facts: read from catalog.json, which `python benchmarks/catalog.py` measures and writes.
+"""What the catalog holds, as rows of facts: read from catalog.json, which `python benchmarks/catalog.py`
+measures and writes.
 
-Reading them builds no network and does not import PyTorch. A test holds names, papers and parameters against the catalog itself.
+Reading them builds no network and does not import PyTorch. A test holds names, papers and parameters against
+the catalog itself.
 """
 
 from pathlib import Path

@@ -1,6 +1,8 @@
-"""From the bytes of an image file to the pixels a network takes: the only implementation, in training, proof, server and client.
+"""From the bytes of an image file to the pixels a network takes: the only implementation, in training, proof,
+server and client.
 
-It needs numpy and Pillow alone, because `regard repo add` copies this very file next to the server's preprocessing step.
+It needs numpy and Pillow alone, because `regard repo add` copies this very file next to the server's
+preprocessing step.
 """
 
 import io
@@ -53,7 +55,9 @@ def open_image(encoded: bytes) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the stricter rule
             image = Image.open(io.BytesIO(encoded), formats=FORMATS)
     except UnidentifiedImageError:
-        raise BadImage(f"the {len(encoded)} bytes are not a JPEG, PNG or WebP image; convert it to one of these") from None
+        raise BadImage(
+            f"the {len(encoded)} bytes are not a JPEG, PNG or WebP image; convert it to one of these"
+        ) from None
     except Image.DecompressionBombError:
         raise BadImage(f"the image has more than {MAX_PIXELS} pixels; shrink it first") from None
     except Exception as error:  # Pillow's header parsers raise whatever they stumble over
@@ -77,7 +81,8 @@ def check_size(height: int, width: int) -> None:
 def rgb_pixels(image: Image.Image) -> Pixels:
     """The pixels of an opened image as RGB, upright, uint8 (H, W, 3).
 
-    EXIF rotation is applied; palettes, grey, CMYK and 16-bit grey are converted; transparency is laid over white.
+    EXIF rotation is applied; palettes, grey, CMYK and 16-bit grey are converted; transparency is laid over
+    white.
 
     Raises:
         BadImage: truncated or damaged.
@@ -117,7 +122,8 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 def fit(pixels: Pixels, *, resize: str, height: int, width: int, interpolation: str, crop: float) -> Pixels:
     """Bring RGB pixels (H, W, 3) to the size a network takes, by the input contract of its Card.
 
-    resize: "stretch" to height x width; "center_crop" scales the image so that the crop of height x width covers the
+    resize: "stretch" to height x width; "center_crop" scales the image so that the crop of height x width
+        covers the
     fraction `crop` of its shorter side, and cuts the crop from the centre; "none" leaves the size alone.
     """
     if resize == "none":

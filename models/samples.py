@@ -1,4 +1,5 @@
-"""A few real images that come with regard: what exports are proven on, and what the demo and the benchmark show.
+"""A few real images that come with regard: what exports are proven on, and what the demo and the benchmark
+show.
 
 `sample_images/ATTRIBUTION.md` says where they come from; none was trained on.
 """
@@ -15,7 +16,9 @@ SMALL = 64  # pixels; up to here a network takes a garment better than a street
 
 
 def folder(kind: Kind) -> Path:
-    """The folder of the sample images: four street scenes (480 x 360, JPEG) or ten garments (28 x 28, PNG)."""
+    """The folder of the sample images: four street scenes (480 x 360, JPEG) or ten garments
+    (28 x 28, PNG).
+    """
     return Path(__file__).parent / "sample_images" / kind
 
 
@@ -25,5 +28,7 @@ def sample_folder(card: Card) -> Path:
 
 
 def sample_images(card: Card) -> list[Pixels]:
-    """The images of `sample_folder`, brought to the Card's input size: uint8 (H, W, 3) each, in the order of their file names."""
+    """The images of `sample_folder`, brought to the Card's input size: uint8 (H, W, 3) each, in the order of
+    their file names.
+    """
     return [card.input.fit(decode(path.read_bytes())) for path in sorted(sample_folder(card).iterdir())]

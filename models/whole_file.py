@@ -10,7 +10,8 @@ from regard.errors import InvalidInput
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a draft to write, and put it in the place of `path` when the block ends well; otherwise leave `path` as it was.
+    """Yield a draft to write, and put it in the place of `path` when the block ends well; otherwise leave
+    `path` as it was.
 
     Folders above it that are missing are made.
 
@@ -24,7 +25,9 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield draft
         os.replace(draft, path)
     except OSError as error:
-        raise InvalidInput(f"cannot write {path}: {error.strerror or error}. Choose another file, or free some space.") from None
+        raise InvalidInput(
+            f"cannot write {path}: {error.strerror or error}. Choose another file, or free some space."
+        ) from None
     finally:
         with suppress(OSError):
             draft.unlink(missing_ok=True)

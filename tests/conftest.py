@@ -10,10 +10,14 @@ DEFAULT_DATA = Path("../shared/data")
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:
-    """The optional folder of real data: REGARD_DATA, or ../shared/data. Tests that need it are skipped, and say so, without it."""
+    """The optional folder of real data: REGARD_DATA, or ../shared/data. Tests that need it are skipped, and
+    say so, without it.
+    """
     folder = Path(os.environ.get("REGARD_DATA", DEFAULT_DATA))
     if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set REGARD_DATA to a folder that holds camvid/ to run this test")
+        pytest.skip(
+            f"no real data at {folder}; set REGARD_DATA to a folder that holds camvid/ to run this test"
+        )
     return folder
 
 

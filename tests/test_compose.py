@@ -22,7 +22,9 @@ OVERLAYS = {"cpu": (CPU,), "gpu": (CPU, ROOT / "docker-compose.gpu.yml")}
 
 @pytest.fixture(scope="session")
 def compose() -> str:
-    found = shutil.which("docker-compose", path=sysconfig.get_path("scripts")) or shutil.which("docker-compose")
+    found = shutil.which("docker-compose", path=sysconfig.get_path("scripts")) or shutil.which(
+        "docker-compose"
+    )
     if found is None and sys.version_info < (3, 11):
         pytest.skip("the package that holds Docker Compose needs Python 3.11")
     assert found, "no docker-compose; it comes with the extra `dev`"
@@ -31,7 +33,13 @@ def compose() -> str:
 
 def config(compose: str, *files: Path) -> subprocess.CompletedProcess[str]:
     options = [part for file in files for part in ("-f", str(file))]
-    return subprocess.run([compose, *options, "config", "--format", "json"], capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        [compose, *options, "config", "--format", "json"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -78,7 +86,9 @@ def test_the_server_may_do_nothing_that_it_does_not_need(triton):
 
 
 def test_every_port_is_on_loopback(triton):
-    assert {port["target"]: port["host_ip"] for port in triton["ports"]} == dict.fromkeys((8000, 8001, 8002), "127.0.0.1")
+    assert {port["target"]: port["host_ip"] for port in triton["ports"]} == dict.fromkeys(
+        (8000, 8001, 8002), "127.0.0.1"
+    )
 
 
 def test_it_reads_the_model_repository_and_sees_nothing_else_of_ours(triton):
@@ -103,7 +113,9 @@ def test_the_health_check_succeeds_on_200_and_fails_otherwise(triton):
     for status, healthy in ((200, True), (400, False)):
         with http_answers(status) as address:
             parts = [part.replace("127.0.0.1:8000", address) for part in command]
-            finished = subprocess.run([sys.executable, *parts[1:]], capture_output=True, timeout=30, check=False)
+            finished = subprocess.run(
+                [sys.executable, *parts[1:]], capture_output=True, timeout=30, check=False
+            )
         assert (finished.returncode == 0) is healthy
 
 
@@ -126,7 +138,9 @@ def test_the_image_is_built_from_files_that_the_context_lets_through(triton):
 
 
 def test_only_the_overlay_asks_for_a_gpu(compose):
-    cpu, gpu = (json.loads(config(compose, *files).stdout)["services"]["triton"] for files in OVERLAYS.values())
+    cpu, gpu = (
+        json.loads(config(compose, *files).stdout)["services"]["triton"] for files in OVERLAYS.values()
+    )
     assert "deploy" not in cpu
     assert "ulimits" not in cpu
     (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
@@ -135,7 +149,9 @@ def test_only_the_overlay_asks_for_a_gpu(compose):
 
 def test_an_unknown_key_is_refused(compose, tmp_path):
     broken = tmp_path / "docker-compose.yml"
-    broken.write_text(CPU.read_text().replace("    read_only: true\n    cap_drop", "    readonly: true\n    cap_drop"))
+    broken.write_text(
+        CPU.read_text().replace("    read_only: true\n    cap_drop", "    readonly: true\n    cap_drop")
+    )
     assert broken.read_text() != CPU.read_text()
     finished = config(compose, broken)
     assert finished.returncode != 0

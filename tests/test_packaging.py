@@ -1,4 +1,6 @@
-"""What an install of regard contains, from a wheel and editable, seen from a stranger's project that has its own `models/`."""
+"""What an install of regard contains, from a wheel and editable, seen from a stranger's project that has its
+own `models/`.
+"""
 
 import os
 import shutil
@@ -35,7 +37,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in SOURCES:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, folder / name, symlinks=True, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+            shutil.copytree(
+                source,
+                folder / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
+            )
         else:
             shutil.copy(source, folder / name)
     return folder
@@ -58,7 +65,9 @@ def stranger(tmp_path: Path) -> Path:
 
 
 def run(*command: str | Path, cwd: Path, env: Mapping[str, str] = os.environ) -> str:
-    finished = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False)
+    finished = subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=300, check=False
+    )
     assert finished.returncode == 0, finished.stdout + finished.stderr
     return finished.stdout
 
@@ -69,7 +78,11 @@ def with_packages_from(*folders: Path | str) -> dict[str, str]:
 
 def tracked(pattern: str) -> set[str]:
     """Files of the source folders, as they are named in the wheel."""
-    return {f"regard/{path.relative_to(ROOT)}" for path in ROOT.glob(pattern) if path.is_file() and "__pycache__" not in path.parts}
+    return {
+        f"regard/{path.relative_to(ROOT)}"
+        for path in ROOT.glob(pattern)
+        if path.is_file() and "__pycache__" not in path.parts
+    }
 
 
 def test_the_wheel_holds_every_module_of_the_three_packages_and_their_data(wheel: Path) -> None:
@@ -92,7 +105,10 @@ def test_the_wheel_holds_every_module_of_the_three_packages_and_their_data(wheel
 
 
 def test_the_wheel_holds_nothing_outside_the_package(wheel: Path) -> None:
-    assert {name.split("/")[0] for name in ZipFile(wheel).namelist()} == {"regard", f"regard-{regard.__version__}.dist-info"}
+    assert {name.split("/")[0] for name in ZipFile(wheel).namelist()} == {
+        "regard",
+        f"regard-{regard.__version__}.dist-info",
+    }
 
 
 def test_every_package_folder_has_an_init_file() -> None:
@@ -101,34 +117,73 @@ def test_every_package_folder_has_an_init_file() -> None:
             assert (module.parent / "__init__.py").is_file(), f"{module} would be left out of the wheel"
 
 
-def test_an_installed_wheel_leaves_the_bare_names_to_the_user(wheel: Path, stranger: Path, tmp_path: Path) -> None:
+def test_an_installed_wheel_leaves_the_bare_names_to_the_user(
+    wheel: Path, stranger: Path, tmp_path: Path
+) -> None:
     site = tmp_path / "site"
-    run(sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--target", site, wheel, cwd=tmp_path)
+    run(
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        site,
+        wheel,
+        cwd=tmp_path,
+    )
     env = with_packages_from(site)
     theirs, ours = run(sys.executable, "-c", LOOK_AROUND, cwd=stranger, env=env).splitlines()
     assert Path(theirs).parent == stranger / "models"
     assert Path(ours) == site / "regard" / "models" / "card.py"
-    assert run(site / "bin" / "regard", "--version", cwd=stranger, env=env).strip() == f"regard {regard.__version__}"
+    assert (
+        run(site / "bin" / "regard", "--version", cwd=stranger, env=env).strip()
+        == f"regard {regard.__version__}"
+    )
     for name in ("models", "export", "serving"):
         assert not (site / name).exists()
 
 
-def test_an_editable_install_leaves_the_bare_names_to_the_user(checkout: Path, stranger: Path, tmp_path: Path) -> None:
+def test_an_editable_install_leaves_the_bare_names_to_the_user(
+    checkout: Path, stranger: Path, tmp_path: Path
+) -> None:
     venv.create(tmp_path / "venv", with_pip=False)
     python = tmp_path / "venv" / "bin" / "python"
-    env = with_packages_from(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))  # pip, setuptools and the dependencies
-    run(python, "-m", "pip", "install", "--no-deps", "--no-index", "--no-build-isolation", "--editable", checkout, cwd=tmp_path, env=env)
+    # pip, setuptools and the dependencies
+    env = with_packages_from(sysconfig.get_path("purelib"), sysconfig.get_path("platlib"))
+    run(
+        python,
+        "-m",
+        "pip",
+        "install",
+        "--no-deps",
+        "--no-index",
+        "--no-build-isolation",
+        "--editable",
+        checkout,
+        cwd=tmp_path,
+        env=env,
+    )
     theirs, ours = run(python, "-c", LOOK_AROUND, cwd=stranger, env=env).splitlines()
     assert Path(theirs).parent == stranger / "models"
     assert Path(ours).resolve() == checkout / "models" / "card.py"
-    assert run(tmp_path / "venv" / "bin" / "regard", "--version", cwd=stranger, env=env).strip() == f"regard {regard.__version__}"
+    assert (
+        run(tmp_path / "venv" / "bin" / "regard", "--version", cwd=stranger, env=env).strip()
+        == f"regard {regard.__version__}"
+    )
     with pytest.raises(AssertionError, match="No module named 'models'"):
         run(python, "-c", "import models", cwd=tmp_path, env=env)
 
 
 def test_start_up_imports_nothing_heavy() -> None:
     heavy = ("torch", "onnx", "onnxruntime", "tensorrt", "tritonclient", "matplotlib")
-    found = run(sys.executable, "-c", f"import sys, regard.serving.cli.app; print([n for n in {heavy} if n in sys.modules])", cwd=ROOT)
+    found = run(
+        sys.executable,
+        "-c",
+        f"import sys, regard.serving.cli.app; print([n for n in {heavy} if n in sys.modules])",
+        cwd=ROOT,
+    )
     assert found.strip() == "[]"
 
 
@@ -136,8 +191,14 @@ def test_no_extra_brings_both_onnx_runtimes() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     groups = {"dependencies": project["dependencies"], **project["optional-dependencies"]}
-    having = {name: {need.split(">")[0] for need in needs} & {"onnxruntime", "onnxruntime-gpu"} for name, needs in groups.items()}
-    assert {name: runtimes for name, runtimes in having.items() if runtimes} == {"cpu": {"onnxruntime"}, "gpu": {"onnxruntime-gpu"}}
+    having = {
+        name: {need.split(">")[0] for need in needs} & {"onnxruntime", "onnxruntime-gpu"}
+        for name, needs in groups.items()
+    }
+    assert {name: runtimes for name, runtimes in having.items() if runtimes} == {
+        "cpu": {"onnxruntime"},
+        "gpu": {"onnxruntime-gpu"},
+    }
 
 
 def test_every_requirement_is_pinned_once_for_each_python() -> None:
@@ -150,6 +211,12 @@ def test_every_requirement_is_pinned_once_for_each_python() -> None:
     with (ROOT / "pyproject.toml").open("rb") as file:
         project = tomllib.load(file)["project"]
     extras = project["optional-dependencies"]
-    for need in (*project["dependencies"], *extras["cpu"], *extras["server"], *extras["foreign"], *extras["dev"]):
+    for need in (
+        *project["dependencies"],
+        *extras["cpu"],
+        *extras["server"],
+        *extras["foreign"],
+        *extras["dev"],
+    ):
         name = need.split(";")[0].split("[")[0].split(">")[0].split("=")[0].strip()
         assert name in pins, f"{need} is not in constraints.txt"

@@ -1,7 +1,7 @@
 """Attention mechanisms, one file each, and the one list of them by name.
 
-A mechanism takes a feature map (B, C, H, W) and returns one of the same shape. `ATTENTION` says how each is built for C channels and
-where its paper places it in a backbone.
+A mechanism takes a feature map (B, C, H, W) and returns one of the same shape. `ATTENTION` says how each is
+built for C channels and where its paper places it in a backbone.
 """
 
 from functools import partial

@@ -1,14 +1,15 @@
 """Bottleneck Attention Module: a channel gate and a spatial gate, side by side, joined into one map.
 
-Park, Woo, Lee & Kweon, "BAM: Bottleneck Attention Module", BMVC 2018, section 3. https://arxiv.org/abs/1807.06514
+Park, Woo, Lee & Kweon, "BAM: Bottleneck Attention Module", BMVC 2018, section 3.
+https://arxiv.org/abs/1807.06514
 
     Mc(x) = W1 relu(BN(W0 mean_hw(x)))                                  W0: C -> C / 16
     Ms(x) = conv1x1(f(f(conv1x1(x))))   to C / 16 channels, then to one; f = relu(BN(conv3x3)) with dilation 4
     a     = 1 + sigmoid(Mc(x) * Ms(x))
     y     = a * x
 
-The paper prints sigmoid(Mc + Ms); the product, and no BatchNorm after the last layers, are those of the authors' code, whose
-parameters its 25.92 M are.
+The paper prints sigmoid(Mc + Ms); the product, and no BatchNorm after the last layers, are those of the
+authors' code, whose parameters its 25.92 M are.
 """
 
 from torch import Tensor, nn
@@ -17,8 +18,8 @@ from torch import Tensor, nn
 class BAM(nn.Module):
     """Return x * a, where a = 1 + sigmoid(Mc(x) * Ms(x)) lies in (1, 2).
 
-    Shape: (B, C, H, W) -> (B, C, H, W), for any H and W. Training takes two images or more: the channel gate has one value per image,
-    and BatchNorm needs two.
+    Shape: (B, C, H, W) -> (B, C, H, W), for any H and W. Training takes two images or more: the channel gate
+    has one value per image, and BatchNorm needs two.
 
     Args:
         channels: C.

@@ -1,6 +1,7 @@
 """Convolutional Block Attention Module: a channel gate, then a spatial gate.
 
-Woo, Park, Lee & Kweon, "CBAM: Convolutional Block Attention Module", ECCV 2018, eqs. 1-3. https://arxiv.org/abs/1807.06521
+Woo, Park, Lee & Kweon, "CBAM: Convolutional Block Attention Module", ECCV 2018, eqs. 1-3.
+https://arxiv.org/abs/1807.06521
 
     Mc(x) = sigmoid(MLP(mean_hw(x)) + MLP(max_hw(x)))          MLP(z) = W1 relu(W0 z)
     Ms(x) = sigmoid(BN(conv7x7([max_c(x); mean_c(x)])))
@@ -24,7 +25,9 @@ class ChannelGate(nn.Module):
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
         if min(channels, reduction) < 1 or channels % reduction:
-            raise ValueError(f"channels must be a positive multiple of reduction, got {channels} and {reduction}")
+            raise ValueError(
+                f"channels must be a positive multiple of reduction, got {channels} and {reduction}"
+            )
         self.mlp = nn.Sequential(
             nn.Conv2d(channels, channels // reduction, kernel_size=1),
             nn.ReLU(inplace=True),
@@ -47,7 +50,9 @@ class SpatialGate(nn.Module):
     def __init__(self, kernel_size: int = 7) -> None:
         super().__init__()
         if kernel_size < 1 or kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd and at least 1 to keep the map's size, got {kernel_size}")
+            raise ValueError(
+                f"kernel_size must be odd and at least 1 to keep the map's size, got {kernel_size}"
+            )
         self.conv = nn.Conv2d(2, 1, kernel_size, padding=kernel_size // 2, bias=False)
         self.bn = nn.BatchNorm2d(1, momentum=0.01)
 

@@ -1,4 +1,5 @@
-"""Compact generalized non-local blocks: every channel of every position attends to every channel of every position, in linear memory.
+"""Compact generalized non-local blocks: every channel of every position attends to every channel of every
+position, in linear memory.
 
 Yue et al., "Compact Generalized Non-local Network", NeurIPS 2018, section 3. https://arxiv.org/abs/1810.13125
 
@@ -7,12 +8,14 @@ Yue et al., "Compact Generalized Non-local Network", NeurIPS 2018, section 3. ht
 over all C H W entries of a group of channels, so that f would be a (CHW)^2 matrix. It is never formed:
 
     CGNL    f(t, p) = t p                                 Y = Theta * w,              w   = sum phi g
-    CGNLx   f(t, p) = exp(-gamma |t - p|^2)               Y = sum_n Theta^n * w_n,    w_n = beta (2 gamma)^n / n! sum phi^n g
+    CGNLx   f(t, p) = exp(-gamma |t - p|^2)               Y = sum_n Theta^n * w_n,    w_n = beta (2 gamma)^n /
+            n! sum phi^n g
             ~ beta sum_{n <= P} (2 gamma)^n / n! t^n p^n
 
-beta would be exp(-gamma (t^2 + p^2)). The authors' code says that training became very difficult with it, and takes
-beta = exp(-2 gamma) and gamma = 1e-4 as constants, which is kept here. From their code also: embeddings of C / 2 channels without bias,
-W_z in as many groups, the GroupNorm's scale 0 at first, one block before the last of res4; 8 groups and P = 3 in their experiments.
+beta would be exp(-gamma (t^2 + p^2)). The authors' code says that training became very difficult with it, and
+takes beta = exp(-2 gamma) and gamma = 1e-4 as constants, which is kept here. From their code also: embeddings
+of C / 2 channels without bias, W_z in as many groups, the GroupNorm's scale 0 at first, one block before the
+last of res4; 8 groups and P = 3 in their experiments.
 
 The sums run over C H W / groups products: in FP16 they overflow and must be kept in FP32.
 """
@@ -37,7 +40,10 @@ class CompactNonLocal(nn.Module, ABC):
     def __init__(self, channels: int, groups: int = 8) -> None:
         super().__init__()
         if min(channels, groups) < 1 or channels % (2 * groups):
-            raise ValueError(f"channels must be a positive multiple of twice the groups, got {channels} and {groups} groups")
+            raise ValueError(
+                f"channels must be a positive multiple of twice the groups, got {channels} and {groups} "
+                "groups"
+            )
         self.groups = groups
         self.theta = nn.Conv2d(channels, channels // 2, kernel_size=1, bias=False)
         self.phi = nn.Conv2d(channels, channels // 2, kernel_size=1, bias=False)

@@ -1,13 +1,14 @@
 """Criss-cross attention: each position attends to the positions of its row and its column.
 
-Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 2019, eqs. 1-2. https://arxiv.org/abs/1811.11721
+Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 2019, eqs. 1-2.
+https://arxiv.org/abs/1811.11721
 
     d_{i,u} = q_u . k_i          for the H + W - 1 positions i in the row and the column of u
     a_u     = softmax_i(d_{i,u})
     y_u     = gamma * sum_i a_{i,u} v_i + x_u
 
-Applied twice with the same weights (recurrence 2), information flows between any two positions. u itself lies in both its
-row and its column; its copy in the column is masked, so that it counts once.
+Applied twice with the same weights (recurrence 2), information flows between any two positions. u itself lies
+in both its row and its column; its copy in the column is masked, so that it counts once.
 """
 
 import torch
@@ -28,7 +29,9 @@ class CrissCrossAttention(nn.Module):
     def __init__(self, channels: int, reduction: int = 8, recurrence: int = 2) -> None:
         super().__init__()
         if min(channels, reduction) < 1 or channels % reduction:
-            raise ValueError(f"channels must be a positive multiple of reduction, got {channels} and {reduction}")
+            raise ValueError(
+                f"channels must be a positive multiple of reduction, got {channels} and {reduction}"
+            )
         if recurrence < 1:
             raise ValueError(f"recurrence must be at least 1, got {recurrence}")
         self.recurrence = recurrence
@@ -38,14 +41,17 @@ class CrissCrossAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def weights(self, x: Tensor) -> Tensor:
-        """Attention of each position to its column (first H entries) and its row (last W): (B, H, W, H + W)."""
+        """Attention of each position to its column (first H entries) and its row (last W):
+        (B, H, W, H + W).
+        """
         height = x.shape[2]
         q = self.query(x).permute(0, 3, 2, 1)  # (B, W, H, D)
         k = self.key(x)  # (B, D, H, W)
         column = torch.matmul(q, k.permute(0, 3, 1, 2))  # (B, W, H, D) @ (B, W, D, H) -> (B, W, H, H)
         itself = torch.eye(height, dtype=torch.bool, device=x.device)
         column = column.masked_fill(itself, torch.finfo(column.dtype).min).transpose(1, 2)  # (B, H, W, H)
-        row = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 1, 3))  # (B, H, W, D) @ (B, H, D, W) -> (B, H, W, W)
+        # (B, H, W, D) @ (B, H, D, W) -> (B, H, W, W)
+        row = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 1, 3))
         return torch.cat([column, row], dim=3).softmax(dim=3)
 
     def attend(self, x: Tensor) -> Tensor:

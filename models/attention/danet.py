@@ -1,11 +1,14 @@
 """Dual attention: one module mixes positions, the other mixes channels.
 
-Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, eqs. 1-4. https://arxiv.org/abs/1809.02983
+Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, eqs. 1-4.
+https://arxiv.org/abs/1809.02983
 
-    position:  s_ji = softmax_i(b_i . c_j),  y_j = alpha * sum_i s_ji d_i + x_j     b, c, d: 1x1 convolutions of x
+    position:  s_ji = softmax_i(b_i . c_j),  y_j = alpha * sum_i s_ji d_i + x_j     b, c, d: 1x1 convolutions
+               of x
     channel:   e = A A^T over positions,  s = softmax(max(e) - e),  y = beta * s A + x
 
-The channel affinity `max(e) - e` is the authors' code: it turns similar channels away from each other and keeps exp finite.
+The channel affinity `max(e) - e` is the authors' code: it turns similar channels away from each other and
+keeps exp finite.
 """
 
 import torch
@@ -25,7 +28,9 @@ class PositionAttention(nn.Module):
     def __init__(self, channels: int, reduction: int = 8) -> None:
         super().__init__()
         if min(channels, reduction) < 1 or channels % reduction:
-            raise ValueError(f"channels must be a positive multiple of reduction, got {channels} and {reduction}")
+            raise ValueError(
+                f"channels must be a positive multiple of reduction, got {channels} and {reduction}"
+            )
         self.query = nn.Conv2d(channels, channels // reduction, kernel_size=1)
         self.key = nn.Conv2d(channels, channels // reduction, kernel_size=1)
         self.value = nn.Conv2d(channels, channels, kernel_size=1)

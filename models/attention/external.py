@@ -1,17 +1,19 @@
-"""External attention: positions attend to a few memory slots, learned once for all images, instead of to each other.
+"""External attention: positions attend to a few memory slots, learned once for all images, instead of to each
+other.
 
-Guo, Liu, Mu & Hu, "Beyond Self-attention: External Attention using Two Linear Layers for Visual Tasks", 2021, eqs. 5-9.
-https://arxiv.org/abs/2105.02358
+Guo, Liu, Mu & Hu, "Beyond Self-attention: External Attention using Two Linear Layers for Visual Tasks", 2021,
+eqs. 5-9. https://arxiv.org/abs/2105.02358
 
     a~ = F Mk^T              N positions x S slots
     a^ = softmax of a~ over the N positions
     a  = a^ / sum of a^ over the S slots
     out = a Mv
 
-Work and memory grow with N S, not with N^2. The layers around it are those of the authors' code: with one head, a 1x1 convolution
-before, a 1x1 convolution with BatchNorm after, the sum with x, and ReLU; with several, a linear map to `expansion` times the width, as many
-times the heads, which share Mk and Mv, and a linear map back. As a mechanism in a backbone it starts as the identity: the authors' last
-BatchNorm's scale (1 in their code), or the last linear map, is 0 at first.
+Work and memory grow with N S, not with N^2. The layers around it are those of the authors' code: with one
+head, a 1x1 convolution before, a 1x1 convolution with BatchNorm after, the sum with x, and ReLU; with
+several, a linear map to `expansion` times the width, as many times the heads, which share Mk and Mv, and a
+linear map back. As a mechanism in a backbone it starts as the identity: the authors' last BatchNorm's scale
+(1 in their code), or the last linear map, is 0 at first.
 """
 
 import math
@@ -87,7 +89,9 @@ class TokenExternalAttention(nn.Module):
         self.project = nn.Linear(width * expansion, width)
 
     def weights(self, x: Tensor) -> Tensor:
-        """Attention of each position (third axis) to every slot (fourth), in each head, rows sum to 1: (B, heads, N, S)."""
+        """Attention of each position (third axis) to every slot (fourth), in each head, rows sum to 1:
+        (B, heads, N, S).
+        """
         query = self.enter(x).unflatten(2, (self.heads, -1)).transpose(1, 2)  # (B, heads, N, D / heads)
         return normalize_twice(self.memory_key(query), positions=2, slots=3)
 
@@ -102,7 +106,8 @@ class TokenExternalAttention(nn.Module):
 class MultiHeadExternalAttention(TokenExternalAttention):
     """Return x plus the external attention of its positions; the identity at first.
 
-    Shape: (B, C, H, W) -> (B, C, H, W), for any H and W. Arguments as of `TokenExternalAttention`, with D = C.
+    Shape: (B, C, H, W) -> (B, C, H, W), for any H and W. Arguments as of `TokenExternalAttention`, with D =
+    C.
     """
 
     def __init__(self, channels: int, heads: int = 8, expansion: int = 4, slots: int = 64) -> None:
@@ -111,7 +116,9 @@ class MultiHeadExternalAttention(TokenExternalAttention):
         nn.init.zeros_(self.project.bias)
 
     def weights(self, x: Tensor) -> Tensor:
-        """Attention of each position (third axis) to every slot (fourth), in each head, rows sum to 1: (B, heads, HW, S)."""
+        """Attention of each position (third axis) to every slot (fourth), in each head, rows sum to 1:
+        (B, heads, HW, S).
+        """
         return super().weights(x.flatten(2).transpose(1, 2))
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,6 +1,8 @@
-"""Generalized attention: scores of up to four terms, of the contents of query and key and of where they lie to each other.
+"""Generalized attention: scores of up to four terms, of the contents of query and key and of where they lie
+to each other.
 
-Zhu et al., "An Empirical Study of Spatial Attention Mechanisms in Deep Networks", ICCV 2019, section 3. https://arxiv.org/abs/1904.05873
+Zhu et al., "An Empirical Study of Spatial Attention Mechanisms in Deep Networks", ICCV 2019, section 3.
+https://arxiv.org/abs/1904.05873
 
     A_ij = softmax_j( E1 q_i . k_j      query and key content       "1000"
                     + E2 q_i . r_ij     query and relative position "0100"
@@ -8,15 +10,18 @@ Zhu et al., "An Empirical Study of Spatial Attention Mechanisms in Deep Networks
                     + E4 v . r_ij )     relative position only      "0001"
     y_i  = gamma * W sum_j A_ij v_j + x_i
 
-in several heads; E1 to E4 switch the terms on and off, u and v are learned vectors. The relative position is the sum of a part across
-and a part down, each a linear map of sinusoids of the distance, with wavelengths up to 2 pi 1000:
+in several heads; E1 to E4 switch the terms on and off, u and v are learned vectors. The relative position is
+the sum of a part across and a part down, each a linear map of sinusoids of the distance, with wavelengths up
+to 2 pi 1000:
 
-    r_ij = (W_x s(x_i - x_j) + W_y s(y_i - y_j)) / sqrt(2),    s(t) = [sin(t / 1000^(4 n / C)), cos(t / 1000^(4 n / C))],  n < C / 4
+    r_ij = (W_x s(x_i - x_j) + W_y s(y_i - y_j)) / sqrt(2),    s(t) = [sin(t / 1000^(4 n / C)),
+                                                               cos(t / 1000^(4 n / C))],  n < C / 4
 
-so that q_i . r_ij takes H W (h + w) products and not (H W)(h w). The constants, eight heads and keys at every second row and column are
-those of the authors' release in mmcv and mmdetection, and gamma is 0 at first. They put it after the 3x3 convolution of every block of res4
-and res5; here it is one block late in res4, as for the other non-local forms, to be compared with them. The paper also treats deformable
-and dynamic convolution as attention; its deformable part is left out here.
+so that q_i . r_ij takes H W (h + w) products and not (H W)(h w). The constants, eight heads and keys at every
+second row and column are those of the authors' release in mmcv and mmdetection, and gamma is 0 at first. They
+put it after the 3x3 convolution of every block of res4 and res5; here it is one block late in res4, as for
+the other non-local forms, to be compared with them. The paper also treats deformable and dynamic convolution
+as attention; its deformable part is left out here.
 """
 
 import math
@@ -43,13 +48,17 @@ class GeneralizedAttention(nn.Module):
         if len(terms) != 4 or set(terms) - {"0", "1"} or "1" not in terms:
             raise ValueError(f"terms must be four digits, 0 or 1, and not all 0, got {terms!r}")
         if min(channels, heads) < 1 or channels % heads or channels % 4:
-            raise ValueError(f"channels must be positive and a multiple of 4 and of heads, got {channels} and {heads}")
+            raise ValueError(
+                f"channels must be positive and a multiple of 4 and of heads, got {channels} and {heads}"
+            )
         if stride < 1:
             raise ValueError(f"stride must be at least 1, got {stride}")
         query_key, query_position, key, position = (digit == "1" for digit in terms)
         self.heads, self.stride = heads, stride
         self.varies = terms != "0010"  # from query to query
-        self.query = nn.Conv2d(channels, channels, kernel_size=1, bias=False) if query_key or query_position else None
+        self.query = (
+            nn.Conv2d(channels, channels, kernel_size=1, bias=False) if query_key or query_position else None
+        )
         self.parts = nn.ModuleList()
         if query_key or key:
             self.parts.append(_Content(channels, heads, stride, queried=query_key, biased=key))
@@ -60,8 +69,11 @@ class GeneralizedAttention(nn.Module):
         self.gamma = nn.Parameter(torch.zeros(1))
 
     def weights(self, x: Tensor) -> Tensor:
-        """Attention of each query to each key, by head: (B, M, HW, hw), or (B, M, 1, hw) where it is the same for all queries."""
-        query = None if self.query is None else _rows(self.query(x), self.heads).unflatten(2, x.shape[2:])  # (B, M, H, W, D)
+        """Attention of each query to each key, by head: (B, M, HW, hw), or (B, M, 1, hw) where it is the same
+        for all queries.
+        """
+        # (B, M, H, W, D)
+        query = None if self.query is None else _rows(self.query(x), self.heads).unflatten(2, x.shape[2:])
         scores = reduce(torch.add, [part(x, query) for part in self.parts])
         return scores.softmax(dim=3).expand(x.shape[0], -1, -1, -1)
 
@@ -98,7 +110,8 @@ class _Content(_Part):
         self.key = nn.Conv2d(channels, channels, kernel_size=1, bias=False)
 
     def forward(self, x: Tensor, query: Tensor | None) -> Tensor:
-        k = self.key(x[:, :, :: self.stride, :: self.stride]).flatten(2).unflatten(1, (self.heads, -1))  # (B, M, D, hw)
+        # (B, M, D, hw)
+        k = self.key(x[:, :, :: self.stride, :: self.stride]).flatten(2).unflatten(1, (self.heads, -1))
         return torch.matmul(self.left(query).flatten(2, 3), k)  # (B, M, HW or 1, hw)
 
 
@@ -115,7 +128,8 @@ class _Position(_Part):
         height, width = x.shape[2:]
         left = self.left(query)
         # for each column W, all rows at once: (B, M, W, H, D) @ (M, W, D, w)
-        across = torch.matmul(left.transpose(2, 3), self._relative(self.across, width, x)).transpose(2, 3)  # (B, M, H, W, w)
+        # (B, M, H, W, w)
+        across = torch.matmul(left.transpose(2, 3), self._relative(self.across, width, x)).transpose(2, 3)
         down = torch.matmul(left, self._relative(self.down, height, x))  # (B, M, H, W, h)
         scores = down.unsqueeze(5) + across.unsqueeze(4)  # (B, M, H, W, h, w)
         return scores.flatten(4, 5).flatten(2, 3)

@@ -1,15 +1,18 @@
-"""Global context blocks: one weighted mean over all positions, the same for every query, added to each of them.
+"""Global context blocks: one weighted mean over all positions, the same for every query, added to each of
+them.
 
-Cao et al., "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond", ICCV workshops 2019, section 4.
-https://arxiv.org/abs/1904.11492
+Cao et al., "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond", ICCV workshops 2019,
+section 4. https://arxiv.org/abs/1904.11492
 
-    context  c   = sum_j a_j x_j,   a = softmax_j(W_k x_j)         attention pooling, or a_j = 1 / (H W): average pooling
+    context  c   = sum_j a_j x_j,   a = softmax_j(W_k x_j)         attention pooling, or a_j = 1 / (H W):
+             average pooling
     SNL      z_i = x_i + W_v c                                     simplified non-local block
     GC       z_i = x_i + W_v2 relu(LayerNorm(W_v1 c))              global context block, fusion by addition
              z_i = x_i * sigmoid(W_v2 relu(LayerNorm(W_v1 c)))     the same, by multiplication
 
-They are non-local blocks whose weights do not depend on the query, which costs 1 / (H W) of the work. As in the authors' code the last
-convolution starts at 0, W_v1 reduces the channels 16 times, and GCNet has a block before the sum in every block of res3, res4 and res5.
+They are non-local blocks whose weights do not depend on the query, which costs 1 / (H W) of the work. As in
+the authors' code the last convolution starts at 0, W_v1 reduces the channels 16 times, and GCNet has a block
+before the sum in every block of res3, res4 and res5.
 """
 
 import torch
@@ -58,20 +61,26 @@ class SimplifiedNonLocal(_Context):
 
 
 class GlobalContext(_Context):
-    """Return x + t, or x * sigmoid(t), where t = W_v2 relu(LayerNorm(W_v1 c)). With fusion by addition it starts as the identity.
+    """Return x + t, or x * sigmoid(t), where t = W_v2 relu(LayerNorm(W_v1 c)). With fusion by addition it
+    starts as the identity.
 
     Shape: (B, C, H, W) -> (B, C, H, W), for any H and W.
 
     Args:
         channels: C.
-        reduction: W_v1 maps C to C / reduction, at least 2 channels, as the LayerNorm of a single one is constant; the paper uses 16.
+        reduction: W_v1 maps C to C / reduction, at least 2 channels, as the LayerNorm of a single one is
+            constant; the paper uses 16.
         pooling: "attention" or "average".
         fusion: "add" or "multiply".
     """
 
-    def __init__(self, channels: int, reduction: int = 16, *, pooling: str = "attention", fusion: str = "add") -> None:
+    def __init__(
+        self, channels: int, reduction: int = 16, *, pooling: str = "attention", fusion: str = "add"
+    ) -> None:
         if reduction < 1 or channels % reduction or channels < 2 * reduction:
-            raise ValueError(f"channels must be a multiple of reduction, at least twice it, got {channels} and {reduction}")
+            raise ValueError(
+                f"channels must be a multiple of reduction, at least twice it, got {channels} and {reduction}"
+            )
         if pooling not in POOLING:
             raise ValueError(f"pooling must be one of {POOLING}, got {pooling!r}")
         if fusion not in FUSION:
@@ -81,7 +90,9 @@ class GlobalContext(_Context):
         inner = channels // reduction
         last = nn.Conv2d(inner, channels, kernel_size=1)
         _zero(last)
-        self.transform = nn.Sequential(nn.Conv2d(channels, inner, kernel_size=1), nn.LayerNorm([inner, 1, 1]), nn.ReLU(), last)
+        self.transform = nn.Sequential(
+            nn.Conv2d(channels, inner, kernel_size=1), nn.LayerNorm([inner, 1, 1]), nn.ReLU(), last
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         change = self.transform(self.context(x))  # (B, C, 1, 1)

@@ -1,13 +1,15 @@
 """Hard attention: each query takes one value whole, the best-scored one or one drawn at random.
 
-Xu et al., "Show, Attend and Tell: Neural Image Caption Generation with Visual Attention", ICML 2015, section 4.1.
-https://arxiv.org/abs/1502.03044. Drawing with noise, and a gradient in spite of it: Jang, Gu & Poole, "Categorical Reparameterization
-with Gumbel-Softmax", ICLR 2017, eqs. 1-2 and section 2.2 (straight-through). https://arxiv.org/abs/1611.01144
+Xu et al., "Show, Attend and Tell: Neural Image Caption Generation with Visual Attention", ICML 2015, section
+4.1. https://arxiv.org/abs/1502.03044. Drawing with noise, and a gradient in spite of it: Jang, Gu & Poole,
+"Categorical Reparameterization with Gumbel-Softmax", ICLR 2017, eqs. 1-2 and section 2.2 (straight-through).
+https://arxiv.org/abs/1611.01144
 
     argmax     z = argmax_n s_n                                out = v_z
     sampled    z = argmax_n (s_n + g_n),  g_n ~ Gumbel(0, 1)   out = v_z,  so that P(z = n) = softmax_n(s)
 
-The noise is an input: the same noise gives the same answer, zero noise gives the argmax, and an exported graph draws nothing.
+The noise is an input: the same noise gives the same answer, zero noise gives the argmax, and an exported
+graph draws nothing.
 """
 
 import torch
@@ -19,7 +21,8 @@ from regard.models.attention.scoring import Scoring
 class ArgmaxAttention(nn.Module):
     """Return for each query the value of its best-scored key. No gradient reaches the scores.
 
-    Shape: keys (B, N, Dk), queries (B, M, Dq), values (B, N, Dv) -> (B, M, Dv). Without values the keys are the values.
+    Shape: keys (B, N, Dk), queries (B, M, Dq), values (B, N, Dv) -> (B, M, Dv). Without values the keys are
+    the values.
 
     Args:
         scoring: how a key and a query are compared.
@@ -42,13 +45,16 @@ class ArgmaxAttention(nn.Module):
 class SampledAttention(nn.Module):
     """Return for each query one value, drawn with the probabilities softmax(scores) by Gumbel noise.
 
-    In training, gradients pass as if the choice were softmax((scores + noise) / temperature); the result is the chosen value all the same.
+    In training, gradients pass as if the choice were softmax((scores + noise) / temperature); the result is
+    the chosen value all the same.
 
-    Shape: keys (B, N, Dk), queries (B, M, Dq), noise (B, M, N), values (B, N, Dv) -> (B, M, Dv). Without values the keys are the values.
+    Shape: keys (B, N, Dk), queries (B, M, Dq), noise (B, M, N), values (B, N, Dv) -> (B, M, Dv). Without
+    values the keys are the values.
 
     Args:
         scoring: how a key and a query are compared.
-        temperature: of the softmax that stands in for the choice in the backward pass; lower is closer to it, with noisier gradients.
+        temperature: of the softmax that stands in for the choice in the backward pass; lower is closer to it,
+            with noisier gradients.
     """
 
     def __init__(self, scoring: Scoring, temperature: float = 1.0) -> None:
@@ -72,6 +78,8 @@ class SampledAttention(nn.Module):
         return torch.matmul(self.weights(keys, query, noise), keys if values is None else values)
 
 
-def gumbel_noise(*shape: int, generator: torch.Generator | None = None, device: torch.device | None = None) -> Tensor:
+def gumbel_noise(
+    *shape: int, generator: torch.Generator | None = None, device: torch.device | None = None
+) -> Tensor:
     """Draw Gumbel(0, 1) noise: -log of exponential noise."""
     return -torch.empty(shape, device=device).exponential_(generator=generator).log()

@@ -1,24 +1,29 @@
-"""Interaction-aware attention: maps that attend as principal components do, from the features of one layer or of several.
+"""Interaction-aware attention: maps that attend as principal components do, from the features of one layer or
+of several.
 
-Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Action Classification", ECCV 2018.
-https://arxiv.org/abs/1808.01106
+Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Action Classification", ECCV
+2018. https://arxiv.org/abs/1808.01106
 
-Neighbouring features are correlated, so their weights should not be found one by one. With the features of a layer as X (positions x
-channels), each channel's map one sample:
+Neighbouring features are correlated, so their weights should not be found one by one. With the features of a
+layer as X (positions x channels), each channel's map one sample:
 
-    Y_l = X_l W_l + b_l          scores of layer l, its map first brought to the scale of X; columns of unit length
+    Y_l = X_l W_l + b_l          scores of layer l, its map first brought to the scale of X; columns of unit
+                                 length
     A   = sum_l Y_l              fused, columns of unit length again: k attention maps over the positions
     P   = A^T X                  attended features: each map's weighted sum of the features of all positions
     Z   = gamma * A P + X
 
-A plays the basis that principal component analysis finds for the samples, W_l and b_l its rotation and the removal of its mean; the
-losses in `regard.models.losses.interaction` make it one, and make the layers' scores differ. Any number of layers will do.
+A plays the basis that principal component analysis finds for the samples, W_l and b_l its rotation and the
+removal of its mean; the losses in `regard.models.losses.interaction` make it one, and make the layers' scores
+differ. Any number of layers will do.
 
-No code of the authors is public. From the abstract and the introduction: attention inspired by PCA, the pyramid of several layers' maps,
-its scores weighting the features of all positions, and any number of maps. From two readers' notes of the paper: X W + b, the downsampling
-to one scale, unit length, and what the losses ask for. Ours: the number of maps k (the notes have as many as positions, which fixes
-the image's size and leaves PCA nothing to choose), the fusion by summing, average pooling as downsampling, and giving the attended
-features back to the positions, A P, with a factor that starts at 0. The temporal form (the positions of several frames) is left out.
+No code of the authors is public. From the abstract and the introduction: attention inspired by PCA, the
+pyramid of several layers' maps, its scores weighting the features of all positions, and any number of maps.
+From two readers' notes of the paper: X W + b, the downsampling to one scale, unit length, and what the losses
+ask for. Ours: the number of maps k (the notes have as many as positions, which fixes the image's size and
+leaves PCA nothing to choose), the fusion by summing, average pooling as downsampling, and giving the attended
+features back to the positions, A P, with a factor that starts at 0. The temporal form
+(the positions of several frames) is left out.
 """
 
 from collections.abc import Sequence
@@ -29,7 +34,8 @@ from torch import Tensor, nn
 
 
 class InteractionAware(nn.Module):
-    """Return gamma * A A^T x + x, where the k maps A come from x alone, or from x and other layers' feature maps.
+    """Return gamma * A A^T x + x, where the k maps A come from x alone, or from x and other layers' feature
+    maps.
 
     Shape: (B, C, H, W), and (B, C_l, H_l, W_l) for each other map -> (B, C, H, W), for any sizes.
 
@@ -42,7 +48,9 @@ class InteractionAware(nn.Module):
     def __init__(self, channels: int, components: int = 8, others: Sequence[int] = ()) -> None:
         super().__init__()
         if min(channels, *others, components) < 1:
-            raise ValueError(f"channels and components must be positive, got {[channels, *others]} and {components}")
+            raise ValueError(
+                f"channels and components must be positive, got {[channels, *others]} and {components}"
+            )
         self.score = nn.ModuleList(nn.Conv2d(each, components, kernel_size=1) for each in (channels, *others))
         self.gamma = nn.Parameter(torch.zeros(1))
 

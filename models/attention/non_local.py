@@ -18,13 +18,15 @@ from torch import Tensor, nn
 
 
 class NonLocal(nn.Module, ABC):
-    """Base of the four forms, which differ in `weights`. Starts as the identity: the last BatchNorm's scale is 0.
+    """Base of the four forms, which differ in `weights`. Starts as the identity: the last BatchNorm's scale
+    is 0.
 
     Shape: (B, C, H, W) -> (B, C, H, W), for any H and W of at least `subsample`; memory grows with (H W)^2.
 
     Args:
         channels: C; the values g have C / 2 channels (section 3.3).
-        subsample: side of the max pooling on keys and values; 2 quarters the work (section 3.3), 1 leaves them whole.
+        subsample: side of the max pooling on keys and values; 2 quarters the work (section 3.3), 1 leaves
+            them whole.
     """
 
     def __init__(self, channels: int, subsample: int = 1) -> None:
@@ -46,7 +48,10 @@ class NonLocal(nn.Module, ABC):
 
     def forward(self, x: Tensor) -> Tensor:
         if not torch.compiler.is_exporting() and min(x.shape[2:]) < self.subsample:
-            raise ValueError(f"maps must be at least subsample = {self.subsample} on each side, got {x.shape[2]} x {x.shape[3]}")
+            raise ValueError(
+                f"maps must be at least subsample = {self.subsample} on each side, got {x.shape[2]} x "
+                f"{x.shape[3]}"
+            )
         g = self.pool(self.g(x)).flatten(2).transpose(1, 2)  # (B, keys, C/2)
         y = torch.matmul(self.weights(x), g).transpose(1, 2)  # (B, C/2, HW)  eq. 1
         y = y.reshape(x.shape[0], self.inner, x.shape[2], x.shape[3])

@@ -10,7 +10,9 @@ from torch import nn
 
 
 class Placement(Enum):
-    """Where a mechanism goes. Stages are called res2 to res5, as in the papers; they end at strides 4, 8, 16 and 32."""
+    """Where a mechanism goes. Stages are called res2 to res5, as in the papers; they end at strides 4, 8, 16
+    and 32.
+    """
 
     EVERY_BLOCK = "on the residual branch of every block, before the sum"
     EVERY_BLOCK_FROM_RES3 = "on the residual branch of every block of res3, res4 and res5, before the sum"
@@ -88,4 +90,8 @@ def _after(mechanism: Mechanism, block: ResidualBlock) -> None:
 def _instead_of_spatial(mechanism: Mechanism, block: ResidualBlock) -> None:
     """The mechanism keeps the size; where the convolution had a stride, average pooling goes before it."""
     attend = mechanism.build(block.spatial_channels)
-    block.replace_spatial(attend if block.spatial_stride == 1 else nn.Sequential(nn.AvgPool2d(3, block.spatial_stride, 1), attend))
+    block.replace_spatial(
+        attend
+        if block.spatial_stride == 1
+        else nn.Sequential(nn.AvgPool2d(3, block.spatial_stride, 1), attend)
+    )

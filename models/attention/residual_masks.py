@@ -1,8 +1,10 @@
 """Activations that turn a soft mask branch's output into a mask.
 
-Wang et al., "Residual Attention Network for Image Classification", CVPR 2017, eqs. 4-6. https://arxiv.org/abs/1704.06904
+Wang et al., "Residual Attention Network for Image Classification", CVPR 2017, eqs. 4-6.
+https://arxiv.org/abs/1704.06904
 
-    mixed     f1(x) = sigmoid(x)                                  no constraint: the paper's choice, and the best
+    mixed     f1(x) = sigmoid(x)                                  no constraint: the paper's choice, and the
+              best
     channel   f2(x) = x_i / |x_i|                                 x_i: all channels at position i
     spatial   f3(x) = sigmoid((x_c - mean(x_c)) / std(x_c))       x_c: channel c at all positions
 
@@ -23,7 +25,9 @@ class MixedMask(nn.Module):
 
 
 class ChannelMask(nn.Module):
-    """x over its L2 norm at each position: (B, C, H, W) -> (B, C, H, W), in [-1, 1]. Where x is zero, so is the mask."""
+    """x over its L2 norm at each position: (B, C, H, W) -> (B, C, H, W), in [-1, 1]. Where x is zero, so is
+    the mask.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return F.normalize(x, dim=1)  # eq. 5

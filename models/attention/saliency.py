@@ -1,8 +1,9 @@
 """Saliency: attention drawn by the input itself, with no query and no task to ask for it.
 
-The soft form is a gate that a map computes for itself, sigmoid(a . x_u + b) at each position u, after Dauphin, Fan, Auli & Grangier,
-"Language Modeling with Gated Convolutional Networks", ICML 2017, section 2. https://arxiv.org/abs/1612.08083; their gate has one value
-per channel, a saliency map has one per position. The hard form is max pooling, which lets the most salient position through alone.
+The soft form is a gate that a map computes for itself, sigmoid(a . x_u + b) at each position u, after
+Dauphin, Fan, Auli & Grangier, "Language Modeling with Gated Convolutional Networks", ICML 2017, section 2.
+https://arxiv.org/abs/1612.08083; their gate has one value per channel, a saliency map has one per position.
+The hard form is max pooling, which lets the most salient position through alone.
 """
 
 from torch import Tensor, nn
@@ -32,7 +33,9 @@ class Saliency(nn.Module):
 
 
 class MaxSaliency(nn.Module):
-    """Return each channel's largest value: (B, C, H, W) -> (B, C). Its gradient goes to one position per channel, the first of equals."""
+    """Return each channel's largest value: (B, C, H, W) -> (B, C). Its gradient goes to one position per
+    channel, the first of equals.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         return x.flatten(2).max(dim=2).values

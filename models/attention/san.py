@@ -1,15 +1,21 @@
-"""Local self-attention of SAN: each position gathers its footprint with weights of its own, one for every `share` channels.
+"""Local self-attention of SAN: each position gathers its footprint with weights of its own, one for every
+`share` channels.
 
-Zhao, Jia & Koltun, "Exploring Self-attention for Image Recognition", CVPR 2020, eqs. 2-5. https://arxiv.org/abs/2004.13621
+Zhao, Jia & Koltun, "Exploring Self-attention for Image Recognition", CVPR 2020, eqs. 2-5.
+https://arxiv.org/abs/2004.13621
 
-    y_i = sum_{j in R(i)} a_j * beta(x_j)                       R(i): the k x k positions around i, the map mirrored at its borders
+    y_i = sum_{j in R(i)} a_j * beta(x_j)                       R(i): the k x k positions around i, the map
+                                                                mirrored at its borders
 
-    pairwise    a_j = softmax_j gamma([delta(x_i, x_j), P(p_i) - P(p_j)])          each weight from one pair, i and j
-    patchwise   a   = gamma([phi(x_i), psi(x_j) for all j in R(i)])                all weights from the whole patch
+    pairwise    a_j = softmax_j gamma([delta(x_i, x_j), P(p_i) - P(p_j)])          each weight from one pair,
+                i and j
+    patchwise   a   = gamma([phi(x_i), psi(x_j) for all j in R(i)])                all weights from the whole
+                patch
 
-phi, psi, beta and P are linear; p_i is i's position, both coordinates in [-1, 1]; gamma is norm, relu, linear, norm, relu, linear.
-Layers, biases and sharing (channel c takes weight c mod C' / share) are those of the authors' code, github.com/hszhao/SAN, whose
-parameter counts these modules have. delta is one of RELATIONS, of which the paper's networks use subtraction.
+phi, psi, beta and P are linear; p_i is i's position, both coordinates in [-1, 1]; gamma is norm, relu,
+linear, norm, relu, linear. Layers, biases and sharing (channel c takes weight c mod C' / share) are those of
+the authors' code, github.com/hszhao/SAN, whose parameter counts these modules have. delta is one of
+RELATIONS, of which the paper's networks use subtraction.
 """
 
 from abc import ABC, abstractmethod
@@ -42,7 +48,9 @@ RELATIONS: dict[str, Relation] = {
     "subtraction": Relation(torch.sub, lambda d: d),  # the position's channels with the others
     "summation": Relation(_beside_position(torch.add), lambda d: d),
     "hadamard": Relation(_beside_position(torch.mul), lambda d: d),
-    "concatenation": Relation(_beside_position(lambda query, key: torch.cat([query, key], dim=1)), lambda d: 2 * d),
+    "concatenation": Relation(
+        _beside_position(lambda query, key: torch.cat([query, key], dim=1)), lambda d: 2 * d
+    ),
     "dot": Relation(_beside_position(lambda query, key: (query * key).sum(dim=1, keepdim=True)), lambda _: 1),
 }
 
@@ -50,7 +58,8 @@ RELATIONS: dict[str, Relation] = {
 class FootprintAttention(nn.Module, ABC):
     """Base of the two forms, which differ in `weights`.
 
-    Shape: (B, C, H, W) -> (B, C / r2, H, W), for any H and W; where the map is smaller than half the footprint it is mirrored repeatedly.
+    Shape: (B, C, H, W) -> (B, C / r2, H, W), for any H and W; where the map is smaller than half the
+    footprint it is mirrored repeatedly.
 
     Args:
         channels: C.
@@ -60,7 +69,9 @@ class FootprintAttention(nn.Module, ABC):
         share: number of channels that share a weight; it divides C / r2.
     """
 
-    def __init__(self, channels: int, footprint: int = 7, *, r1: int = 16, r2: int = 4, share: int = 8) -> None:
+    def __init__(
+        self, channels: int, footprint: int = 7, *, r1: int = 16, r2: int = 4, share: int = 8
+    ) -> None:
         super().__init__()
         if footprint < 1 or footprint % 2 == 0:
             raise ValueError(f"footprint must be odd and at least 1, got {footprint}")
@@ -84,22 +95,31 @@ class FootprintAttention(nn.Module, ABC):
         return mirror(x, self.footprint // 2)
 
     def shifts(self, mirrored: Tensor) -> list[Tensor]:
-        """A mirrored map as each position of the footprint sees it, row by row: (..., H + k - 1, W + k - 1) -> k * k views (..., H, W)."""
+        """A mirrored map as each position of the footprint sees it, row by row: (..., H + k - 1, W + k - 1)
+        -> k * k views (..., H, W).
+        """
         side = range(self.footprint)
         height, width = (size - self.footprint + 1 for size in mirrored.shape[-2:])
-        columns = [mirrored[..., column : column + width] for column in side]  # once for all rows: half as many slices to export
+        # once for all rows: half as many slices to export
+        columns = [mirrored[..., column : column + width] for column in side]
         return [shifted[..., row : row + height, :] for row in side for shifted in columns]
 
     def forward(self, x: Tensor) -> Tensor:
         weights = self.weights(x)
-        values = self.mirrored(self.value(x)).unflatten(1, (-1, self.groups))  # (B, share, C / r2 / share, H + k - 1, W + k - 1)
-        # One shift at a time: gathering all of them first (unfold) takes ten times as long, in PyTorch and in ONNX Runtime.
-        terms = (weight[:, None] * shift for weight, shift in zip(weights.unbind(dim=2), self.shifts(values), strict=True))
+        # (B, share, C / r2 / share, H + k - 1, W + k - 1)
+        values = self.mirrored(self.value(x)).unflatten(1, (-1, self.groups))
+        # One shift at a time: gathering all of them first (unfold) takes ten times as long, in PyTorch and in
+        # ONNX Runtime.
+        terms = (
+            weight[:, None] * shift
+            for weight, shift in zip(weights.unbind(dim=2), self.shifts(values), strict=True)
+        )
         return reduce(torch.add, terms).flatten(1, 2)  # (B, C / r2, H, W)
 
 
 class PairwiseAttention(FootprintAttention):
-    """Weights from comparing the centre with one position of the footprint at a time; they sum to 1 over the footprint (eqs. 2-3).
+    """Weights from comparing the centre with one position of the footprint at a time; they sum to 1 over the
+    footprint (eqs. 2-3).
 
     Args:
         relation: delta, a name of RELATIONS.
@@ -107,14 +127,22 @@ class PairwiseAttention(FootprintAttention):
     """
 
     def __init__(
-        self, channels: int, footprint: int = 7, *, relation: str = "subtraction", r1: int = 16, r2: int = 4, share: int = 8
+        self,
+        channels: int,
+        footprint: int = 7,
+        *,
+        relation: str = "subtraction",
+        r1: int = 16,
+        r2: int = 4,
+        share: int = 8,
     ) -> None:
         super().__init__(channels, footprint, r1=r1, r2=r2, share=share)
         if relation not in RELATIONS:
             raise ValueError(f"relation must be one of {', '.join(RELATIONS)}, got {relation!r}")
         self.relation = RELATIONS[relation]
         related = self.relation.channels(self.inner) + 2
-        self.position = nn.Conv2d(2, 2, kernel_size=1)  # P; its bias cancels in the difference, the authors have it
+        # P; its bias cancels in the difference, the authors have it
+        self.position = nn.Conv2d(2, 2, kernel_size=1)
         self.gamma = _gamma(related, self.inner, self.groups)
 
     def weights(self, x: Tensor) -> Tensor:
@@ -122,20 +150,26 @@ class PairwiseAttention(FootprintAttention):
         query = torch.cat([self.query(x), position], dim=1)  # (B, C / r1 + 2, H, W)
         key = torch.cat([self.key(x), position], dim=1)
         shifts = self.shifts(self.mirrored(key))
-        pairs = torch.stack([self.relation.compare(query, shift) for shift in shifts], dim=2)  # (B, D, k * k, H, W)
+        # (B, D, k * k, H, W)
+        pairs = torch.stack([self.relation.compare(query, shift) for shift in shifts], dim=2)
         scores = self.gamma(pairs.flatten(3))  # (B, C / r2 / share, k * k, H * W)
         return scores.softmax(dim=2).unflatten(3, x.shape[2:])
 
 
 class PatchwiseAttention(FootprintAttention):
-    """Weights from the whole patch at once, the concatenation of its features; they may have any sign and sum (eqs. 4-5)."""
+    """Weights from the whole patch at once, the concatenation of its features; they may have any sign and sum
+    (eqs. 4-5).
+    """
 
-    def __init__(self, channels: int, footprint: int = 7, *, r1: int = 16, r2: int = 4, share: int = 8) -> None:
+    def __init__(
+        self, channels: int, footprint: int = 7, *, r1: int = 16, r2: int = 4, share: int = 8
+    ) -> None:
         super().__init__(channels, footprint, r1=r1, r2=r2, share=share)
         self.gamma = _gamma(self.inner * (footprint**2 + 1), self.groups, self.groups * footprint**2)
 
     def weights(self, x: Tensor) -> Tensor:
-        patch = torch.cat([self.query(x), *self.shifts(self.mirrored(self.key(x)))], dim=1)  # (B, (1 + k * k) C / r1, H, W)
+        # (B, (1 + k * k) C / r1, H, W)
+        patch = torch.cat([self.query(x), *self.shifts(self.mirrored(self.key(x)))], dim=1)
         return self.gamma(patch).unflatten(1, (self.groups, -1))
 
 
@@ -153,7 +187,10 @@ def _gamma(channels: int, hidden: int, out: int) -> nn.Sequential:
 def coordinates(x: Tensor) -> Tensor:
     """Column and row of each position, from -1 at the first to 1 at the last: (1, 2, H, W)."""
     height, width = x.shape[2:]
-    columns, rows = (torch.arange(size, dtype=x.dtype, device=x.device) * (2 / max(size - 1, 1)) - 1 for size in (width, height))
+    columns, rows = (
+        torch.arange(size, dtype=x.dtype, device=x.device) * (2 / max(size - 1, 1)) - 1
+        for size in (width, height)
+    )
     return torch.stack([columns.expand(height, -1), rows[:, None].expand(-1, width)])[None]
 
 

@@ -4,7 +4,8 @@ Additive    v^T tanh(W k + U q)    Bahdanau, Cho & Bengio, ICLR 2015. https://ar
 Dot         k^T q                  Luong, Pham & Manning, EMNLP 2015. https://arxiv.org/abs/1508.04025
 Bilinear    k^T W q                the same, there called "general"
 ScaledDot   k^T q / sqrt(D)        Vaswani et al., NeurIPS 2017, eq. 1. https://arxiv.org/abs/1706.03762
-Cosine      k^T q / (|k| |q|)      Graves, Wayne & Danihelka, "Neural Turing Machines", 2014, eq. 6. https://arxiv.org/abs/1410.5401
+Cosine      k^T q / (|k| |q|)      Graves, Wayne & Danihelka, "Neural Turing Machines", 2014, eq. 6.
+            https://arxiv.org/abs/1410.5401
 Distance    -|k - q|               the negative, so that the nearest key scores highest
 """
 
@@ -19,7 +20,8 @@ from torch import Tensor, nn
 class Scoring(nn.Module, ABC):
     """Scores of every key for every query; higher is a better match.
 
-    Shape: keys (B, N, Dk) and queries (B, M, Dq) -> (B, M, N), for any N and M. Dk and Dq are equal where no parameter joins them.
+    Shape: keys (B, N, Dk) and queries (B, M, Dq) -> (B, M, N), for any N and M. Dk and Dq are equal where no
+    parameter joins them.
     """
 
     @abstractmethod
@@ -56,7 +58,9 @@ class Dot(Scoring):
 
 
 class ScaledDot(Scoring):
-    """k^T q / sqrt(D): of variance 1 where the components of k and q are independent and of variance 1. Takes leading axes of heads too."""
+    """k^T q / sqrt(D): of variance 1 where the components of k and q are independent and of variance 1. Takes
+    leading axes of heads too.
+    """
 
     def forward(self, keys: Tensor, query: Tensor) -> Tensor:
         _check_same_width(keys, query)
@@ -89,7 +93,9 @@ class Cosine(Scoring):
 
 
 class Distance(Scoring):
-    """Negative Euclidean distance, of the differences themselves: exactly 0 for a key that equals the query."""
+    """Negative Euclidean distance, of the differences themselves: exactly 0 for a key that equals the
+    query.
+    """
 
     def forward(self, keys: Tensor, query: Tensor) -> Tensor:
         _check_same_width(keys, query)
@@ -104,4 +110,6 @@ def _check_widths(**widths: int) -> None:
 
 def _check_same_width(keys: Tensor, query: Tensor) -> None:
     if keys.shape[-1] != query.shape[-1]:
-        raise ValueError(f"keys and queries must have the same width, got {keys.shape[-1]} and {query.shape[-1]}")
+        raise ValueError(
+            f"keys and queries must have the same width, got {keys.shape[-1]} and {query.shape[-1]}"
+        )

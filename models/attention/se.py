@@ -23,7 +23,9 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
         if min(channels, reduction) < 1 or channels % reduction:
-            raise ValueError(f"channels must be a positive multiple of reduction, got {channels} and {reduction}")
+            raise ValueError(
+                f"channels must be a positive multiple of reduction, got {channels} and {reduction}"
+            )
         self.squeeze = nn.Conv2d(channels, channels // reduction, kernel_size=1)
         self.excite = nn.Conv2d(channels // reduction, channels, kernel_size=1)
 

@@ -1,13 +1,14 @@
 """Self-attention on a feature map: every position attends to every position, with one head or several.
 
-Vaswani et al., "Attention Is All You Need", NeurIPS 2017, eq. 1 and section 3.2.2. https://arxiv.org/abs/1706.03762
+Vaswani et al., "Attention Is All You Need", NeurIPS 2017, eq. 1 and section 3.2.2.
+https://arxiv.org/abs/1706.03762
 
     head(x)  = softmax(q k^T / sqrt(D)) v        q, k, v: linear maps of x, D: the width of a query
     multi(x) = [head_1(x), ..., head_h(x)] W     D = C / h
 
-The paper adds the result to x and normalizes. Here it is added to x alone, behind a gate or a projection that starts at zero, so that a
-trained backbone stays as it was; the gate is that of Zhang et al., "Self-Attention Generative Adversarial Networks", ICML 2019, eq. 3.
-https://arxiv.org/abs/1805.08318
+The paper adds the result to x and normalizes. Here it is added to x alone, behind a gate or a projection that
+starts at zero, so that a trained backbone stays as it was; the gate is that of Zhang et al., "Self-Attention
+Generative Adversarial Networks", ICML 2019, eq. 3. https://arxiv.org/abs/1805.08318
 """
 
 import torch
@@ -69,8 +70,11 @@ class MultiHeadSelfAttention(nn.Module):
         nn.init.zeros_(self.project.bias)  # type: ignore[arg-type]  # there is one
 
     def weights(self, x: Tensor) -> Tensor:
-        """Attention of each position (third axis) to every position (fourth), in each head, rows sum to 1: (B, heads, HW, HW)."""
-        query, key = (self._split(layer(x)).transpose(2, 3) for layer in (self.query, self.key))  # (B, heads, HW, D)
+        """Attention of each position (third axis) to every position (fourth), in each head, rows sum to 1:
+        (B, heads, HW, HW).
+        """
+        # (B, heads, HW, D)
+        query, key = (self._split(layer(x)).transpose(2, 3) for layer in (self.query, self.key))
         return self.score(key, query).softmax(dim=3)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -1,19 +1,22 @@
 """Spatial transformer: read the input on a grid that is warped by parameters computed from the input itself.
 
-Jaderberg, Simonyan, Zisserman & Kavukcuoglu, "Spatial Transformer Networks", NIPS 2015, eqs. 1-5. https://arxiv.org/abs/1506.02025
+Jaderberg, Simonyan, Zisserman & Kavukcuoglu, "Spatial Transformer Networks", NIPS 2015, eqs. 1-5.
+https://arxiv.org/abs/1506.02025
 
     theta = localisation(x)
-    (u_p, v_p) = T_theta(p)                                             where in x the output's position p is read
+    (u_p, v_p) = T_theta(p)                                             where in x the output's position p is
+                                                                        read
     y_p = sum_{n,m} x_nm max(0, 1 - |u_p - m|) max(0, 1 - |v_p - n|)    bilinear, zero outside x
 
     affine       (u, v) = A (p_x, p_y, 1)                     A: 2x3
     attention    (u, v) = s p + t                             cropping, translation and isotropic scaling
     projective   (u, v) = (h1, h2) / h3,  h = P (p_x, p_y, 1)    P: 3x3, its last entry 1
-    tps          thin-plate spline through 16 control points on a regular 4x4 grid; theta says where each of them reads
+    tps          thin-plate spline through 16 control points on a regular 4x4 grid; theta says where each of
+                 them reads
 
-Positions are (x, y) from -1 to 1, at the centres of the first and the last column and row (align_corners=True everywhere).
-Before training theta is exactly that of the identity; the output is x up to the rounding of positions, and bit for bit where H - 1 and
-W - 1 are powers of two.
+Positions are (x, y) from -1 to 1, at the centres of the first and the last column and row
+(align_corners=True everywhere). Before training theta is exactly that of the identity; the output is x up to
+the rounding of positions, and bit for bit where H - 1 and W - 1 are powers of two.
 """
 
 from abc import ABC, abstractmethod
@@ -22,7 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-NEAREST_HORIZON = 1e-2  # h3 is kept above it: what lies on or behind the horizon of a projection is read far outside, as zero
+# h3 is kept above it: what lies on or behind the horizon of a projection is read far outside, as zero
+NEAREST_HORIZON = 1e-2
 CONTROL_SIDE = 4  # control points of the thin-plate spline along each axis
 
 
@@ -37,7 +41,9 @@ class Transformation(ABC):
 
     @abstractmethod
     def grid(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """Where each output position reads: theta (B, P), columns x (1, 1, W) and rows y (1, H, 1) -> (B, H, W, 2), as (x, y)."""
+        """Where each output position reads: theta (B, P), columns x (1, 1, W) and rows y (1, H, 1) ->
+        (B, H, W, 2), as (x, y).
+        """
 
 
 class Affine(Transformation):
@@ -72,11 +78,12 @@ class Projective(Transformation):
 
 
 class ThinPlateSpline(Transformation):
-    """The smoothest warp through control points (least bending energy): theta = their x, then their y, row by row.
+    """The smoothest warp through control points (least bending energy): theta = their x, then their y, row by
+    row.
 
-    A displacement d of the control points c moves p by sum_k w_k U(|p - c_k|) + a_0 + a_1 p_x + a_2 p_y with U(r) = r^2 log r^2, where
-    (w, a) solves [K Q; Q^T 0] (w; a) = (d; 0), K_ij = U(|c_i - c_j|), Q_i = (1, c_i). Written with displacements, no displacement is
-    exactly the identity.
+    A displacement d of the control points c moves p by sum_k w_k U(|p - c_k|) + a_0 + a_1 p_x + a_2 p_y with
+    U(r) = r^2 log r^2, where (w, a) solves [K Q; Q^T 0] (w; a) = (d; 0), K_ij = U(|c_i - c_j|), Q_i =
+    (1, c_i). Written with displacements, no displacement is exactly the identity.
     """
 
     def __init__(self) -> None:
@@ -94,7 +101,8 @@ class ThinPlateSpline(Transformation):
     def grid(self, theta: Tensor, x: Tensor, y: Tensor) -> Tensor:
         control, solution = self.control.to(theta), self.solution.to(theta)
         displacement = (theta - control.flatten()).unflatten(1, (2, -1))  # (B, 2, K)
-        with torch.autocast(theta.device.type, enabled=False):  # the spline's coefficients are large and cancel
+        # the spline's coefficients are large and cancel
+        with torch.autocast(theta.device.type, enabled=False):
             columns, rows = torch.broadcast_tensors(x[0], y[0])  # (H, W)
             basis = _spline_terms(columns, rows, control) @ solution  # (H, W, K)
             moved = basis @ displacement.transpose(1, 2)[:, None]  # (H, W, K) @ (B, 1, K, 2) -> (B, H, W, 2)
@@ -110,7 +118,8 @@ TRANSFORMATIONS: dict[str, type[Transformation]] = {
 
 
 class SpatialTransformer(nn.Module):
-    """Return x read on the grid T_theta, where theta is that of the identity plus a linear function, at first zero, of localisation(x).
+    """Return x read on the grid T_theta, where theta is that of the identity plus a linear function, at first
+    zero, of localisation(x).
 
     Shape: (B, C, H, W) -> (B, C, H, W), for any H and W that the localisation network takes.
 
@@ -123,7 +132,9 @@ class SpatialTransformer(nn.Module):
     def __init__(self, localisation: nn.Module, features: int, transformation: str = "affine") -> None:
         super().__init__()
         if transformation not in TRANSFORMATIONS:
-            raise ValueError(f"transformation must be one of {sorted(TRANSFORMATIONS)}, got {transformation!r}")
+            raise ValueError(
+                f"transformation must be one of {sorted(TRANSFORMATIONS)}, got {transformation!r}"
+            )
         self.transformation = TRANSFORMATIONS[transformation]()
         self.localisation = localisation
         self.regression = nn.Linear(features, len(self.transformation.identity))
@@ -137,17 +148,24 @@ class SpatialTransformer(nn.Module):
         return change + torch.tensor(self.transformation.identity, dtype=change.dtype, device=change.device)
 
     def weights(self, x: Tensor) -> Tensor:
-        """Where each output position reads, as (x, y) from -1 to 1: (B, H, W, 2). This is the attention: a position read, not a weight."""
+        """Where each output position reads, as (x, y) from -1 to 1: (B, H, W, 2). This is the attention: a
+        position read, not a weight.
+        """
         theta = self.theta(x)
-        return self.transformation.grid(theta, _axis(x.shape[3], theta)[None, None], _axis(x.shape[2], theta)[None, :, None])
+        return self.transformation.grid(
+            theta, _axis(x.shape[3], theta)[None, None], _axis(x.shape[2], theta)[None, :, None]
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         grid = self.weights(x)
-        return F.grid_sample(x.to(grid.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=True).to(x.dtype)
+        return F.grid_sample(
+            x.to(grid.dtype), grid, mode="bilinear", padding_mode="zeros", align_corners=True
+        ).to(x.dtype)
 
 
 def spatial_transformer(channels: int, transformation: str = "affine", width: int = 16) -> SpatialTransformer:
-    """A spatial transformer with a small localisation network for maps of any size: two strided convolutions, 4x4 averages, one layer.
+    """A spatial transformer with a small localisation network for maps of any size: two strided convolutions,
+    4x4 averages, one layer.
 
     Args:
         channels: C.

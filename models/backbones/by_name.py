@@ -17,7 +17,8 @@ BACKBONES: dict[str, Callable[..., VGG | ResNet]] = {
 
 
 def build_backbone(name: str, width: int = 64) -> VGG | ResNet:
-    """A VGG, whose last map has stride 16, or a ResNet, whose last has stride 32; `width` is the channels of the first stage.
+    """A VGG, whose last map has stride 16, or a ResNet, whose last has stride 32; `width` is the channels of
+    the first stage.
 
     Raises:
         UnknownName: no backbone has this name.
@@ -28,7 +29,9 @@ def build_backbone(name: str, width: int = 64) -> VGG | ResNet:
 
 
 def check_side(backbone: VGG | ResNet, **sides: int) -> None:
-    """Refuse sides of images that the backbone is to take and that are too small for it, with a ValueError naming the option."""
+    """Refuse sides of images that the backbone is to take and that are too small for it, with a ValueError
+    naming the option.
+    """
     least = SMALLEST_IMAGE if isinstance(backbone, VGG) else 1
     for name, side in sides.items():
         if side < least:

@@ -1,6 +1,7 @@
 """MobileNetV2 with an optional attention mechanism, dilation, and torchvision's state-dict names.
 
-Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2. https://arxiv.org/abs/1801.04381
+Sandler et al., "MobileNetV2: Inverted Residuals and Linear Bottlenecks", CVPR 2018, table 2.
+https://arxiv.org/abs/1801.04381
 """
 
 from torch import Tensor, nn
@@ -9,11 +10,21 @@ from regard.models.attention import AttentionChoice, find_attention
 from regard.models.attention.placement import place
 
 # expansion t, channels c, repeats n, stride s of the first repeat (table 2)
-SETTINGS = [(1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1)]
+SETTINGS = [
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+]
 STAGE_ENDS = (3, 6, 13, 17)  # index in `features` of the last block at strides 4, 8, 16 and 32
 
 
-def conv_bn_relu6(channels: int, out: int, kernel_size: int, *, stride: int = 1, groups: int = 1, dilation: int = 1) -> nn.Sequential:
+def conv_bn_relu6(
+    channels: int, out: int, kernel_size: int, *, stride: int = 1, groups: int = 1, dilation: int = 1
+) -> nn.Sequential:
     """Convolution, BatchNorm and ReLU6, padded to keep the size at stride 1."""
     padding = (kernel_size - 1) // 2 * dilation
     return nn.Sequential(
@@ -65,12 +76,13 @@ class InvertedResidual(nn.Module):
 class MobileNetV2(nn.Module):
     """Feature maps of the four stages, at strides 4, 8, 16 and 32 (or kept at `output_stride` by dilation).
 
-    Shape: (B, 3, H, W) -> four maps (B, channels[i], H / stride_i, W / stride_i), sizes rounded up; channels are 24, 32, 96, 320.
-    The last 1x1 convolution to 1280 channels belongs to the classifier.
+    Shape: (B, 3, H, W) -> four maps (B, channels[i], H / stride_i, W / stride_i), sizes rounded up; channels
+    are 24, 32, 96, 320. The last 1x1 convolution to 1280 channels belongs to the classifier.
 
     Args:
-        attention: a name of `ATTENTION` or a Mechanism, put where its placement says. Blocks have as few as 16 channels and not always
-            a multiple of 16, so that a gate needs a smaller reduction than its paper's: partial(SqueezeExcite, reduction=8), say.
+        attention: a name of `ATTENTION` or a Mechanism, put where its placement says. Blocks have as few as
+            16 channels and not always a multiple of 16, so that a gate needs a smaller reduction than its
+            paper's: partial(SqueezeExcite, reduction=8), say.
         output_stride: 8, 16 or 32.
     """
 
@@ -85,9 +97,14 @@ class MobileNetV2(nn.Module):
             for repeat in range(repeats):
                 stride, block_dilation = (first_stride if repeat == 0 else 1), dilation
                 if stride == 2 and current == output_stride:
-                    stride, dilation = 1, dilation * 2  # this block keeps the old dilation, the next ones take the new
+                    # this block keeps the old dilation, the next ones take the new
+                    stride, dilation = 1, dilation * 2
                 current *= stride
-                layers.append(InvertedResidual(channels, out, stride=stride, dilation=block_dilation, expansion=expansion))
+                layers.append(
+                    InvertedResidual(
+                        channels, out, stride=stride, dilation=block_dilation, expansion=expansion
+                    )
+                )
                 channels = out
         self.features = nn.Sequential(*layers)
         for module in self.modules():
@@ -96,7 +113,10 @@ class MobileNetV2(nn.Module):
         if (mechanism := find_attention(attention)) is not None:
             starts = (1, *(end + 1 for end in STAGE_ENDS[:3]))
             stages = [layers[start : end + 1] for start, end in zip(starts, STAGE_ENDS, strict=True)]
-            place(mechanism, [[block for block in stage if isinstance(block, InvertedResidual)] for stage in stages])
+            place(
+                mechanism,
+                [[block for block in stage if isinstance(block, InvertedResidual)] for stage in stages],
+            )
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """The four feature maps of an image batch (B, 3, H, W)."""

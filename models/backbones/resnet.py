@@ -1,6 +1,7 @@
 """ResNet with an optional attention mechanism, dilation, and torchvision's state-dict names.
 
-He, Zhang, Ren & Sun, "Deep Residual Learning for Image Recognition", CVPR 2016. https://arxiv.org/abs/1512.03385
+He, Zhang, Ren & Sun, "Deep Residual Learning for Image Recognition", CVPR 2016.
+https://arxiv.org/abs/1512.03385
 The stride of a bottleneck is in its 3x3 convolution (as in torchvision; often called v1.5).
 """
 
@@ -12,7 +13,12 @@ from torch import Tensor, nn
 from regard.models.attention import AttentionChoice, find_attention
 from regard.models.attention.placement import place
 
-DEPTHS: dict[int, tuple[int, int, int, int]] = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+DEPTHS: dict[int, tuple[int, int, int, int]] = {
+    18: (2, 2, 2, 2),
+    34: (3, 4, 6, 3),
+    50: (3, 4, 6, 3),
+    101: (3, 4, 23, 3),
+}
 
 
 class Block(nn.Module, ABC):
@@ -54,7 +60,15 @@ class BasicBlock(Block):
 
     expansion = 1
 
-    def __init__(self, channels: int, width: int, *, stride: int, dilations: tuple[int, int], shortcut: nn.Module | None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        *,
+        stride: int,
+        dilations: tuple[int, int],
+        shortcut: nn.Module | None,
+    ) -> None:
         super().__init__(width, 1, shortcut)
         first, second = dilations
         self.conv1 = nn.Conv2d(channels, width, 3, stride, first, first, bias=False)
@@ -72,7 +86,15 @@ class Bottleneck(Block):
 
     expansion = 4
 
-    def __init__(self, channels: int, width: int, *, stride: int, dilations: tuple[int, int], shortcut: nn.Module | None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        width: int,
+        *,
+        stride: int,
+        dilations: tuple[int, int],
+        shortcut: nn.Module | None,
+    ) -> None:
         super().__init__(width, stride, shortcut)
         self.conv1 = nn.Conv2d(channels, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
@@ -96,10 +118,12 @@ class ResNet(nn.Module):
         depth: 18, 34, 50 or 101.
         attention: a name of `ATTENTION` or a Mechanism, put where its placement says.
         output_stride: 8, 16 or 32.
-        multi_grid: dilation of each block of the last stage, instead of the one that keeps what a strided network computes.
+        multi_grid: dilation of each block of the last stage, instead of the one that keeps what a strided
+            network computes.
         width: channels of the first stage; 64 in the paper.
-        stem: "imagenet" is the paper's 7x7 convolution and pooling, stride 4; "small" is a 3x3 convolution of stride 1, as the
-            paper uses on CIFAR's 32x32 images; all strides are then a quarter of those stated here.
+        stem: "imagenet" is the paper's 7x7 convolution and pooling, stride 4; "small" is a 3x3 convolution of
+            stride 1, as the paper uses on CIFAR's 32x32 images; all strides are then a quarter of those
+            stated here.
     """
 
     def __init__(
@@ -119,10 +143,12 @@ class ResNet(nn.Module):
             raise ValueError(f"depth must be one of {sorted(DEPTHS)}, got {depth}")
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride}")
-        if multi_grid is not None and (output_stride == 32 or len(multi_grid) != DEPTHS[depth][3] or min(multi_grid) < 1):
+        if multi_grid is not None and (
+            output_stride == 32 or len(multi_grid) != DEPTHS[depth][3] or min(multi_grid) < 1
+        ):
             raise ValueError(
-                f"multi_grid must be {DEPTHS[depth][3]} dilations of at least 1 for depth {depth}, at output_stride 8 or 16, "
-                f"got {tuple(multi_grid)} at {output_stride}"
+                f"multi_grid must be {DEPTHS[depth][3]} dilations of at least 1 for depth {depth}, at "
+                f"output_stride 8 or 16, got {tuple(multi_grid)} at {output_stride}"
             )
         if stem not in ("imagenet", "small"):
             raise ValueError(f"stem must be 'imagenet' or 'small', got {stem!r}")
@@ -143,7 +169,15 @@ class ResNet(nn.Module):
         previous = [width, *self.channels[:3]]
         grids = (None, None, None, multi_grid)
         stages = [
-            _stage(block, previous[i], widths[i], counts[i], stride=1 if i == 0 else 2, dilation=dilated[i], grid=grids[i])
+            _stage(
+                block,
+                previous[i],
+                widths[i],
+                counts[i],
+                stride=1 if i == 0 else 2,
+                dilation=dilated[i],
+                grid=grids[i],
+            )
             for i in range(4)
         ]
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
@@ -171,7 +205,8 @@ def _stage(
     dilation: int,
     grid: Sequence[int] | None,
 ) -> nn.Sequential:
-    """`count` blocks. Where `dilation` replaces the stride, what the stride would have followed keeps the dilation of the stage before.
+    """`count` blocks. Where `dilation` replaces the stride, what the stride would have followed keeps the
+    dilation of the stage before.
 
     A grid is the dilation of each block.
     """
@@ -182,7 +217,9 @@ def _stage(
     shortcut = None
     if stride != 1 or channels != out:
         shortcut = nn.Sequential(nn.Conv2d(channels, out, 1, stride, bias=False), nn.BatchNorm2d(out))
-    dilations = [(first, dilation)] + [(dilation, dilation)] * (count - 1) if grid is None else [(d, d) for d in grid]
+    dilations = (
+        [(first, dilation)] + [(dilation, dilation)] * (count - 1) if grid is None else [(d, d) for d in grid]
+    )
     blocks = [block(channels, width, stride=stride, dilations=dilations[0], shortcut=shortcut)]
     blocks += [block(out, width, stride=1, dilations=each, shortcut=None) for each in dilations[1:]]
     return nn.Sequential(*blocks)

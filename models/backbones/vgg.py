@@ -1,7 +1,7 @@
 """VGG with torchvision's state-dict names, without its fully connected layers.
 
-Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, table 1 (D and E).
-https://arxiv.org/abs/1409.1556
+Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition", ICLR 2015, table 1
+(D and E). https://arxiv.org/abs/1409.1556
 """
 
 from torch import Tensor, nn
@@ -11,14 +11,16 @@ CONVOLUTIONS: dict[int, tuple[int, int, int, int, int]] = {16: (2, 2, 3, 3, 3), 
 
 
 class VGG(nn.Module):
-    """Feature maps of the five stages before their pooling: conv1_2, conv2_2, ... conv5_3 or conv5_4, at strides 1, 2, 4, 8 and 16.
+    """Feature maps of the five stages before their pooling: conv1_2, conv2_2, ... conv5_3 or conv5_4, at
+    strides 1, 2, 4, 8 and 16.
 
     Shape: (B, 3, H, W) -> five maps (B, channels[i], H / stride_i, W / stride_i), sizes rounded down.
 
     Args:
         depth: 16 or 19, counted with the three fully connected layers that are left out.
         width: channels of the first stage; 64 in the paper.
-        batch_norm: normalize after each convolution, as torchvision's vgg16_bn and vgg19_bn do; the paper does not.
+        batch_norm: normalize after each convolution, as torchvision's vgg16_bn and vgg19_bn do; the paper
+            does not.
     """
 
     def __init__(self, depth: int, *, width: int = 64, batch_norm: bool = False) -> None:
@@ -50,7 +52,8 @@ class VGG(nn.Module):
         """The five feature maps of an image batch (B, 3, H, W)."""
         if min(x.shape[2:]) < SMALLEST_IMAGE:
             raise ValueError(
-                f"images must be at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} for VGG's four poolings, got {x.shape[2]} x {x.shape[3]}"
+                f"images must be at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} for VGG's four poolings, got "
+                f"{x.shape[2]} x {x.shape[3]}"
             )
         maps = []
         for layer in self.features:

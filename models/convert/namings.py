@@ -1,11 +1,14 @@
-"""The names that torchvision, timm and mmsegmentation give ResNet and the heads of FCN, DANet, CCNet, GCNet, non-local networks and PSPNet.
+"""The names that torchvision, timm and mmsegmentation give ResNet and the heads of FCN, DANet, CCNet, GCNet,
+non-local networks and PSPNet.
 
 torchvision     ResNet's are regard's own; segmenters are backbone.*, classifier.N and aux_classifier.N
 timm            ResNet as torchvision; squeeze and excitation is se.fc1, se.fc2
-mmsegmentation  backbone.*, decode_head.* and auxiliary_head.*; convolutions with BatchNorm are NAME.conv and NAME.bn
+mmsegmentation  backbone.*, decode_head.* and auxiliary_head.*; convolutions with BatchNorm are NAME.conv and
+                NAME.bn
 
-Read from torchvision 0.28, timm 1.0.31, and mmsegmentation 1.2.2 with mmcv 2.1.0. mmsegmentation's non-local head divides its scores by the
-square root of their depth, which regard's does not: the factor goes into theta. Its convolution before a BatchNorm has no bias.
+Read from torchvision 0.28, timm 1.0.31, and mmsegmentation 1.2.2 with mmcv 2.1.0. mmsegmentation's non-local
+head divides its scores by the square root of their depth, which regard's does not: the factor goes into
+theta. Its convolution before a BatchNorm has no bias.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,8 +31,8 @@ LIBRARIES = ("torchvision", "timm", "mmseg")
 
 _TRUNK = r"(?:conv1|bn1|layer[1-4])\..+"
 _DEEP_STEM = (
-    "its ResNet begins with three 3x3 convolutions (resnet-v1c or -v1d, timm's resnet..t and ..d), regard's with one 7x7: convert "
-    "a checkpoint of the plain ResNet (v1b)"
+    "its ResNet begins with three 3x3 convolutions (resnet-v1c or -v1d, timm's resnet..t and ..d), regard's "
+    "with one 7x7: convert a checkpoint of the plain ResNet (v1b)"
 )
 _AVERAGE_SHORTCUT = "its ResNet averages in its shortcuts (resnet-v1d), regard's does not"
 _REFUSALS = (
@@ -51,14 +54,22 @@ def naming_of(library: str, network: nn.Module) -> Naming:
     if isinstance(network, ResNet) and library != "mmseg":
         return Naming((*_SQUEEZE_EXCITE, Rule(rf"({_TRUNK}|fc\..+)", r"\1")), refusals=_REFUSALS)
     if isinstance(network, ResNet):
-        return Naming((Rule(rf"backbone\.({_TRUNK})", r"\1"), Rule(r"head\.fc\.(.+)", r"fc.\1")), refusals=_REFUSALS)
-    raise InvalidInput(f"no map from {library}'s names to {type(network).__name__}'s; there are maps for ResNet and segmenters on it")
+        return Naming(
+            (Rule(rf"backbone\.({_TRUNK})", r"\1"), Rule(r"head\.fc\.(.+)", r"fc.\1")), refusals=_REFUSALS
+        )
+    raise InvalidInput(
+        f"no map from {library}'s names to {type(network).__name__}'s; there are maps for ResNet and "
+        "segmenters on it"
+    )
 
 
 def guess_library(keys: Mapping[str, Tensor]) -> str:
     """The library whose names these are."""
     plain = [key.removeprefix("module.") for key in keys]
-    if any(key.startswith(("decode_head.", "auxiliary_head.", "backbone.stem.")) or key == "head.fc.weight" for key in plain):
+    if any(
+        key.startswith(("decode_head.", "auxiliary_head.", "backbone.stem.")) or key == "head.fc.weight"
+        for key in plain
+    ):
         return "mmseg"
     return "timm" if any(".se." in key for key in plain) else "torchvision"
 
@@ -91,13 +102,19 @@ def _mmseg(network: Segmenter) -> Naming:
     ]
     head = _HEADS.get(type(network.head))
     if head is None:
-        raise InvalidInput(f"no map from mmsegmentation's names to {type(network.head).__name__}; there are maps for {_known()}")
+        raise InvalidInput(
+            f"no map from mmsegmentation's names to {type(network.head).__name__}; there are maps for "
+            f"{_known()}"
+        )
     return Naming([*rules, *head()], fills=_FILLS.get(type(network.head), ()), refusals=_REFUSALS)
 
 
 def _conv_module(source: str, target: str) -> list[Rule]:
     """From mmcv's ConvModule to our nn.Sequential(convolution, BatchNorm, ReLU)."""
-    return [Rule(rf"{source}\.conv\.(.+)", rf"{target}.0.\1"), Rule(rf"{source}\.bn\.(.+)", rf"{target}.1.\1")]
+    return [
+        Rule(rf"{source}\.conv\.(.+)", rf"{target}.0.\1"),
+        Rule(rf"{source}\.bn\.(.+)", rf"{target}.1.\1"),
+    ]
 
 
 def _context() -> list[Rule]:
@@ -114,7 +131,9 @@ def _gamma(source: str, target: str) -> Rule:
 
 
 def _fcn() -> list[Rule]:
-    """With num_convs=1 and concat_input=False; its default of two convolutions has no equal here and leaves keys over."""
+    """With num_convs=1 and concat_input=False; its default of two convolutions has no equal here and leaves
+    keys over.
+    """
     return _conv_module(r"decode_head\.convs\.0", "head.conv")
 
 
@@ -180,7 +199,13 @@ _HEADS: dict[type[nn.Module], Callable[[], list[Rule]]] = {
     PSPHead: _psp,
 }
 _FILLS: dict[type[nn.Module], tuple[Fill, ...]] = {
-    NonLocalHead: (Fill(r"head\.attention\.project\.bias", torch.zeros_like, "a BatchNorm follows, and there is no bias there"),),
+    NonLocalHead: (
+        Fill(
+            r"head\.attention\.project\.bias",
+            torch.zeros_like,
+            "a BatchNorm follows, and there is no bias there",
+        ),
+    ),
 }
 
 

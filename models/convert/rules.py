@@ -1,4 +1,6 @@
-"""How the keys of a checkpoint become those of a network, and the account of it: nothing is dropped in silence."""
+"""How the keys of a checkpoint become those of a network, and the account of it: nothing is dropped in
+silence.
+"""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +17,9 @@ SHOWN = 6  # keys named in an error
 
 @dataclass(frozen=True)
 class Rule:
-    """Keys that match `pattern` as a whole become `name`, a template of its groups; `change` makes the tensor fit."""
+    """Keys that match `pattern` as a whole become `name`, a template of its groups; `change` makes the tensor
+    fit.
+    """
 
     pattern: str
     name: str
@@ -25,7 +29,9 @@ class Rule:
 
 @dataclass(frozen=True)
 class Fill:
-    """A key of the network that the checkpoint's library does not have: `value` of the network's own tensor, and why that is right."""
+    """A key of the network that the checkpoint's library does not have: `value` of the network's own tensor,
+    and why that is right.
+    """
 
     pattern: str
     value: Callable[[Tensor], Tensor]
@@ -51,14 +57,18 @@ class Naming:
 
 @dataclass(frozen=True)
 class Row:
-    """What became of one key. `source` is None where the checkpoint has none, `target` where the network gets none."""
+    """What became of one key. `source` is None where the checkpoint has none, `target` where the network gets
+    none.
+    """
 
     source: str | None
     target: str | None
     what: str
 
 
-COUNTERS = Fill(r".*\.num_batches_tracked", torch.zeros_like, "counts training steps; older checkpoints lack it")
+COUNTERS = Fill(
+    r".*\.num_batches_tracked", torch.zeros_like, "counts training steps; older checkpoints lack it"
+)
 
 
 def rename(
@@ -77,17 +87,20 @@ def rename(
         expected: the network's own state dict.
         naming: the names used in the checkpoint.
         drop: shell patterns of the checkpoint's keys to leave out.
-        keep: shell patterns of the network's keys that the checkpoint does not have, which keep their untrained values.
+        keep: shell patterns of the network's keys that the checkpoint does not have, which keep their
+            untrained values.
         class_keys: the network's keys whose first dimension is the number of classes.
 
     Returns:
         The whole state dict of the network, and a row for each key of both sides.
 
     Raises:
-        InvalidWeights: the checkpoint is of another network, classifies in another number of classes, or keys are left over or missing.
+        InvalidWeights: the checkpoint is of another network, classifies in another number of classes, or keys
+            are left over or missing.
         InvalidInput: a pattern matches nothing.
     """
-    state = {key.removeprefix("module."): value for key, value in state.items()}  # what DataParallel puts before each
+    # what DataParallel puts before each
+    state = {key.removeprefix("module."): value for key, value in state.items()}
     _check_patterns("--drop", drop, state)
     renamed: dict[str, Tensor] = {}
     rows: list[Row] = []
@@ -96,14 +109,18 @@ def rename(
         if any(fnmatchcase(key, pattern) for pattern in drop):
             rows.append(Row(key, None, "dropped"))
             continue
-        reason = next((refusal.why for refusal in naming.refusals if re.fullmatch(refusal.pattern, key)), None)
+        reason = next(
+            (refusal.why for refusal in naming.refusals if re.fullmatch(refusal.pattern, key)), None
+        )
         if reason is not None and reason not in refused:
             refused.append(reason)
         target, changed, what = _apply(naming.rules, key, value)
         if target is None or target not in expected:
             left.append(key)
         elif target in renamed:
-            raise InvalidWeights(f"two keys of the checkpoint would both become {target}; the second is {key}")
+            raise InvalidWeights(
+                f"two keys of the checkpoint would both become {target}; the second is {key}"
+            )
         elif changed.shape != expected[target].shape:
             misfits.append((key, target, tuple(changed.shape)))
         else:
@@ -113,7 +130,10 @@ def rename(
         raise InvalidWeights(f"the checkpoint cannot be converted: {'; '.join(refused)}")
     _check_shapes(misfits, expected, class_keys)
     if left:
-        raise InvalidWeights(f"{_some(left)} of the checkpoint have no place in the network; leave them out with --drop PATTERN")
+        raise InvalidWeights(
+            f"{_some(left)} of the checkpoint have no place in the network; leave them out with --drop "
+            "PATTERN"
+        )
     missing = [key for key in expected if key not in renamed]
     _check_patterns("--keep", keep, missing)
     for key in list(missing):
@@ -125,7 +145,10 @@ def rename(
             renamed[key] = fill.value(expected[key])
             rows.append(Row(None, key, f"filled: {fill.why}"))
     if absent := [key for key in expected if key not in renamed]:
-        raise InvalidWeights(f"the checkpoint has nothing for {_some(absent)} of the network; leave them untrained with --keep PATTERN")
+        raise InvalidWeights(
+            f"the checkpoint has nothing for {_some(absent)} of the network; leave them untrained with "
+            "--keep PATTERN"
+        )
     return renamed, rows
 
 
@@ -140,19 +163,27 @@ def _apply(rules: Sequence[Rule], key: str, value: Tensor) -> tuple[str | None, 
     return None, value, ""
 
 
-def _check_shapes(misfits: Sequence[tuple[str, str, tuple[int, ...]]], expected: Mapping[str, Tensor], class_keys: frozenset[str]) -> None:
+def _check_shapes(
+    misfits: Sequence[tuple[str, str, tuple[int, ...]]],
+    expected: Mapping[str, Tensor],
+    class_keys: frozenset[str],
+) -> None:
     for key, target, shape in misfits:
         wanted = tuple(expected[target].shape)
         if target in class_keys and shape[1:] == wanted[1:]:
             raise InvalidWeights(
-                f"the checkpoint's {key} is for {shape[0]} classes, the network was built for {wanted[0]}: give --classes {shape[0]}"
+                f"the checkpoint's {key} is for {shape[0]} classes, the network was built for {wanted[0]}: "
+                f"give --classes {shape[0]}"
             )
     if misfits:
-        shown = [f"{key} is {shape}, {target} is {tuple(expected[target].shape)}" for key, target, shape in misfits[:SHOWN]]
+        shown = [
+            f"{key} is {shape}, {target} is {tuple(expected[target].shape)}"
+            for key, target, shape in misfits[:SHOWN]
+        ]
         more = f" and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
         raise InvalidWeights(
-            f"shapes differ: {'; '.join(shown)}{more}. Build the network alike with --option, or leave keys out with --drop PATTERN "
-            "and the network's untrained with --keep PATTERN"
+            f"shapes differ: {'; '.join(shown)}{more}. Build the network alike with --option, or leave keys "
+            "out with --drop PATTERN and the network's untrained with --keep PATTERN"
         )
 
 
@@ -160,7 +191,9 @@ def _check_patterns(option: str, patterns: Sequence[str], keys: Sequence[str] | 
     for pattern in patterns:
         if not any(fnmatchcase(key, pattern) for key in keys):
             where = "the checkpoint" if option == "--drop" else "what the checkpoint lacks"
-            raise InvalidInput(f"{option} {pattern!r} matches nothing in {where}; it begins with {_some(list(keys))}")
+            raise InvalidInput(
+                f"{option} {pattern!r} matches nothing in {where}; it begins with {_some(list(keys))}"
+            )
 
 
 def _some(keys: Sequence[str]) -> str:

@@ -1,5 +1,8 @@
-"""Where in an image a classifier sees its answer: class activation maps in closed form, never by a framework's autograd."""
+"""Where in an image a classifier sees its answer: class activation maps in closed form, never by a
+framework's autograd.
+"""
 
 from typing import Literal
 
-Explain = Literal["weights", "cam", "gradcam"]  # the ways of explaining; `regard.export.explanations` says what each gives
+# the ways of explaining; `regard.export.explanations` says what each gives
+Explain = Literal["weights", "cam", "gradcam"]

@@ -14,13 +14,16 @@ def parts(network: nn.Module) -> tuple[Classifier, list[nn.Module]]:
     """
     if not isinstance(network, Classifier):
         raise ExportError(
-            f"{type(network).__name__} is no Classifier: a class activation map needs a feature map and a head after it. "
-            "Explain attention itself with weights, or make the network a regard.models.classifiers.Classifier"
+            f"{type(network).__name__} is no Classifier: a class activation map needs a feature map and a "
+            "head after it. Explain attention itself with weights, or make the network a "
+            "regard.models.classifiers.Classifier"
         )
     layers = [layer for child in network.head_layers() for layer in _flat(child)]
     training = next((type(layer).__name__ for layer in layers if layer.training), None)
     if training is not None:
-        raise ExportError(f"the head of {type(network).__name__} is in training mode ({training}); call .eval() first")
+        raise ExportError(
+            f"the head of {type(network).__name__} is in training mode ({training}); call .eval() first"
+        )
     return network, layers
 
 

@@ -1,7 +1,8 @@
-"""Vector-Jacobian products of layers, written by hand: how a gradient goes back through a head without autograd.
+"""Vector-Jacobian products of layers, written by hand: how a gradient goes back through a head without
+autograd.
 
-For a layer y = f(x) and the gradient g = ds/dy of a score s, `VJP[type(layer)]` gives ds/dx = g^T (dy/dx). Every product is made of
-operators that any runtime has, so that Grad-CAM can be part of an exported graph.
+For a layer y = f(x) and the gradient g = ds/dy of a score s, `VJP[type(layer)]` gives ds/dx = g^T (dy/dx).
+Every product is made of operators that any runtime has, so that Grad-CAM can be part of an exported graph.
 
     linear                    g W
     convolution               the transposed convolution of g with the same weights
@@ -46,17 +47,30 @@ def _linear(layer: nn.Linear, step: Step, g: Tensor) -> Tensor:
 
 def _conv2d(layer: nn.Conv2d, step: Step, g: Tensor) -> Tensor:
     if layer.padding_mode != "zeros" or not all(isinstance(pad, int) for pad in layer.padding):
-        raise ExportError(f"no vector-Jacobian product for padding={layer.padding!r}, padding_mode={layer.padding_mode!r}; pad with zeros")
+        raise ExportError(
+            f"no vector-Jacobian product for padding={layer.padding!r}, padding_mode={layer.padding_mode!r}; "
+            "pad with zeros"
+        )
     padding = tuple(int(pad) for pad in layer.padding)
-    sides = zip(step.x.shape[2:], g.shape[2:], layer.kernel_size, layer.stride, padding, layer.dilation, strict=True)
+    sides = zip(
+        step.x.shape[2:], g.shape[2:], layer.kernel_size, layer.stride, padding, layer.dilation, strict=True
+    )
     # rows and columns at the end of x that no window reached
-    rest = [size - ((out - 1) * stride - 2 * pad + dilation * (kernel - 1) + 1) for size, out, kernel, stride, pad, dilation in sides]
-    return F.conv_transpose2d(g, layer.weight, None, layer.stride, padding, rest, layer.groups, layer.dilation)
+    rest = [
+        size - ((out - 1) * stride - 2 * pad + dilation * (kernel - 1) + 1)
+        for size, out, kernel, stride, pad, dilation in sides
+    ]
+    return F.conv_transpose2d(
+        g, layer.weight, None, layer.stride, padding, rest, layer.groups, layer.dilation
+    )
 
 
 def _slope(layer: nn.BatchNorm1d | nn.BatchNorm2d, step: Step, g: Tensor) -> Tensor:
     if layer.running_var is None:
-        raise ExportError("no vector-Jacobian product for a BatchNorm without running statistics; its images would depend on each other")
+        raise ExportError(
+            "no vector-Jacobian product for a BatchNorm without running statistics; its images would depend "
+            "on each other"
+        )
     slope = (layer.running_var + layer.eps).rsqrt()
     slope = slope if layer.weight is None else slope * layer.weight
     return g * slope.reshape(-1, *[1] * (g.ndim - 2))
@@ -108,12 +122,17 @@ def _adaptive_avg_pool2d(layer: nn.AdaptiveAvgPool2d, step: Step, g: Tensor) -> 
         spans = [(i * size // count, -(-(i + 1) * size // count)) for i in range(count)]
         return [(start, stop, 1 / (stop - start)) for start, stop in spans]
 
-    height, width = (_averages(bins(size, count), size, g) for size, count in zip(step.x.shape[2:], g.shape[2:], strict=True))
+    height, width = (
+        _averages(bins(size, count), size, g)
+        for size, count in zip(step.x.shape[2:], g.shape[2:], strict=True)
+    )
     return torch.matmul(torch.matmul(height.t(), g), width)
 
 
 def _avg_pool2d(layer: nn.AvgPool2d, step: Step, g: Tensor) -> Tensor:
-    """A window's divisor is its height times its width: of what lies in the (padded) map, or of what lies in the map alone."""
+    """A window's divisor is its height times its width: of what lies in the (padded) map, or of what lies in
+    the map alone.
+    """
     kernels, strides, pads = _pair(layer.kernel_size), _pair(layer.stride), _pair(layer.padding)
 
     def windows(size: int, count: int, kernel: int, stride: int, pad: int) -> list[tuple[int, int, float]]:
@@ -132,15 +151,22 @@ def _avg_pool2d(layer: nn.AvgPool2d, step: Step, g: Tensor) -> Tensor:
 
 def _averages(spans: list[tuple[int, int, float]], size: int, like: Tensor) -> Tensor:
     """The matrix (windows, size) that sums the positions start..stop of each window, with a weight."""
-    rows = [[weight if start <= position < stop else 0.0 for position in range(size)] for start, stop, weight in spans]
+    rows = [
+        [weight if start <= position < stop else 0.0 for position in range(size)]
+        for start, stop, weight in spans
+    ]
     return torch.tensor(rows, dtype=like.dtype, device=like.device)
 
 
 def _max_pool2d(layer: nn.MaxPool2d, step: Step, g: Tensor) -> Tensor:
-    """One slice of x for each place in the window; the first that equals the result takes g, and a convolution's transpose puts it back."""
+    """One slice of x for each place in the window; the first that equals the result takes g, and a
+    convolution's transpose puts it back.
+    """
     if layer.return_indices:
         raise ExportError("no vector-Jacobian product for a MaxPool2d that returns its indices")
-    kernel, stride, pad, dilation = (_pair(value) for value in (layer.kernel_size, layer.stride, layer.padding, layer.dilation))
+    kernel, stride, pad, dilation = (
+        _pair(value) for value in (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    )
     size, out = step.x.shape[2:], g.shape[2:]
     # what the windows span: with ceil_mode it may reach beyond the padded map, and without it may end before
     span = [(out[side] - 1) * stride[side] + dilation[side] * (kernel[side] - 1) + 1 for side in (0, 1)]
@@ -158,8 +184,13 @@ def _max_pool2d(layer: nn.MaxPool2d, step: Step, g: Tensor) -> Tensor:
     places = len(shares)
     channels = step.x.shape[1]
     stacked = torch.stack(shares, dim=2).flatten(1, 2)  # (B, C * places, oh, ow)
-    back = torch.eye(places, dtype=g.dtype, device=g.device).reshape(places, 1, *kernel).repeat(channels, 1, 1, 1)
-    spread = F.conv_transpose2d(stacked, back, None, stride, groups=channels, dilation=dilation)  # (B, C, *span)
+    back = (
+        torch.eye(places, dtype=g.dtype, device=g.device)
+        .reshape(places, 1, *kernel)
+        .repeat(channels, 1, 1, 1)
+    )
+    # (B, C, *span)
+    spread = F.conv_transpose2d(stacked, back, None, stride, groups=channels, dilation=dilation)
     spread = F.pad(spread, [0, max(-after[1], 0), 0, max(-after[0], 0)])
     return spread[:, :, pad[0] : pad[0] + size[0], pad[1] : pad[1] + size[1]]
 
@@ -167,7 +198,8 @@ def _max_pool2d(layer: nn.MaxPool2d, step: Step, g: Tensor) -> Tensor:
 def _global_max_pool(layer: GlobalMaxPool, step: Step, g: Tensor) -> Tensor:
     positions = step.x.flatten(2)  # (B, K, HW)
     largest = positions == step.y[:, :, None]
-    return torch.where(largest, (g / largest.sum(dim=2))[:, :, None], 0).reshape(step.x.shape)  # ties share, as amax does
+    # ties share, as amax does
+    return torch.where(largest, (g / largest.sum(dim=2))[:, :, None], 0).reshape(step.x.shape)
 
 
 def _noisy_or(layer: NoisyOr, step: Step, g: Tensor) -> Tensor:

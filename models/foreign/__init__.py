@@ -1,4 +1,6 @@
-"""Networks of other libraries by name, `timm:resnet50`, `torchvision:resnet18`, `smp:Unet?encoder=resnet18&classes=3`, with their Card."""
+"""Networks of other libraries by name, `timm:resnet50`, `torchvision:resnet18`,
+`smp:Unet?encoder=resnet18&classes=3`, with their Card.
+"""
 
 from pathlib import Path
 
@@ -36,7 +38,8 @@ def get_weights(name: ForeignName) -> str:
 
 
 def probe(network: nn.Module, task: str, contract: InputContract, name: str) -> tuple[InputContract, int]:
-    """Run the network once at the contract's size: the contract, with the smallest size where it is dynamic, and the number of classes.
+    """Run the network once at the contract's size: the contract, with the smallest size where it is dynamic,
+    and the number of classes.
 
     Raises:
         InvalidInput: the network does not take images of this size, or answers no logits.
@@ -44,13 +47,19 @@ def probe(network: nn.Module, task: str, contract: InputContract, name: str) -> 
     try:
         logits = _run(network, contract.height, contract.width)
     except Exception as error:  # whatever the network's own code meets
-        raise InvalidInput(f"{name} does not take images of {contract.height} x {contract.width}: {error}") from None
+        raise InvalidInput(
+            f"{name} does not take images of {contract.height} x {contract.width}: {error}"
+        ) from None
     if not isinstance(logits, Tensor) or logits.ndim != (2 if task == "classification" else 4):
         found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         wanted = "(1, classes)" if task == "classification" else "(1, classes, height, width)"
         raise InvalidInput(f"{name} answers {found} to one image; {task} needs logits of shape {wanted}")
     if contract.dynamic_size:
-        smallest = next(side for side in (*SMALLEST, contract.height) if side >= contract.min_size and _runs(network, side))
+        smallest = next(
+            side
+            for side in (*SMALLEST, contract.height)
+            if side >= contract.min_size and _runs(network, side)
+        )
         contract = contract.model_copy(update={"min_size": min(smallest, contract.height, contract.width)})
     return contract, logits.shape[1]
 

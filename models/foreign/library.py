@@ -1,8 +1,9 @@
 """What regard asks of another library's network, and how these libraries are imported.
 
-PyPI's torchvision is built for the CUDA builds of PyTorch: beside another one its compiled operators cannot be loaded, and its import stops
-at `operator torchvision::nms does not exist`. Networks and transforms need none of them, so the two operators that the import asks for are
-declared, without an implementation, where the real ones cannot be had. timm and smp import torchvision, so all go through here.
+PyPI's torchvision is built for the CUDA builds of PyTorch: beside another one its compiled operators cannot
+be loaded, and its import stops at `operator torchvision::nms does not exist`. Networks and transforms need
+none of them, so the two operators that the import asks for are declared, without an implementation, where the
+real ones cannot be had. timm and smp import torchvision, so all go through here.
 """
 
 import importlib
@@ -39,7 +40,9 @@ class Foreign(ABC):
 
     @abstractmethod
     def adapted(self) -> nn.Module:
-        """The loaded network, in evaluation mode, as regard takes it: (B, 3, H, W) to logits (B, K), or (B, K, H, W)."""
+        """The loaded network, in evaluation mode, as regard takes it: (B, 3, H, W) to logits (B, K), or
+        (B, K, H, W).
+        """
 
     @abstractmethod
     def contract(self) -> InputContract:
@@ -64,12 +67,17 @@ def import_library(library: str) -> Any:
         _declare_missing_operators()
         return importlib.import_module(LIBRARIES[library])
     except ModuleNotFoundError as error:
-        raise InvalidInput(f"{LIBRARIES[library]} cannot be imported, there is no {error.name}: pip install 'regard[foreign]'") from None
+        raise InvalidInput(
+            f"{LIBRARIES[library]} cannot be imported, there is no {error.name}: pip install "
+            "'regard[foreign]'"
+        ) from None
 
 
 def unrepresentable(name: ForeignName, what: str) -> InvalidInput:
     """The error for a preprocessing that a Card cannot say."""
-    return InvalidInput(f"{name.builder} {what}, which a Card cannot say; give the nearest that suits you with --card FILE")
+    return InvalidInput(
+        f"{name.builder} {what}, which a Card cannot say; give the nearest that suits you with --card FILE"
+    )
 
 
 @cache

@@ -6,8 +6,9 @@ timm:resnet50?block_args.attn_layer=cbam             a dot goes into a dictionar
 torchvision:fcn_resnet50?classes=11
 smp:Unet?encoder=resnet18&classes=11&decoder_channels=[128,64,32,16,8]
 
-`classes` is the number of classes in all three, `encoder` smp's encoder_name; every other option is the library's own keyword argument. Its
-value is read as JSON where it is JSON (numbers, true, false, null, lists), else as text.
+`classes` is the number of classes in all three, `encoder` smp's encoder_name; every other option is the
+library's own keyword argument. Its value is read as JSON where it is JSON
+(numbers, true, false, null, lists), else as text.
 """
 
 import json
@@ -18,7 +19,8 @@ from urllib.parse import parse_qsl
 
 from regard.errors import InvalidInput
 
-LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "smp": "segmentation_models_pytorch"}  # how it is called here: its module
+# how it is called here: its module
+LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "smp": "segmentation_models_pytorch"}
 
 OFF = "regard never downloads weights; give a file with --weights"
 REFUSED = {
@@ -29,8 +31,21 @@ REFUSED = {
     "aux_params": "a served network has one answer",
     "features_only": "a served network has one answer",
     "encoder_name": "say encoder=NAME",
-    **dict.fromkeys(("pretrained", "weights", "weights_backbone", "encoder_weights", "checkpoint_path", "progress", "cache_dir"), OFF),
-    **dict.fromkeys(("pretrained_cfg", "pretrained_cfg_overlay"), "give a Card with --card for another preprocessing"),
+    **dict.fromkeys(
+        (
+            "pretrained",
+            "weights",
+            "weights_backbone",
+            "encoder_weights",
+            "checkpoint_path",
+            "progress",
+            "cache_dir",
+        ),
+        OFF,
+    ),
+    **dict.fromkeys(
+        ("pretrained_cfg", "pretrained_cfg_overlay"), "give a Card with --card for another preprocessing"
+    ),
 }
 
 
@@ -52,7 +67,9 @@ class ForeignName:
         """A name for the Card and the server."""
         encoder = self.options.get("encoder")
         parts = [self.library, self.network, *([str(encoder)] if encoder else [])]
-        return "".join(letter if letter.isalnum() or letter in "_.-" else "_" for letter in "_".join(parts)).lower()[:128]
+        return "".join(
+            letter if letter.isalnum() or letter in "_.-" else "_" for letter in "_".join(parts)
+        ).lower()[:128]
 
 
 def is_foreign(name: str) -> bool:
@@ -90,7 +107,9 @@ def _put(options: dict[str, Any], key: str, value: object, name: str) -> None:
         if not isinstance(options, dict):
             raise InvalidInput(f"{name!r} gives {folder} a value and options of its own")
     if last in options or not last:
-        raise InvalidInput(f"{name!r} gives {key!r} twice" if last else f"{name!r} has an option without a name")
+        raise InvalidInput(
+            f"{name!r} gives {key!r} twice" if last else f"{name!r} has an option without a name"
+        )
     options[last] = value
 
 

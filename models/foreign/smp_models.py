@@ -2,9 +2,10 @@
 
 Iakubovskii, https://github.com/qubvel-org/segmentation_models.pytorch
 
-The Card's mean and std are those the encoder was pretrained with: from timm's config for the encoders `tu-...`; for smp's own they lie on a
-hub with the weights, so ImageNet's are taken, and for the few families that differ what they were pretrained with. The images keep their
-size; a network that takes multiples of its encoder's stride only is padded up to them, see `regard.models.foreign.wrappers.Padded`.
+The Card's mean and std are those the encoder was pretrained with: from timm's config for the encoders
+`tu-...`; for smp's own they lie on a hub with the weights, so ImageNet's are taken, and for the few families
+that differ what they were pretrained with. The images keep their size; a network that takes multiples of its
+encoder's stride only is padded up to them, see `regard.models.foreign.wrappers.Padded`.
 """
 
 import inspect
@@ -18,7 +19,10 @@ from regard.models.foreign.library import Foreign, import_library
 from regard.models.foreign.name import ForeignName
 from regard.models.foreign.wrappers import Padded
 
-GET_WEIGHTS = "torch.save(network.state_dict(), 'weights.pt') of a network of yours; smp publishes weights of encoders only"
+GET_WEIGHTS = (
+    "torch.save(network.state_dict(), 'weights.pt') of a network of yours; smp publishes weights "
+    "of encoders only"
+)
 HALF = ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 OTHER_NORMALIZATION = {"inceptionv4": HALF, "inceptionresnetv2": HALF, "xception": HALF}
 SIDE = 256
@@ -42,25 +46,34 @@ class SmpModel(Foreign):
         options = dict(name.options)
         missing = [option for option in ("encoder", "classes") if option not in options]
         if missing:
-            raise InvalidInput(f"{name.builder} needs {' and '.join(missing)}: {name.builder}?encoder=resnet18&classes=11")
+            raise InvalidInput(
+                f"{name.builder} needs {' and '.join(missing)}: {name.builder}?encoder=resnet18&classes=11"
+            )
         classes, encoder = options.pop("classes"), options.pop("encoder")
         if not isinstance(classes, int) or classes < 2:
             raise InvalidInput(
-                f"classes must be at least 2, got {classes!r}: the label of a pixel is the class of the largest score. "
-                "Of a network with one score per pixel, make one with two: (-s, s)."
+                f"classes must be at least 2, got {classes!r}: the label of a pixel is the class of the "
+                "largest score. Of a network with one score per pixel, make one with two: (-s, s)."
             )
         encoder = str(encoder)  # a name of digits or null alone is read as JSON
         if not encoder.startswith("tu-") and encoder not in smp.encoders.get_encoder_names():
-            raise UnknownName.among("smp encoder (or tu-NAME of timm)", encoder, smp.encoders.get_encoder_names())
+            raise UnknownName.among(
+                "smp encoder (or tu-NAME of timm)", encoder, smp.encoders.get_encoder_names()
+            )
         architecture = getattr(smp, name.network)
         unknown = options.keys() - inspect.signature(architecture.__init__).parameters.keys()
-        if unknown and not encoder.startswith("tu-"):  # what remains goes to the encoder, and smp's own ignore it
+        # what remains goes to the encoder, and smp's own ignore it
+        if unknown and not encoder.startswith("tu-"):
             raise InvalidInput(f"{name.builder} has no option {', '.join(sorted(unknown))}")
         self.name = name
         try:
-            self.network = architecture(encoder_name=encoder, encoder_weights=None, classes=classes, **options)
+            self.network = architecture(
+                encoder_name=encoder, encoder_weights=None, classes=classes, **options
+            )
         except Exception as error:  # whatever its constructors raise
-            raise InvalidInput(f"smp cannot build {name.network} on {encoder} with {options or 'no options'}: {error}") from None
+            raise InvalidInput(
+                f"smp cannot build {name.network} on {encoder} with {options or 'no options'}: {error}"
+            ) from None
 
     @property
     def fixed_size(self) -> tuple[int, int] | None:
@@ -87,9 +100,13 @@ class SmpModel(Foreign):
     def _normalization(self, encoder: str) -> tuple[Any, Any]:
         constants = import_library("timm").data
         if encoder.startswith("tu-"):
-            config = import_library("timm").get_pretrained_cfg(encoder.removeprefix("tu-"), allow_unregistered=True)
+            config = import_library("timm").get_pretrained_cfg(
+                encoder.removeprefix("tu-"), allow_unregistered=True
+            )
             if config is not None:
                 return config.mean, config.std
         if encoder.startswith("dpn"):
             return constants.constants.IMAGENET_DPN_MEAN, constants.constants.IMAGENET_DPN_STD
-        return OTHER_NORMALIZATION.get(encoder, (constants.IMAGENET_DEFAULT_MEAN, constants.IMAGENET_DEFAULT_STD))
+        return OTHER_NORMALIZATION.get(
+            encoder, (constants.IMAGENET_DEFAULT_MEAN, constants.IMAGENET_DEFAULT_STD)
+        )

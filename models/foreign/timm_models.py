@@ -2,8 +2,8 @@
 
 Wightman, "PyTorch Image Models". https://github.com/huggingface/pytorch-image-models
 
-The Card's input is timm's own evaluation data config: input_size, crop_pct, crop_mode, interpolation, mean and std. timm resizes the
-shorter side to floor(size / crop_pct), so `crop` is size / floor(size / crop_pct).
+The Card's input is timm's own evaluation data config: input_size, crop_pct, crop_mode, interpolation, mean
+and std. timm resizes the shorter side to floor(size / crop_pct), so `crop` is size / floor(size / crop_pct).
 """
 
 import math
@@ -20,7 +20,9 @@ from regard.models.foreign.name import ForeignName
 from regard.models.foreign.wrappers import same_answer
 from regard.models.preprocess import INTERPOLATIONS
 
-GET_WEIGHTS = "import timm, torch; torch.save(timm.create_model('{name}', pretrained=True).state_dict(), '{name}.pt')"
+GET_WEIGHTS = (
+    "import timm, torch; torch.save(timm.create_model('{name}', pretrained=True).state_dict(), '{name}.pt')"
+)
 
 
 class TimmModel(Foreign):
@@ -38,7 +40,10 @@ class TimmModel(Foreign):
         if not timm.is_model(name.network):
             near = get_close_matches(name.network.split(".")[0], timm.list_models(), n=3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownName(f"timm {timm.__version__} has no network {name.network!r}.{hint} timm.list_models() lists them.")
+            raise UnknownName(
+                f"timm {timm.__version__} has no network {name.network!r}.{hint} timm.list_models() lists "
+                "them."
+            )
         options = dict(name.options)
         if "classes" in options:
             options["num_classes"] = options.pop("classes")
@@ -46,16 +51,22 @@ class TimmModel(Foreign):
         try:
             self.network = timm.create_model(name.network, pretrained=False, **options)
         except Exception as error:  # whatever its constructors raise
-            raise InvalidInput(f"timm cannot build {name.network} with {options or 'no options'}: {error}") from None
+            raise InvalidInput(
+                f"timm cannot build {name.network} with {options or 'no options'}: {error}"
+            ) from None
         if getattr(self.network, "num_classes", 0) < 1:
-            raise InvalidInput(f"{name.builder} only computes features; give it a classifier with {name.builder}?classes=N")
+            raise InvalidInput(
+                f"{name.builder} only computes features; give it a classifier with {name.builder}?classes=N"
+            )
         self.config: dict[str, Any] = timm.data.resolve_model_data_config(self.network)
         if (side := options.get("img_size")) is not None:  # the config is that of the pretrained network
             sides = side if isinstance(side, list) else [side, side]
             self.config["input_size"] = (3, *sides)
 
     def adapted(self) -> nn.Module:
-        """In two parts where the network is features, global average pooling and one layer; otherwise as it is."""
+        """In two parts where the network is features, global average pooling and one layer; otherwise as it
+        is.
+        """
         split = TimmClassifier(self.network).eval()
         _, height, width = self.config["input_size"]
         return split if split.possible and same_answer(self.network, split, height, width) else self.network
@@ -68,7 +79,13 @@ class TimmModel(Foreign):
             raise unrepresentable(self.name, f"takes {channels} channels")
         if config["interpolation"] not in INTERPOLATIONS:
             raise unrepresentable(self.name, f"resizes by {config['interpolation']}")
-        fields = {"height": height, "width": width, "mean": config["mean"], "std": config["std"], "interpolation": config["interpolation"]}
+        fields = {
+            "height": height,
+            "width": width,
+            "mean": config["mean"],
+            "std": config["std"],
+            "interpolation": config["interpolation"],
+        }
         if mode == "squash" and crop == 1:
             return InputContract(resize="stretch", **fields)
         if mode != "center" or crop > 1:
@@ -78,7 +95,8 @@ class TimmModel(Foreign):
 
 
 class TimmClassifier(Classifier):
-    """timm's `forward_features` and classifier with global average pooling between them; `possible` says whether there are such parts.
+    """timm's `forward_features` and classifier with global average pooling between them; `possible` says
+    whether there are such parts.
 
     Shape: (B, 3, H, W) -> (B, K).
     """
@@ -88,7 +106,8 @@ class TimmClassifier(Classifier):
         self.network: Any = network
         self.pool = GlobalAveragePool()
         self.possible = hasattr(network, "forward_features") and hasattr(network, "get_classifier")
-        self.channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")  # of the features, as in Swin
+        # of the features, as in Swin
+        self.channels_last = str(getattr(network, "output_fmt", "")).endswith("NHWC")
 
     def feature_map(self, x: Tensor) -> Tensor:
         features: Tensor = self.network.forward_features(x)

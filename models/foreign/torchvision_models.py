@@ -2,8 +2,8 @@
 
 https://github.com/pytorch/vision
 
-The Card's input is the `transforms` of a weights entry: the entry whose published file was given (its name holds the file's SHA-256), else
-the default one. A published file brings its classes' names too.
+The Card's input is the `transforms` of a weights entry: the entry whose published file was given
+(its name holds the file's SHA-256), else the default one. A published file brings its classes' names too.
 """
 
 import inspect
@@ -22,13 +22,18 @@ from regard.models.foreign.name import ForeignName
 from regard.models.foreign.wrappers import DictOutput, Layers, same_answer
 from regard.models.preprocess import INTERPOLATIONS
 
-GET_WEIGHTS = "import torch, torchvision; torch.save(torchvision.models.get_model('{name}', weights='DEFAULT').state_dict(), '{name}.pt')"
-INCEPTIONS = ("googlenet", "inception_v3")  # they ask for init_weights, and normalize once more if their published weights are used
+GET_WEIGHTS = (
+    "import torch, torchvision; torch.save(torchvision.models.get_model('{name}', "
+    "weights='DEFAULT').state_dict(), '{name}.pt')"
+)
+# they ask for init_weights, and normalize once more if their published weights are used
+INCEPTIONS = ("googlenet", "inception_v3")
 AUXILIARY = "aux_classifier."
 
 
 class TorchvisionModel(Foreign):
-    """`torchvision:NAME`, a classifier of torchvision.models or a segmenter of torchvision.models.segmentation.
+    """`torchvision:NAME`, a classifier of torchvision.models or a segmenter of
+    torchvision.models.segmentation.
 
     Args:
         name: what to build.
@@ -46,10 +51,15 @@ class TorchvisionModel(Foreign):
         segmenters = models.list_models(module=models.segmentation)
         if name.network not in classifiers and name.network not in segmenters:
             if name.network in models.list_models():
-                raise InvalidInput(f"{name.builder} neither classifies nor segments images; regard serves these two tasks")
+                raise InvalidInput(
+                    f"{name.builder} neither classifies nor segments images; regard serves these two tasks"
+                )
             near = get_close_matches(name.network, classifiers + segmenters, n=3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownName(f"torchvision has no network {name.network!r}.{hint} torchvision.models.list_models() lists them.")
+            raise UnknownName(
+                f"torchvision has no network {name.network!r}.{hint} torchvision.models.list_models() lists "
+                "them."
+            )
         self.name = name
         self.task = "classification" if name.network in classifiers else "segmentation"
         entries = models.get_model_weights(name.network)
@@ -64,10 +74,14 @@ class TorchvisionModel(Foreign):
         try:
             self.network = models.get_model(name.network, weights=None, **options)
         except Exception as error:  # whatever its constructors raise
-            raise InvalidInput(f"torchvision cannot build {name.network} with {options or 'no options'}: {error}") from None
+            raise InvalidInput(
+                f"torchvision cannot build {name.network} with {options or 'no options'}: {error}"
+            ) from None
 
     def _implied(self, builder: Any, weights: Path | None) -> dict[str, Any]:
-        """Options that torchvision's builder sets itself when it loads published weights, or that keep it from downloading."""
+        """Options that torchvision's builder sets itself when it loads published weights, or that keep it
+        from downloading.
+        """
         network = self.name.network
         implied: dict[str, Any] = {}
         if self.task == "segmentation":
@@ -83,7 +97,9 @@ class TorchvisionModel(Foreign):
         return implied
 
     def adapted(self) -> nn.Module:
-        """Segmenters give their logits alone; classifiers come in two parts where they are layers around global average pooling."""
+        """Segmenters give their logits alone; classifiers come in two parts where they are layers around
+        global average pooling.
+        """
         if self.task == "segmentation":
             network: Any = self.network
             if hasattr(network, "aux_classifier"):
@@ -91,7 +107,9 @@ class TorchvisionModel(Foreign):
             return DictOutput(network)
         side = self._side(self.entry.transforms())
         candidates = _layers(self.network)
-        return next((split for split in candidates if same_answer(self.network, split, side, side)), self.network)
+        return next(
+            (split for split in candidates if same_answer(self.network, split, side, side)), self.network
+        )
 
     def contract(self) -> InputContract:
         transforms = self.entry.transforms()
@@ -99,7 +117,8 @@ class TorchvisionModel(Foreign):
         if method not in INTERPOLATIONS:
             raise unrepresentable(self.name, f"resizes by {method}")
         fields = {"mean": tuple(transforms.mean), "std": tuple(transforms.std), "interpolation": method}
-        if self.task == "segmentation":  # the scores are resized to the image, so that it need not be brought to one size
+        # the scores are resized to the image, so that it need not be brought to one size
+        if self.task == "segmentation":
             (side,) = transforms.resize_size
             return InputContract(height=side, width=side, resize="none", dynamic_size=True, **fields)
         (scaled,), (cropped,) = transforms.resize_size, transforms.crop_size
@@ -113,11 +132,14 @@ class TorchvisionModel(Foreign):
         return tuple(known) if len(known) == count else super().labels(count)
 
     def _side(self, transforms: Any) -> int:
-        return int(getattr(self.network, "image_size", transforms.crop_size[0]))  # vision transformers are built for one size
+        # vision transformers are built for one size
+        return int(getattr(self.network, "image_size", transforms.crop_size[0]))
 
 
 def _published(entries: Any, weights: Path) -> Any:
-    """The weights entry whose published file this is: torchvision's file names end in the beginning of their SHA-256."""
+    """The weights entry whose published file this is: torchvision's file names end in the beginning of their
+    SHA-256.
+    """
     digest = sha256(weights) if weights.is_file() else ""
     for entry in entries:
         named = re.search(r"-([0-9a-f]{8,})\.pth$", entry.url)
@@ -127,8 +149,14 @@ def _published(entries: Any, weights: Path) -> Any:
 
 
 def _layers(network: nn.Module) -> list[nn.Module]:
-    """The ways to see a network as layers: its children up to the pooling, perhaps a ReLU as in DenseNet, and those after it."""
+    """The ways to see a network as layers: its children up to the pooling, perhaps a ReLU as in DenseNet, and
+    those after it.
+    """
     children = [child for child in network.children() if not isinstance(child, nn.AdaptiveAvgPool2d)]
     *features, last = children
-    head = [layer for layer in (last if isinstance(last, nn.Sequential) else [last]) if not isinstance(layer, nn.Flatten)]
+    head = [
+        layer
+        for layer in (last if isinstance(last, nn.Sequential) else [last])
+        if not isinstance(layer, nn.Flatten)
+    ]
     return [Layers(body, head).eval() for body in (features, [*features, nn.ReLU()])]

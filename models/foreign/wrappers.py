@@ -1,4 +1,6 @@
-"""Modules around networks of other libraries, which make them what regard takes: one tensor of logits, any size, two parts."""
+"""Modules around networks of other libraries, which make them what regard takes: one tensor of logits, any
+size, two parts.
+"""
 
 from collections.abc import Iterable
 
@@ -24,7 +26,8 @@ class DictOutput(nn.Module):
 class Padded(nn.Module):
     """A segmenter that takes multiples of a size only, for any size: (B, 3, H, W) -> (B, K, H, W).
 
-    The image is continued below and to the right by 0, the mean colour, up to the next multiple, and the scores are cut back.
+    The image is continued below and to the right by 0, the mean colour, up to the next multiple, and the
+    scores are cut back.
 
     Args:
         network: (B, 3, h, w) -> (B, K, h, w) for h and w that are multiples of `multiple`.
@@ -40,12 +43,15 @@ class Padded(nn.Module):
         height, width = x.shape[2:]
         down = (height + self.multiple - 1) // self.multiple * self.multiple - height
         right = (width + self.multiple - 1) // self.multiple * self.multiple - width
-        # not sliced up to (height, width): under tracing that is the smaller of height and the padded height, not height
+        # not sliced up to (height, width): under tracing that is the smaller of height and the padded height,
+        # not height
         return F.pad(self.network(F.pad(x, (0, right, 0, down))), (0, -right, 0, -down))
 
 
 class Layers(Classifier):
-    """A classifier that is a sequence of layers: features, global average pooling, and the layers after it."""
+    """A classifier that is a sequence of layers: features, global average pooling, and the layers after
+    it.
+    """
 
     def __init__(self, features: Iterable[nn.Module], head: Iterable[nn.Module]) -> None:
         super().__init__()
@@ -61,11 +67,16 @@ class Layers(Classifier):
 
 
 def same_answer(one: nn.Module, other: nn.Module, height: int, width: int) -> bool:
-    """Whether two classifiers in evaluation mode answer one image of noise with the same logits, but for rounding."""
+    """Whether two classifiers in evaluation mode answer one image of noise with the same logits, but for
+    rounding.
+    """
     x = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0)) * 2 - 1
     with torch.inference_mode():
         try:
             expected, found = one(x), other(x)
         except Exception:  # not of these parts; if it is the network that fails, probing it says so
             return False
-    return bool(expected.shape == found.shape and torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max())))
+    return bool(
+        expected.shape == found.shape
+        and torch.allclose(found, expected, rtol=1e-5, atol=1e-5 * float(expected.abs().max()))
+    )

@@ -1,10 +1,13 @@
 """OCNet's a-trous head: object context beside convolutions at several dilations.
 
-Yuan et al., "OCNet: Object Context Network for Scene Parsing", 2018, section 3.3. https://arxiv.org/abs/1809.00916
+Yuan et al., "OCNet: Object Context Network for Scene Parsing", 2018, section 3.3.
+https://arxiv.org/abs/1809.00916
 
-    h = conv(x);   y = conv1([conv1(context(conv(h))); conv1(h); conv3_r(h); conv3_2r(h); conv3_3r(h)]),   r = 12 at output stride 8
+    h = conv(x);   y = conv1([conv1(context(conv(h))); conv1(h); conv3_r(h); conv3_2r(h); conv3_3r(h)]),   r =
+                   12 at output stride 8
 
-As in the authors' code the context is that of a map pooled by 2, and the branches have half the channels of h.
+As in the authors' code the context is that of a map pooled by 2, and the branches have half the channels of
+h.
 """
 
 from collections.abc import Sequence
@@ -29,13 +32,19 @@ class AspOCHead(nn.Module):
     def __init__(self, channels: int, inner: int, dilations: Sequence[int] = (12, 24, 36)) -> None:
         super().__init__()
         if inner % 4:
-            raise ValueError(f"inner must be a multiple of 4, as branches have half the channels and their keys a quarter, got {inner}")
+            raise ValueError(
+                "inner must be a multiple of 4, as branches have half the channels and their keys a "
+                f"quarter, got {inner}"
+            )
         check_dilations(dilations)
         part = inner // 2
         self.reduce = conv_bn_relu(channels, inner, 3)
         context = ObjectContextPooling(part, value_channels=part, pool=2)
         self.branches = nn.ModuleList(
-            [nn.Sequential(conv_bn_relu(inner, part, 3), context, conv_bn_relu(part, part, 1)), conv_bn_relu(inner, part, 1)]
+            [
+                nn.Sequential(conv_bn_relu(inner, part, 3), context, conv_bn_relu(part, part, 1)),
+                conv_bn_relu(inner, part, 1),
+            ]
         )
         self.branches.extend(conv_bn_relu(inner, part, 3, dilation=dilation) for dilation in dilations)
         self.fuse = conv_bn_relu(len(self.branches) * part, inner, 1)

@@ -1,6 +1,7 @@
 """OCNet's base head: object context fused with the features it was drawn from.
 
-Yuan et al., "OCNet: Object Context Network for Scene Parsing", 2018, section 3.3. https://arxiv.org/abs/1809.00916
+Yuan et al., "OCNet: Object Context Network for Scene Parsing", 2018, section 3.3.
+https://arxiv.org/abs/1809.00916
 
     h = conv(x);   y = fuse([context(h); h])
 """

@@ -1,6 +1,7 @@
 """CCNet's head: recurrent criss-cross attention between two convolutions, fused with its input.
 
-Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 2019, section 3.1. https://arxiv.org/abs/1811.11721
+Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", ICCV 2019, section 3.1.
+https://arxiv.org/abs/1811.11721
 
     h = conv(x);   h'' = RCCA(h);   y = conv([x; conv(h'')])
 """

@@ -1,4 +1,5 @@
-"""What the heads of CCNet, GCNet and the non-local network share: attention between two convolutions, fused with its input.
+"""What the heads of CCNet, GCNet and the non-local network share: attention between two convolutions, fused
+with its input.
 
 For features x: h = conv(x), y = conv([x; conv(attention(h))]).
 """

@@ -1,6 +1,7 @@
 """DANet's head: position and channel attention side by side, summed.
 
-Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, section 3.4. https://arxiv.org/abs/1809.02983
+Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, section 3.4.
+https://arxiv.org/abs/1809.02983
 
     p = conv(PAM(conv(x)));   c = conv(CAM(conv(x)));   y = p + c
 
@@ -23,8 +24,12 @@ class DANetHead(nn.Module):
 
     def __init__(self, channels: int, inner: int) -> None:
         super().__init__()
-        self.position = nn.Sequential(conv_bn_relu(channels, inner, 3), PositionAttention(inner), conv_bn_relu(inner, inner, 3))
-        self.channel = nn.Sequential(conv_bn_relu(channels, inner, 3), ChannelAttention(), conv_bn_relu(inner, inner, 3))
+        self.position = nn.Sequential(
+            conv_bn_relu(channels, inner, 3), PositionAttention(inner), conv_bn_relu(inner, inner, 3)
+        )
+        self.channel = nn.Sequential(
+            conv_bn_relu(channels, inner, 3), ChannelAttention(), conv_bn_relu(inner, inner, 3)
+        )
 
     def branches(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The position and the channel branch, each (B, inner, H, W)."""

@@ -1,7 +1,7 @@
 """EANet's head: external attention between two convolutions.
 
-Guo, Liu, Mu & Hu, "Beyond Self-attention: External Attention using Two Linear Layers for Visual Tasks", 2021, section 3.
-https://arxiv.org/abs/2105.02358
+Guo, Liu, Mu & Hu, "Beyond Self-attention: External Attention using Two Linear Layers for Visual Tasks", 2021,
+section 3. https://arxiv.org/abs/2105.02358
 
     y = conv(EA(conv(x)))
 

@@ -1,6 +1,7 @@
 """Fully convolutional head, and the auxiliary head that others train beside them.
 
-Long, Shelhamer & Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015. https://arxiv.org/abs/1411.4038
+Long, Shelhamer & Darrell, "Fully Convolutional Networks for Semantic Segmentation", CVPR 2015.
+https://arxiv.org/abs/1411.4038
 In the dilated form of PSPNet (Zhao et al., CVPR 2017, section 3.3), whose auxiliary loss on res4 weighs 0.4.
 """
 

@@ -1,11 +1,13 @@
-"""GCNet's head for segmentation: one context for all positions, between two convolutions, fused with its input.
+"""GCNet's head for segmentation: one context for all positions, between two convolutions, fused with its
+input.
 
-Cao, Xu, Lin, Wei & Hu, "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond", ICCV Workshops 2019.
-https://arxiv.org/abs/1904.11492
+Cao, Xu, Lin, Wei & Hu, "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond", ICCV
+Workshops 2019. https://arxiv.org/abs/1904.11492
 
     h = conv(x);   y = conv([x; conv(GC(h))])
 
-The paper puts its block into backbones; this is the form of segmentation toolboxes, with a reduction of 4 inside the block.
+The paper puts its block into backbones; this is the form of segmentation toolboxes, with a reduction of 4
+inside the block.
 """
 
 from regard.models.attention.global_context import GlobalContext

@@ -7,7 +7,9 @@ from torch import Tensor, nn
 def conv_bn_relu(channels: int, out: int, kernel_size: int, *, dilation: int = 1) -> nn.Sequential:
     """Convolution, BatchNorm and ReLU that keep the map's size."""
     return nn.Sequential(
-        nn.Conv2d(channels, out, kernel_size, padding=kernel_size // 2 * dilation, dilation=dilation, bias=False),
+        nn.Conv2d(
+            channels, out, kernel_size, padding=kernel_size // 2 * dilation, dilation=dilation, bias=False
+        ),
         nn.BatchNorm2d(out),
         nn.ReLU(inplace=True),
     )

@@ -1,12 +1,18 @@
-"""Multiple-instance pooling: an image is a bag, its positions are the instances, and it has a class where at least one of them does.
+"""Multiple-instance pooling: an image is a bag, its positions are the instances, and it has a class where at
+least one of them does.
 
-GlobalMaxPool   s = max_i s_i                              the bag is as positive as its most positive instance
-NoisyOr         P = 1 - prod_i (1 - p_i), p = sigmoid(s)   the instances are independent causes; given as log-odds log(P / (1 - P))
-GatedAttention  z = sum_i a_i h_i                          Ilse, Tomczak & Welling, "Attention-based Deep Multiple Instance Learning",
-    a = softmax_i(w . (tanh(V h_i) * sigmoid(U h_i)))      ICML 2018, eqs. 7 and 9. https://arxiv.org/abs/1802.04712
+GlobalMaxPool   s = max_i s_i                              the bag is as positive as its most positive
+                instance
+NoisyOr         P = 1 - prod_i (1 - p_i), p = sigmoid(s)   the instances are independent causes; given as
+                log-odds log(P / (1 - P))
+GatedAttention  z = sum_i a_i h_i                          Ilse, Tomczak & Welling, "Attention-based Deep
+                Multiple Instance Learning",
+    a = softmax_i(w . (tanh(V h_i) * sigmoid(U h_i)))      ICML 2018, eqs. 7 and 9.
+                                                           https://arxiv.org/abs/1802.04712
 
-All three are unmoved by a permutation of the instances. Max pooling of classifier scores and noisy-or are the operators that Ilse et al.
-compare with; noisy-or is from Maron & Lozano-Perez, "A Framework for Multiple-Instance Learning", NIPS 1998.
+All three are unmoved by a permutation of the instances. Max pooling of classifier scores and noisy-or are the
+operators that Ilse et al. compare with; noisy-or is from Maron & Lozano-Perez, "A Framework for
+Multiple-Instance Learning", NIPS 1998.
 """
 
 import torch
@@ -27,17 +33,20 @@ class NoisyOr(nn.Module):
 
         log(P / (1 - P)) = log(exp(Lambda) - 1) = Lambda + log(1 - exp(-Lambda)).
 
-    sigmoid of the result is P itself. softmax over classes is proportional to P / (1 - P): the probability of each class given that
-    exactly one is in the image, where classes are independent.
+    sigmoid of the result is P itself. softmax over classes is proportional to P / (1 - P): the probability of
+    each class given that exactly one is in the image, where classes are independent.
 
-    Both logarithms are written through atanh and tanh, which keep scores far below 0 where 1 + exp(s) rounds to 1.
+    Both logarithms are written through atanh and tanh, which keep scores far below 0 where 1 + exp(s) rounds
+    to 1.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        positive = x.clamp(min=0)  # whose slope at 0 is 1, which makes that of log(1 + exp(x)) come out as 1/2
+        # whose slope at 0 is 1, which makes that of log(1 + exp(x)) come out as 1/2
+        positive = x.clamp(min=0)
         u = (x - 2 * positive).exp()  # exp(-|x|)
         softplus = positive + 2 * (u / (2 + u)).atanh()  # log(1 + exp(x)) = max(x, 0) + log(1 + u)
-        total = softplus.sum(dim=(2, 3)).clamp(min=torch.finfo(x.dtype).tiny)  # Lambda; the logarithm stays finite where all underflow
+        # Lambda; the logarithm stays finite where all underflow
+        total = softplus.sum(dim=(2, 3)).clamp(min=torch.finfo(x.dtype).tiny)
         t = (total / 2).tanh()
         return total + (2 * t / (1 + t)).log()  # 1 - exp(-Lambda) = 2 t / (1 + t)
 

@@ -1,11 +1,12 @@
-"""The non-local network's head for segmentation: a non-local block between two convolutions, fused with its input.
+"""The non-local network's head for segmentation: a non-local block between two convolutions, fused with its
+input.
 
 Wang, Girshick, Gupta & He, "Non-local Neural Networks", CVPR 2018. https://arxiv.org/abs/1711.07971
 
     h = conv(x);   y = conv([x; conv(NL(h))])
 
-The paper puts its block into backbones; this is the form of segmentation toolboxes, with the embedded Gaussian of the paper, whose scores
-are not divided by the square root of their depth as they are there.
+The paper puts its block into backbones; this is the form of segmentation toolboxes, with the embedded
+Gaussian of the paper, whose scores are not divided by the square root of their depth as they are there.
 """
 
 from regard.models.attention.non_local import EmbeddedGaussian

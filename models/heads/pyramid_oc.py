@@ -1,10 +1,13 @@
 """OCNet's pyramid head: object context within the tiles of coarser and finer partitions of the map.
 
-Yuan et al., "OCNet: Object Context Network for Scene Parsing", 2018, section 3.3. https://arxiv.org/abs/1809.00916
+Yuan et al., "OCNet: Object Context Network for Scene Parsing", 2018, section 3.3.
+https://arxiv.org/abs/1809.00916
 
-    h = conv(x);   c_t = context of h within t x t tiles, t = 1, 2, 3, 6;   y = conv1([conv1'(h); c_1; c_2; c_3; c_6])
+    h = conv(x);   c_t = context of h within t x t tiles, t = 1, 2, 3, 6;   y =
+                   conv1([conv1'(h); c_1; c_2; c_3; c_6])
 
-conv1' widens h as many times as there are partitions. The authors' code, which this follows, gives each partition weights of its own.
+conv1' widens h as many times as there are partitions. The authors' code, which this follows, gives each
+partition weights of its own.
 """
 
 from collections.abc import Sequence
@@ -32,7 +35,9 @@ class PyramidOCHead(nn.Module):
         self.reduce = conv_bn_relu(channels, inner, 3)
         self.widen = conv_bn_relu(inner, inner * len(partitions), 1)
         self.contexts = nn.ModuleList(
-            ObjectContextPooling(inner, value_channels=inner) if t == 1 else TiledObjectContextPooling(inner, t, value_channels=inner)
+            ObjectContextPooling(inner, value_channels=inner)
+            if t == 1
+            else TiledObjectContextPooling(inner, t, value_channels=inner)
             for t in partitions
         )
         self.fuse = conv_bn_relu(2 * inner * len(partitions), inner, 1)

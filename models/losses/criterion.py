@@ -1,4 +1,6 @@
-"""The loss of one supervised output, as a recipe sets it. A network with a `training_loss` of its own is handed it."""
+"""The loss of one supervised output, as a recipe sets it. A network with a `training_loss` of its own is
+handed it.
+"""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -8,7 +10,8 @@ from torch import Tensor
 
 UNLABELLED = 255  # in a label map: no label, left out of the loss
 
-Criterion = Callable[[Tensor, Tensor], Tensor]  # logits (B, K) or (B, K, H, W) and classes (B,) or (B, H, W) -> a scalar
+# logits (B, K) or (B, K, H, W) and classes (B,) or (B, H, W) -> a scalar
+Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 @runtime_checkable
@@ -16,7 +19,9 @@ class HasTrainingLoss(Protocol):
     """A network whose training takes more than the criterion of its answer."""
 
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
-        """The scalar to minimize, for images (B, 3, H, W) and their classes (B,) or label maps (B, H, W), in training mode."""
+        """The scalar to minimize, for images (B, 3, H, W) and their classes (B,) or label maps (B, H, W), in
+        training mode.
+        """
         ...
 
 
@@ -25,6 +30,8 @@ def cross_entropy(class_weights: Tensor | None = None, label_smoothing: float = 
 
     def criterion(logits: Tensor, targets: Tensor) -> Tensor:
         left_out = UNLABELLED if targets.ndim == 3 else -1  # an image's class may be 255
-        return F.cross_entropy(logits.float(), targets, class_weights, ignore_index=left_out, label_smoothing=label_smoothing)
+        return F.cross_entropy(
+            logits.float(), targets, class_weights, ignore_index=left_out, label_smoothing=label_smoothing
+        )
 
     return criterion

@@ -1,14 +1,16 @@
 """MA-CNN's losses of channel grouping: each part's map is compact, and no two lie on the same place.
 
-Zheng, Fu, Mei & Luo, "Learning Multi-Attention Convolutional Neural Network for Fine-Grained Image Recognition", ICCV 2017.
+Zheng, Fu, Mei & Luo, "Learning Multi-Attention Convolutional Neural Network for Fine-Grained Image
+Recognition", ICCV 2017.
 https://openaccess.thecvf.com/content_iccv_2017/html/Zheng_Learning_Multi-Attention_Convolutional_ICCV_2017_paper.html
 
     Dis(M_i) = sum_xy m_i(x, y) [(x - t_x)^2 + (y - t_y)^2],            (t_x, t_y) the peak of M_i
     Div(M_i) = sum_xy m_i(x, y) [max_{k != i} m_k(x, y) - margin]_+
     L        = sum_i Dis(M_i) + lambda Div(M_i),                        lambda = 2, margin = 0.02
 
-The maps sum to 1 over all positions. The bracket in Div is taken as its positive part: a bare margin would be a constant then, while the
-paper has it to leave small overlaps, noise, unpunished. Coordinates are cells of the map.
+The maps sum to 1 over all positions. The bracket in Div is taken as its positive part: a bare margin would be
+a constant then, while the paper has it to leave small overlaps, noise, unpunished. Coordinates are cells of
+the map.
 """
 
 import torch
@@ -35,5 +37,7 @@ def overlap(maps: Tensor, margin: float = 0.02) -> Tensor:
 
 
 def grouping_loss(maps: Tensor, *, diversity: float = 2.0, margin: float = 0.02) -> Tensor:
-    """Sum over the parts, mean over the images: maps (B, N, h, w) -> a scalar. `diversity` is the paper's lambda."""
+    """Sum over the parts, mean over the images: maps (B, N, h, w) -> a scalar. `diversity` is the paper's
+    lambda.
+    """
     return (compactness(maps) + diversity * overlap(maps, margin)).sum(dim=1).mean()

@@ -1,9 +1,11 @@
-"""Online hard example mining: of a batch's pixels, learn from those that are not yet sure, and from a least number of the hardest.
+"""Online hard example mining: of a batch's pixels, learn from those that are not yet sure, and from a least
+number of the hardest.
 
-Shrivastava, Gupta & Girshick, "Training Region-based Object Detectors with Online Hard Example Mining", CVPR 2016
-(https://arxiv.org/abs/1604.03540), in the form of CCNet's authors for segmentation:
+Shrivastava, Gupta & Girshick, "Training Region-based Object Detectors with Online Hard Example Mining", CVPR
+2016 (https://arxiv.org/abs/1604.03540), in the form of CCNet's authors for segmentation:
 
-    kept: p_right <= max(threshold, the min_kept-th smallest p_right),   loss = cross entropy over what is kept
+    kept: p_right <= max(threshold, the min_kept-th smallest p_right),   loss = cross entropy over what is
+                                                                         kept
 
 They look for that smallest probability on a map eight times smaller; here it is exact.
 """
@@ -15,7 +17,11 @@ from regard.models.losses.criterion import UNLABELLED, Criterion, cross_entropy
 
 
 def hard_pixels(
-    class_weights: Tensor | None = None, label_smoothing: float = 0.0, *, threshold: float = 0.7, min_kept: int = 100_000
+    class_weights: Tensor | None = None,
+    label_smoothing: float = 0.0,
+    *,
+    threshold: float = 0.7,
+    min_kept: int = 100_000,
 ) -> Criterion:
     """Weighted cross entropy over the hard ones of the labelled pixels of label maps, always in float32.
 

@@ -8,8 +8,9 @@ https://arxiv.org/abs/1802.10171
     L_am = 1/n sum_c s^c(I*^c)                    eq. 5
     L_e  = 1/n sum_c (A^c - H^c)^2                eq. 7, where masks H^c are at hand
 
-A is scaled to a largest value of 1 for T and L_e, as public implementations do, whose sigma = 0.5 and omega = 10 are the defaults here.
-Images are normalized, so that an erased pixel is 0, the mean colour. The sum over a mask's pixels in L_e is their mean.
+A is scaled to a largest value of 1 for T and L_e, as public implementations do, whose sigma = 0.5 and omega =
+10 are the defaults here. Images are normalized, so that an erased pixel is 0, the mean colour. The sum over a
+mask's pixels in L_e is their mean.
 """
 
 import torch
@@ -24,7 +25,9 @@ def normalized(attention: Tensor) -> Tensor:
 
 
 def soft_mask(attention: Tensor, threshold: float, sharpness: float) -> Tensor:
-    """T(A): near 1 where A is above the threshold sigma, near 0 below; exactly so as the sharpness omega grows."""
+    """T(A): near 1 where A is above the threshold sigma, near 0 below; exactly so as the sharpness omega
+    grows.
+    """
     return (sharpness * (attention - threshold)).sigmoid()
 
 
@@ -34,7 +37,9 @@ def erased(images: Tensor, mask: Tensor) -> Tensor:
 
 
 def attention_mining_loss(scores: Tensor) -> Tensor:
-    """L_am: the mean probability (n,) of each class in the image from which its region was erased; 0 where there is none."""
+    """L_am: the mean probability (n,) of each class in the image from which its region was erased; 0 where
+    there is none.
+    """
     return scores.sum() / max(len(scores), 1)
 
 

@@ -1,9 +1,11 @@
 """RA-CNN's ranking loss: the finer scale must be surer of the right class than the coarser one.
 
-Fu, Zheng & Mei, "Look Closer to See Better: Recurrent Attention Convolutional Neural Network for Fine-grained Image Recognition",
-CVPR 2017. https://openaccess.thecvf.com/content_cvpr_2017/html/Fu_Look_Closer_to_CVPR_2017_paper.html
+Fu, Zheng & Mei, "Look Closer to See Better: Recurrent Attention Convolutional Neural Network for Fine-grained
+Image Recognition", CVPR 2017.
+https://openaccess.thecvf.com/content_cvpr_2017/html/Fu_Look_Closer_to_CVPR_2017_paper.html
 
-    L = max(0, p_t(coarse) - p_t(fine) + margin),   p_t the softmax probability of the right class, margin = 0.05
+    L = max(0, p_t(coarse) - p_t(fine) + margin),   p_t the softmax probability of the right class, margin =
+                                                    0.05
 """
 
 from torch import Tensor

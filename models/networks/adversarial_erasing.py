@@ -1,20 +1,24 @@
-"""Adversarial erasing: what the first classifier has found is hidden, so that the next must find the rest of the object.
+"""Adversarial erasing: what the first classifier has found is hidden, so that the next must find the rest of
+the object.
 
-ACoL: Zhang, Wei, Feng, Yang & Huang, "Adversarial Complementary Learning for Weakly Supervised Object Localization", CVPR 2018.
+ACoL: Zhang, Wei, Feng, Yang & Huang, "Adversarial Complementary Learning for Weakly Supervised Object
+Localization", CVPR 2018.
 https://arxiv.org/abs/1804.06962. Both classifiers look at one feature map S in one pass:
 
-    M_A = A(S), y_A = mean_xy M_A                                      maps of every class, from 3x3, 3x3 and 1x1 convolutions
+    M_A = A(S), y_A = mean_xy M_A                                      maps of every class, from 3x3, 3x3 and
+                                                                       1x1 convolutions
     S' = S where norm(M_A^c) < 0.6, else 0                             c the true class; norm scales to 0..1
     M_B = B(S'), y_B = mean_xy M_B
     L = L_cl(y_A) + L_cl(y_B),   map of c = max(norm(M_A^c), norm(M_B^c))
 
-The layers, the threshold's place (>= erases) and that no gradient goes through the erasing were checked in the authors' code; they take
-the answer from y_A.
+The layers, the threshold's place (>= erases) and that no gradient goes through the erasing were checked in
+the authors' code; they take the answer from y_A.
 
-AE-PSL: Wei et al., "Object Region Mining with Adversarial Erasing: A Simple Classification to Semantic Segmentation Approach", CVPR 2017.
-https://arxiv.org/abs/1703.08448. A cascade of networks, each trained on images from which the regions of those before it are erased
-(by the training images' mean, which is 0 after normalization); `mine` is the cascade's use. A region is where the class activation map
-reaches the upper fifth of its range (the fraction is from memory).
+AE-PSL: Wei et al., "Object Region Mining with Adversarial Erasing: A Simple Classification to Semantic
+Segmentation Approach", CVPR 2017. https://arxiv.org/abs/1703.08448. A cascade of networks, each trained on
+images from which the regions of those before it are erased (by the training images' mean, which is 0 after
+normalization); `mine` is the cascade's use. A region is where the class activation map reaches the upper
+fifth of its range (the fraction is from memory).
 """
 
 from collections.abc import Sequence
@@ -30,7 +34,8 @@ from regard.models.losses.criterion import Criterion
 
 
 class ACoL(ResNet, Classifier):
-    """Class scores (logits) of an image batch, those of the first classifier: (B, 3, H, W) -> (B, num_classes).
+    """Class scores (logits) of an image batch, those of the first classifier: (B, 3, H, W) ->
+    (B, num_classes).
 
     Args:
         depth: of the ResNet.
@@ -40,7 +45,15 @@ class ACoL(ResNet, Classifier):
         options: see `ResNet`.
     """
 
-    def __init__(self, depth: int, *, num_classes: int = 1000, inner: int = 1024, threshold: float = 0.6, **options: Any) -> None:
+    def __init__(
+        self,
+        depth: int,
+        *,
+        num_classes: int = 1000,
+        inner: int = 1024,
+        threshold: float = 0.6,
+        **options: Any,
+    ) -> None:
         super().__init__(depth, **options)
         check_classes(num_classes)
         if inner < 1:
@@ -88,10 +101,12 @@ def normalized(maps: Tensor) -> Tensor:
 
 
 def mine(classifiers: Sequence[Classifier], x: Tensor, classes: Tensor, fraction: float = 0.2) -> Tensor:
-    """The regions that a cascade has found after each step: bool (steps, B, H, W), each step's holding those before it.
+    """The regions that a cascade has found after each step: bool (steps, B, H, W), each step's holding those
+    before it.
 
     Args:
-        classifiers: in evaluation mode, with a class activation map; each sees the images without what those before it found.
+        classifiers: in evaluation mode, with a class activation map; each sees the images without what those
+            before it found.
         x: images (B, 3, H, W), normalized.
         classes: of the objects looked for, (B,).
         fraction: of the map's range, counted from its largest value, that makes a region.

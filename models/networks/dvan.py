@@ -1,19 +1,24 @@
-"""DVAN: a recurrent network attends to one canvas of the image after the other, from the whole to its details, each time elsewhere.
+"""DVAN: a recurrent network attends to one canvas of the image after the other, from the whole to its
+details, each time elsewhere.
 
-Zhao, Wu, Feng, Peng & Yan, "Diversified Visual Attention Networks for Fine-Grained Object Classification", IEEE Transactions on
-Multimedia 2017. https://arxiv.org/abs/1606.08572
+Zhao, Wu, Feng, Peng & Yan, "Diversified Visual Attention Networks for Fine-Grained Object Classification",
+IEEE Transactions on Multimedia 2017. https://arxiv.org/abs/1606.08572
 
-    X_t  = pool5 of VGG-16 on canvas t, a crop of the image resized to 224 x 224        49 positions of 512 channels
+    X_t  = pool5 of VGG-16 on canvas t, a crop of the image resized to 224 x 224        49 positions of 512
+         channels
     l_t  = softmax(W h_{t-1})                                                           over the positions
     x_t  = sum_i l_{t,i} X_{t,i}
     h_t  = LSTM(x_t, h_{t-1})
-    answer = mean_t softmax(U h_t),   L = mean_t CE(U h_t) + lambda sum over t of the overlap of l_{t-1} and l_t in the image
+    answer = mean_t softmax(U h_t),   L = mean_t CE(U h_t) + lambda sum over t of the overlap of l_{t-1} and
+                                      l_t in the image
 
 Departures and readings:
-- Canvases of several scales and places, coarse to fine, one LSTM over them, the diversity of attention and the average over time are from
-  the abstract and from summaries of the paper. Which canvases, the 512 units, and lambda = 1 are ours; so is the start: h_0 and c_0 are
-  tanh of linear layers on the first canvas's mean feature.
-- Attention maps are laid over a grid of the image before they are compared, each position covering what its canvas shows there. The
+- Canvases of several scales and places, coarse to fine, one LSTM over them, the diversity of attention and
+the average over time are from
+  the abstract and from summaries of the paper. Which canvases, the 512 units, and lambda = 1 are ours; so is
+  the start: h_0 and c_0 are tanh of linear layers on the first canvas's mean feature.
+- Attention maps are laid over a grid of the image before they are compared, each position covering what its
+canvas shows there. The
   paper's limit on the canvases' own overlap is a matter of choosing them.
 """
 
@@ -36,7 +41,8 @@ GRID = 14  # cells of the image on each side in which attention maps are compare
 
 
 class Glance(nn.Module):
-    """Where to look in a canvas, from what was seen before: state (B, hidden) and features (B, C, s, s) -> (B, C).
+    """Where to look in a canvas, from what was seen before: state (B, hidden) and features (B, C, s, s) ->
+    (B, C).
 
     Args:
         hidden: size of the state.
@@ -65,7 +71,8 @@ class DVAN(nn.Module):
         width: channels of the backbone's first stage.
         hidden: size of the LSTM's state.
         canvas_size: side that a canvas is resized to, a multiple of 32.
-        canvases: left, top, right, bottom in fractions of the image, at least two, none larger than one before.
+        canvases: left, top, right, bottom in fractions of the image, at least two, none larger than one
+            before.
         diversity: lambda, the weight of the diversity loss.
     """
 
@@ -126,7 +133,9 @@ class DVAN(nn.Module):
 
 
 def laid_out(attention: Tensor, canvases: Sequence[Box], grid: int = GRID) -> Tensor:
-    """Attention over canvases as attention over the image: (B, T, s, s) -> (B, T, grid, grid), with the same sums."""
+    """Attention over canvases as attention over the image: (B, T, s, s) -> (B, T, grid, grid), with the same
+    sums.
+    """
     side = attention.shape[2]
     boxes = torch.tensor(canvases, dtype=attention.dtype, device=attention.device)  # (T, 4)
     edges = torch.arange(side + 1, dtype=attention.dtype, device=attention.device) / side
@@ -148,5 +157,7 @@ def check_canvases(canvases: Sequence[Sequence[float]]) -> tuple[Box, ...]:
     if len(boxes) < 2:
         raise ValueError(f"canvases must be at least two, got {len(boxes)}")
     if any(after > before + 1e-9 for before, after in pairwise(areas)):
-        raise ValueError(f"canvases must go from coarse to fine, got areas {[round(area, 4) for area in areas]}")
+        raise ValueError(
+            f"canvases must go from coarse to fine, got areas {[round(area, 4) for area in areas]}"
+        )
     return boxes

@@ -1,15 +1,19 @@
 """EAMLP: a tokens-to-token vision transformer whose every self-attention is an external attention.
 
-Guo, Liu, Mu & Hu, "Beyond Self-attention: External Attention using Two Linear Layers for Visual Tasks", 2021, its network for ImageNet.
-https://arxiv.org/abs/2105.02358. The network around it: Yuan et al., "Tokens-to-Token ViT: Training Vision Transformers from Scratch on
-ImageNet", ICCV 2021. https://arxiv.org/abs/2101.11986
+Guo, Liu, Mu & Hu, "Beyond Self-attention: External Attention using Two Linear Layers for Visual Tasks", 2021,
+its network for ImageNet. https://arxiv.org/abs/2105.02358. The network around it: Yuan et al.,
+"Tokens-to-Token ViT: Training Vision Transformers from Scratch on ImageNet", ICCV 2021.
+https://arxiv.org/abs/2101.11986
 
-    soft split     each token is an overlapping window: 7x7 of the image by strides of 4, then 3x3 by strides of 2, twice
+    soft split     each token is an overlapping window: 7x7 of the image by strides of 4, then 3x3 by strides
+                   of 2, twice
     token layer    after the first two splits: q = W norm(x),  z = q + W' external(q),  y = z + mlp(norm(z))
-    encoder        a class token, fixed sinusoid positions, blocks with multi-head external attention, and a linear classifier
+    encoder        a class token, fixed sinusoid positions, blocks with multi-head external attention, and a
+                   linear classifier
 
-Layers and sizes follow the authors' code: 128 memory slots and one head in a token layer, with memories that start as one; in the encoder
-four times T2T-ViT's heads over four times the width, and 64 slots. Stochastic depth belongs to their training recipe and is left out.
+Layers and sizes follow the authors' code: 128 memory slots and one head in a token layer, with memories that
+start as one; in the encoder four times T2T-ViT's heads over four times the width, and 64 slots. Stochastic
+depth belongs to their training recipe and is left out.
 """
 
 import torch
@@ -56,7 +60,8 @@ class TokenLayer(nn.Module):
 
 
 class EAMLP(nn.Module):
-    """Class scores (logits) of an image batch: (B, 3, S, S) -> (B, num_classes), S = image_size. Positions are fixed for one size.
+    """Class scores (logits) of an image batch: (B, 3, S, S) -> (B, num_classes), S = image_size. Positions
+    are fixed for one size.
 
     Args:
         num_classes: K.
@@ -95,7 +100,10 @@ class EAMLP(nn.Module):
         self.positions: Tensor
         self.register_buffer("positions", sinusoids(1 + (image_size // STRIDE) ** 2, width))
         self.blocks = nn.Sequential(
-            *(EncoderBlock(width, TokenExternalAttention(width, heads), hidden=mlp_ratio * width, eps=1e-5) for _ in range(depth))
+            *(
+                EncoderBlock(width, TokenExternalAttention(width, heads), hidden=mlp_ratio * width, eps=1e-5)
+                for _ in range(depth)
+            )
         )
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, num_classes)
@@ -121,7 +129,9 @@ def soft_split(x: Tensor, *, size: int, stride: int, padding: int) -> Tensor:
     x = F.pad(x, (padding, padding, padding, padding))
     rows, columns = ((side - size) // stride * stride + 1 for side in x.shape[2:])
     # as slices, because `unfold` is slower and becomes gathers in ONNX
-    pixels = [x[:, :, i : i + rows : stride, j : j + columns : stride] for i in range(size) for j in range(size)]
+    pixels = [
+        x[:, :, i : i + rows : stride, j : j + columns : stride] for i in range(size) for j in range(size)
+    ]
     return torch.stack(pixels, dim=2).flatten(3).flatten(1, 2).transpose(1, 2)
 
 
@@ -131,7 +141,9 @@ def as_map(tokens: Tensor, side: int) -> Tensor:
 
 
 def sinusoids(count: int, width: int) -> Tensor:
-    """Sine (even components) and cosine (odd) of position / 10000^(2 floor(j / 2) / width): (1, count, width)."""
+    """Sine (even components) and cosine (odd) of position / 10000^(2 floor(j / 2) / width):
+    (1, count, width).
+    """
     frequency = 10000 ** (-2 * (torch.arange(width, dtype=torch.float64) // 2) / width)
     angle = torch.arange(count, dtype=torch.float64).unsqueeze(1) * frequency
     even = torch.arange(width) % 2 == 0

@@ -1,6 +1,8 @@
-"""FCAN: hard attention to several parts at once, on feature maps that are computed once, trained by a greedy reward.
+"""FCAN: hard attention to several parts at once, on feature maps that are computed once, trained by a greedy
+reward.
 
-Liu et al., "Fully Convolutional Attention Networks for Fine-Grained Recognition", 2016. https://arxiv.org/abs/1603.06765
+Liu et al., "Fully Convolutional Attention Networks for Fine-Grained Recognition", 2016.
+https://arxiv.org/abs/1603.06765
 
     F        = features of the image
     pi_t     = softmax over all positions of conv(relu(conv(F))), one map for each part t = 1..T
@@ -9,11 +11,15 @@ Liu et al., "Fully Convolutional Attention Networks for Fine-Grained Recognition
     J        = E[sum_t r_t] - classification loss,   r_t = 1 if right after part t, and t = 1 or the loss fell
 
 Departures and readings:
-- That feature maps are shared, that all parts are found at once, and the greedy reward are the paper's abstract; that training crops the
-  shared feature maps, one location is sampled from a softmax in training and the most probable taken in testing, and answers are averaged
-  are from summaries. For testing the paper crops the image anew, at a higher resolution; here the same features serve.
-- 64 channels in the attention layers are from memory. The number of parts, the window and the part classifiers' layers are ours.
-- The answer after part t, that the reward compares, is the mean of the whole image's and of the first t parts'.
+- That feature maps are shared, that all parts are found at once, and the greedy reward are the paper's
+abstract; that training crops the
+  shared feature maps, one location is sampled from a softmax in training and the most probable taken in
+  testing, and answers are averaged are from summaries. For testing the paper crops the image anew, at a
+  higher resolution; here the same features serve.
+- 64 channels in the attention layers are from memory. The number of parts, the window and the part
+classifiers' layers are ours.
+- The answer after part t, that the reward compares, is the mean of the whole image's and of the first t
+parts'.
 """
 
 import torch
@@ -53,7 +59,8 @@ class PartAttention(nn.Module):
 
 
 class FCAN(nn.Module):
-    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), for feature maps of at least `window`.
+    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), for feature maps of at least
+    `window`.
 
     Args:
         num_classes: K.
@@ -63,7 +70,15 @@ class FCAN(nn.Module):
         window: side of the crop around a location, in positions of the feature map.
     """
 
-    def __init__(self, *, num_classes: int = 1000, backbone: str = "resnet50", width: int = 64, parts: int = 4, window: int = 7) -> None:
+    def __init__(
+        self,
+        *,
+        num_classes: int = 1000,
+        backbone: str = "resnet50",
+        width: int = 64,
+        parts: int = 4,
+        window: int = 7,
+    ) -> None:
         super().__init__()
         check_classes(num_classes)
         if parts < 1 or window < 1:
@@ -80,14 +95,20 @@ class FCAN(nn.Module):
         features = self.backbone.stages(x)[-1]
         if min(features.shape[2:]) < self.window:
             height, width = features.shape[2:]
-            raise ValueError(f"images of {x.shape[2]} x {x.shape[3]} give {height} x {width} features, smaller than window = {self.window}")
+            raise ValueError(
+                f"images of {x.shape[2]} x {x.shape[3]} give {height} x {width} features, smaller than "
+                f"window = {self.window}"
+            )
         return features
 
     def answers(self, features: Tensor, locations: Tensor) -> Tensor:
-        """Logits of the whole image and of each part at its location, an index of a position: (B, T) -> (B, T + 1, K)."""
+        """Logits of the whole image and of each part at its location, an index of a position: (B, T) ->
+        (B, T + 1, K).
+        """
         height, width = features.shape[2:]
         centres = cells(locations, width) + 0.5
-        # Even windows reach one position further down and right: half a position is added before the corner is taken.
+        # Even windows reach one position further down and right: half a position is added before the corner
+        # is taken.
         shift = 0.0 if self.window % 2 else 0.5
         boxes = squares(centres + shift, self.window, width=width, height=height)
         windows = crop(features, boxes, (self.window, self.window)).unbind(dim=1)
@@ -100,30 +121,47 @@ class FCAN(nn.Module):
         return log_mean_softmax(self.answers(features, probabilities.flatten(2).argmax(dim=2)))
 
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
-        """The mean criterion of all classifiers at sampled locations, and the surrogate that trains the attention by its rewards."""
+        """The mean criterion of all classifiers at sampled locations, and the surrogate that trains the
+        attention by its rewards.
+        """
         features = self.features(x)
-        log_probabilities = self.attention(features).flatten(2).float().log_softmax(dim=2)  # (B, T, positions)
+        # (B, T, positions)
+        log_probabilities = self.attention(features).flatten(2).float().log_softmax(dim=2)
         locations = sampled(log_probabilities)
         answers = self.answers(features, locations)
         classification = torch.stack([criterion(answer, targets) for answer in answers.unbind(dim=1)]).mean()
         rewards = greedy_reward(*_after_each_part(answers.detach().float(), targets))
-        return classification + reinforce(log_probabilities.gather(2, locations.unsqueeze(2))[:, :, 0], rewards)
+        return classification + reinforce(
+            log_probabilities.gather(2, locations.unsqueeze(2))[:, :, 0], rewards
+        )
 
 
 def sampled(log_probabilities: Tensor) -> Tensor:
     """An index drawn from each distribution, as the argmax under Gumbel noise: (..., P) -> (...)."""
-    return (log_probabilities + gumbel_noise(*log_probabilities.shape, device=log_probabilities.device)).argmax(dim=-1)
+    return (
+        log_probabilities + gumbel_noise(*log_probabilities.shape, device=log_probabilities.device)
+    ).argmax(dim=-1)
 
 
 def _part_classifier(channels: int, num_classes: int) -> nn.Sequential:
     inner = max(1, channels // 4)
     return nn.Sequential(
-        nn.Conv2d(channels, inner, 3, padding=1), nn.ReLU(inplace=True), GlobalAveragePool(), nn.Linear(inner, num_classes)
+        nn.Conv2d(channels, inner, 3, padding=1),
+        nn.ReLU(inplace=True),
+        GlobalAveragePool(),
+        nn.Linear(inner, num_classes),
     )
 
 
 def _after_each_part(answers: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Loss of the mean answer after each part, and whether it is right: (B, T + 1, K), (B,) -> (B, T), (B, T)."""
-    means = torch.stack([log_mean_softmax(answers[:, : part + 1]) for part in range(1, answers.shape[1])], dim=1)  # (B, T, K)
-    losses = F.nll_loss(means.flatten(0, 1), targets.repeat_interleave(means.shape[1]), reduction="none").view(means.shape[:2])
+    """Loss of the mean answer after each part, and whether it is right: (B, T + 1, K), (B,) -> (B, T),
+    (B, T).
+    """
+    # (B, T, K)
+    means = torch.stack(
+        [log_mean_softmax(answers[:, : part + 1]) for part in range(1, answers.shape[1])], dim=1
+    )
+    losses = F.nll_loss(
+        means.flatten(0, 1), targets.repeat_interleave(means.shape[1]), reduction="none"
+    ).view(means.shape[:2])
     return losses, means.argmax(dim=2) == targets[:, None]

@@ -1,13 +1,16 @@
-"""GAIN: a classifier whose training attends to the whole object, by erasing what it attends to and asking again.
+"""GAIN: a classifier whose training attends to the whole object, by erasing what it attends to and asking
+again.
 
-Li, Wu, Peng, Ernst & Fu, "Tell Me Where to Look: Guided Attention Inference Network", CVPR 2018. https://arxiv.org/abs/1802.10171
+Li, Wu, Peng, Ernst & Fu, "Tell Me Where to Look: Guided Attention Inference Network", CVPR 2018.
+https://arxiv.org/abs/1802.10171
 
     w_k^c = mean_xy d s^c / d f_k,   A^c = relu(sum_k w_k^c f_k)       eqs. 1-2, Grad-CAM as part of training
     L_self = L_cl + alpha L_am                                         eq. 6, from classes alone
     L_ext  = L_cl + alpha L_am + omega L_e                             eq. 8, with pixel masks: GAIN_ext
 
-The losses are in `regard.models.losses.mining`. The paper weighs with alpha = 1 and omega = 10 (from memory and public implementations).
-In evaluation mode it is its backbone's classifier, and costs no more.
+The losses are in `regard.models.losses.mining`. The paper weighs with alpha = 1 and omega = 10
+(from memory and public implementations). In evaluation mode it is its backbone's classifier, and costs no
+more.
 """
 
 from typing import Any
@@ -19,7 +22,13 @@ from torch import Tensor
 from regard.models.classifiers import ResNetClassifier
 from regard.models.explain.cam import at_size_of
 from regard.models.losses.criterion import UNLABELLED, Criterion
-from regard.models.losses.mining import attention_mining_loss, attention_supervision_loss, erased, normalized, soft_mask
+from regard.models.losses.mining import (
+    attention_mining_loss,
+    attention_supervision_loss,
+    erased,
+    normalized,
+    soft_mask,
+)
 
 
 class GAIN(ResNetClassifier):
@@ -50,7 +59,9 @@ class GAIN(ResNetClassifier):
     ) -> None:
         super().__init__(depth, num_classes=num_classes, **options)
         if not (mining_weight >= 0 and mask_weight >= 0):
-            raise ValueError(f"mining_weight and mask_weight must be 0 or more, got {mining_weight} and {mask_weight}")
+            raise ValueError(
+                f"mining_weight and mask_weight must be 0 or more, got {mining_weight} and {mask_weight}"
+            )
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must lie between 0 and 1, got {threshold}")
         if not sharpness > 0:
@@ -59,10 +70,12 @@ class GAIN(ResNetClassifier):
         self.threshold, self.sharpness = threshold, sharpness
 
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
-        """L_self of images of one class each, targets (B,); L_ext of images with label maps, targets (B, H, W).
+        """L_self of images of one class each, targets (B,); L_ext of images with label maps, targets
+        (B, H, W).
 
-        With label maps an image has every class that occurs in its map: L_cl is then the multi-label soft margin loss and s^c a sigmoid,
-        where they are the criterion and a softmax for one class. Pixels of 255 have no label.
+        With label maps an image has every class that occurs in its map: L_cl is then the multi-label soft
+        margin loss and s^c a sigmoid, where they are the criterion and a softmax for one class. Pixels of 255
+        have no label.
         """
         features = self.feature_map(x)
         logits = self.classify(features)
@@ -75,14 +88,17 @@ class GAIN(ResNetClassifier):
 
     def _with_masks(self, x: Tensor, features: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
         classes = torch.arange(logits.shape[1], device=x.device)
-        masks = (targets[:, None] == classes[:, None, None]) & (targets != UNLABELLED)[:, None]  # (B, K, H, W)
+        # (B, K, H, W)
+        masks = (targets[:, None] == classes[:, None, None]) & (targets != UNLABELLED)[:, None]
         present = masks.any(dim=3).any(dim=2)  # (B, K)
         classification = F.multilabel_soft_margin_loss(logits, present.to(logits.dtype))
         image, label = present.nonzero(as_tuple=True)  # n pairs of an image and a class in it
         attention, scores = self.mined(x, features, image, label)
         left = scores.sigmoid()[torch.arange(len(image)), label]
         supervision = attention_supervision_loss(attention, masks[image, label].to(attention.dtype))
-        return classification + self.mining_weight * attention_mining_loss(left) + self.mask_weight * supervision
+        return (
+            classification + self.mining_weight * attention_mining_loss(left) + self.mask_weight * supervision
+        )
 
     def mined(self, x: Tensor, features: Tensor, image: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
         """A^c of n pairs of an image and a class, and the logits of I*^c: (n, H, W) and (n, num_classes)."""
@@ -92,7 +108,9 @@ class GAIN(ResNetClassifier):
         return attention, self(self.without(x[image], attention))
 
     def attention(self, features: Tensor, image: Tensor, label: Tensor, x: Tensor) -> Tensor:
-        """A^c of each pair of an image and a class at the images' size, scaled to 0..1, with a gradient of its own: (n, H, W)."""
+        """A^c of each pair of an image and a class at the images' size, scaled to 0..1, with a gradient of
+        its own: (n, H, W).
+        """
         chosen = features[image]  # (n, C, h, w)
         score = self.classify(chosen)[torch.arange(len(image)), label].sum()
         (gradient,) = torch.autograd.grad(score, chosen, create_graph=True)

@@ -1,13 +1,15 @@
-"""Interaction-aware spatial pyramid attention network: a ResNet whose last stages' maps say together where to look in the last one.
+"""Interaction-aware spatial pyramid attention network: a ResNet whose last stages' maps say together where to
+look in the last one.
 
-Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Action Classification", ECCV 2018.
-https://arxiv.org/abs/1808.01106
+Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Action Classification", ECCV
+2018. https://arxiv.org/abs/1808.01106
 
-    stages res(6 - scales), ..., res5 of the backbone -> interaction-aware attention on res5 -> global average pooling -> linear
-    loss = criterion + lambda_1 interaction(A, X) + lambda_2 diversity(Y)
+    stages res(6 - scales), ..., res5 of the backbone -> interaction-aware attention on res5 -> global average
+    pooling -> linear loss = criterion + lambda_1 interaction(A, X) + lambda_2 diversity(Y)
 
-Backbone, loss and parts are the paper's (its video networks average such a classifier over frames); see the attention and its losses for
-what is known of them. The stages, the classifier's pooling and both lambdas are our choice.
+Backbone, loss and parts are the paper's (its video networks average such a classifier over frames); see the
+attention and its losses for what is known of them. The stages, the classifier's pooling and both lambdas are
+our choice.
 """
 
 from typing import Any
@@ -50,7 +52,10 @@ class InteractionPyramid(Classifier):
         if not 2 <= scales <= 4:
             raise ValueError(f"scales must be from 2 to 4, got {scales}")
         if not (interaction >= 0 and diversity >= 0):
-            raise ValueError(f"weights of losses must not be negative, got interaction={interaction} and diversity={diversity}")
+            raise ValueError(
+                f"weights of losses must not be negative, got interaction={interaction} and "
+                f"diversity={diversity}"
+            )
         self.scales, self.loss_weights = scales, (interaction, diversity)
         self.backbone = ResNet(depth, **options)
         *others, channels = self.backbone.channels[-scales:]
@@ -72,4 +77,8 @@ class InteractionPyramid(Classifier):
         weights = self.attention.fuse(scores).unflatten(2, last.shape[2:])
         logits = self.classify(self.attention.attend(last, weights))
         interaction, diversity = self.loss_weights
-        return criterion(logits, targets) + interaction * interaction_loss(weights, last) + diversity * scale_diversity_loss(scores)
+        return (
+            criterion(logits, targets)
+            + interaction * interaction_loss(weights, last)
+            + diversity * scale_diversity_loss(scores)
+        )

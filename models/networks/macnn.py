@@ -1,6 +1,7 @@
 """MA-CNN: channels that answer to the same part of an object are grouped into an attention map of that part.
 
-Zheng, Fu, Mei & Luo, "Learning Multi-Attention Convolutional Neural Network for Fine-Grained Image Recognition", ICCV 2017.
+Zheng, Fu, Mei & Luo, "Learning Multi-Attention Convolutional Neural Network for Fine-Grained Image
+Recognition", ICCV 2017.
 https://openaccess.thecvf.com/content_iccv_2017/html/Zheng_Learning_Multi-Attention_Convolutional_ICCV_2017_paper.html
 
     d_i = sigmoid(W2 tanh(W1 mean_xy X))          which channels belong to part i, for each of N = 4 parts
@@ -8,17 +9,21 @@ https://openaccess.thecvf.com/content_iccv_2017/html/Zheng_Learning_Multi-Attent
     P_i = sum_xy X(x, y) M_i(x, y)
     L   = sum_i CE(P_i) + sum_i Dis(M_i) + 2 Div(M_i)
 
-X is conv5_4 of VGG-19 at 448 pixels. 96 x 96 pixels around each map's peak, enlarged to 224, go through a network of that part's own, and
-the descriptors of the whole image and of the parts are fused by a linear layer.
+X is conv5_4 of VGG-19 at 448 pixels. 96 x 96 pixels around each map's peak, enlarged to 224, go through a
+network of that part's own, and the descriptors of the whole image and of the parts are fused by a linear
+layer.
 
 Departures and readings:
-- The paper alternates between training the grouping and training the rest. Here both happen in one pass: the grouping losses train W1 and
+- The paper alternates between training the grouping and training the rest. Here both happen in one pass: the
+grouping losses train W1 and
   W2 and nothing else, and classification takes the maps as they are.
-- The constants N, 96, lambda = 2 and margin = 0.02, that the maps sum to 1, and the enlargement to 224 are from memory of the paper; public
+- The constants N, 96, lambda = 2 and margin = 0.02, that the maps sum to 1, and the enlargement to 224 are
+from memory of the paper; public
   ports confirm the layers, the losses' form and that the branches share no parameters.
 - The answer fuses the attended features P_i too, so that it rests on the maps and not on their peaks alone.
 - A peak is sought in the sigmoid's argument: the sigmoid reaches 1 in float32 and would tie.
-- The paper fits W1 and W2 to the clusters of the channels' peak positions over the training images. `ChannelGrouping.fit` clusters, and
+- The paper fits W1 and W2 to the clusters of the channels' peak positions over the training images.
+`ChannelGrouping.fit` clusters, and
   sets the biases of W2 to answer with the clusters.
 """
 
@@ -49,7 +54,10 @@ class ChannelGrouping(nn.Module):
     def __init__(self, channels: int, parts: int) -> None:
         super().__init__()
         self.groups = nn.ModuleList(
-            nn.Sequential(nn.Linear(channels, channels), nn.Tanh(), nn.Linear(channels, channels), nn.Sigmoid()) for _ in range(parts)
+            nn.Sequential(
+                nn.Linear(channels, channels), nn.Tanh(), nn.Linear(channels, channels), nn.Sigmoid()
+            )
+            for _ in range(parts)
         )
 
     def scores(self, x: Tensor) -> Tensor:
@@ -68,7 +76,9 @@ class ChannelGrouping(nn.Module):
 
     @torch.no_grad()
     def fit(self, features: Tensor, *, seed: int = 0) -> Tensor:
-        """Cluster the channels by where they peak in many images, and start from these clusters: (n, C, h, w) -> clusters (C,)."""
+        """Cluster the channels by where they peak in many images, and start from these clusters: (n, C, h, w)
+        -> clusters (C,).
+        """
         positions = peaks(features).permute(1, 0, 2).flatten(1)  # (C, 2 n)
         clusters = kmeans(positions, len(self.groups), seed=seed).to(features.device)
         for part, group in enumerate(self.groups):
@@ -85,7 +95,8 @@ def attended(x: Tensor, maps: Tensor) -> Tensor:
 
 
 class MACNN(nn.Module):
-    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), for H and W of at least `part_size`.
+    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), for H and W of at least
+    `part_size`.
 
     Args:
         num_classes: K.
@@ -122,19 +133,29 @@ class MACNN(nn.Module):
         self.fusion = nn.Linear((1 + 2 * parts) * channels, num_classes)
 
     def part_crops(self, x: Tensor, scores: Tensor) -> Tensor:
-        """The enlarged squares around the peaks: (B, 3, H, W), (B, N, h, w) -> (B, N, 3, part_resolution, part_resolution)."""
+        """The enlarged squares around the peaks: (B, 3, H, W), (B, N, h, w) ->
+        (B, N, 3, part_resolution, part_resolution).
+        """
         height, width = x.shape[2:]
         if min(height, width) < self.part_size:
-            raise ValueError(f"images must be at least part_size = {self.part_size} on each side, got {height} x {width}")
-        scale = torch.tensor([width / scores.shape[3], height / scores.shape[2]], dtype=x.dtype, device=x.device)
+            raise ValueError(
+                f"images must be at least part_size = {self.part_size} on each side, got {height} x {width}"
+            )
+        scale = torch.tensor(
+            [width / scores.shape[3], height / scores.shape[2]], dtype=x.dtype, device=x.device
+        )
         boxes = squares((peaks(scores) + 0.5) * scale, self.part_size, width=width, height=height)
         return crop(x, boxes, (self.part_resolution, self.part_resolution))
 
     def answer(self, x: Tensor, features: Tensor, scores: Tensor, parts: Tensor) -> Tensor:
-        """Fused class scores from the image, its features, the maps' scores and the attended features (B, N, C)."""
+        """Fused class scores from the image, its features, the maps' scores and the attended features
+        (B, N, C).
+        """
         crops = self.part_crops(x, scores).unbind(dim=1)
         networks = cast("Iterable[VGG | ResNet]", self.part_networks)
-        near = [network.stages(part)[-1].mean(dim=(2, 3)) for network, part in zip(networks, crops, strict=True)]
+        near = [
+            network.stages(part)[-1].mean(dim=(2, 3)) for network, part in zip(networks, crops, strict=True)
+        ]
         return self.fusion(torch.cat([features.mean(dim=(2, 3)), parts.flatten(1), *near], dim=1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -148,6 +169,8 @@ class MACNN(nn.Module):
         scores = self.grouping.scores(features.detach())
         maps = self.grouping.weights(scores)
         parts = attended(features, maps.detach())
-        logits = [classify(part) for classify, part in zip(self.part_classifiers, parts.unbind(dim=1), strict=True)]
+        logits = [
+            classify(part) for classify, part in zip(self.part_classifiers, parts.unbind(dim=1), strict=True)
+        ]
         logits.append(self.answer(x, features, scores.detach(), parts))
         return torch.stack([criterion(each, targets) for each in logits]).sum() + grouping_loss(maps)

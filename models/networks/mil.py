@@ -1,7 +1,8 @@
 """Multiple-instance classifiers: an image is a bag of positions, and has a class where some position does.
 
-The three ways of pooling, their papers and equations are in `regard.models.heads.mil_pooling`. For max pooling and noisy-or each position
-has its own class scores; for gated attention the positions' features are averaged first, with learned weights.
+The three ways of pooling, their papers and equations are in `regard.models.heads.mil_pooling`. For max
+pooling and noisy-or each position has its own class scores; for gated attention the positions' features are
+averaged first, with learned weights.
 """
 
 import math
@@ -14,7 +15,8 @@ from regard.models.backbones.resnet import ResNet
 from regard.models.classifiers import Classifier, check_classes
 from regard.models.heads.mil_pooling import GatedAttention, GlobalMaxPool, NoisyOr
 
-RARE = 0.02  # an instance's probability at the start: with 49 positions (7 x 7) noisy-or then begins near an even chance
+# an instance's probability at the start: with 49 positions (7 x 7) noisy-or then begins near an even chance
+RARE = 0.02
 
 
 def max_head(channels: int, num_classes: int) -> nn.Sequential:
@@ -35,14 +37,18 @@ def attention_head(channels: int, num_classes: int) -> nn.Sequential:
     return nn.Sequential(GatedAttention(channels), nn.Linear(channels, num_classes))
 
 
-POOLINGS: dict[str, Callable[[int, int], nn.Sequential]] = {"max": max_head, "noisy_or": noisy_or_head, "attention": attention_head}
+POOLINGS: dict[str, Callable[[int, int], nn.Sequential]] = {
+    "max": max_head,
+    "noisy_or": noisy_or_head,
+    "attention": attention_head,
+}
 
 
 class MIL(ResNet, Classifier):
     """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes).
 
-    With "max" and "noisy_or" the scores are log-odds that the class is in the image, each class for itself; their softmax is the
-    probability of each class given that one is (see `NoisyOr`).
+    With "max" and "noisy_or" the scores are log-odds that the class is in the image, each class for itself;
+    their softmax is the probability of each class given that one is (see `NoisyOr`).
 
     Args:
         depth: of the ResNet.

@@ -1,7 +1,7 @@
 """Candidate boxes, and sums of a map over them.
 
-The papers take candidates from selective search, which no graph holds. Here they are a fixed grid over several scales.
-Boxes are left, top, right, bottom as fractions of the image.
+The papers take candidates from selective search, which no graph holds. Here they are a fixed grid over
+several scales. Boxes are left, top, right, bottom as fractions of the image.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,9 @@ Box = tuple[float, float, float, float]
 
 
 def grid_boxes(scales: Sequence[tuple[float, int]]) -> tuple[Box, ...]:
-    """For each (side, steps), squares of that side at steps x steps evenly spaced places, in the order given, row by row."""
+    """For each (side, steps), squares of that side at steps x steps evenly spaced places, in the order given,
+    row by row.
+    """
     boxes = []
     for side, steps in scales:
         if not 0 < side <= 1 or steps < 1:
@@ -29,7 +31,9 @@ def check_boxes(boxes: Sequence[Sequence[float]]) -> tuple[Box, ...]:
         raise ValueError("boxes must hold at least one box, got none")
     for box in boxes:
         if len(box) != 4 or not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
-            raise ValueError(f"a box must be left < right and top < bottom as fractions in 0..1, got {list(box)}")
+            raise ValueError(
+                f"a box must be left < right and top < bottom as fractions in 0..1, got {list(box)}"
+            )
     return tuple((box[0], box[1], box[2], box[3]) for box in boxes)
 
 
@@ -40,14 +44,18 @@ def pixels(boxes: Tensor, x: Tensor) -> Tensor:
 
 
 def coverage(start: Tensor, end: Tensor, cells: int) -> Tensor:
-    """How much of each of `cells` equal cells of [0, 1] an interval covers, in 0..1: (R,), (R,) -> (R, cells)."""
+    """How much of each of `cells` equal cells of [0, 1] an interval covers, in 0..1: (R,), (R,) ->
+    (R, cells).
+    """
     edges = torch.arange(cells, dtype=start.dtype, device=start.device)
     overlap = torch.minimum(end[:, None] * cells, edges + 1) - torch.maximum(start[:, None] * cells, edges)
     return overlap.clamp(min=0)
 
 
 def box_sums(maps: Tensor, boxes: Tensor) -> Tensor:
-    """Sum of each map over each box, a cell counting for the part of it that is inside: (B, h, w), (R, 4) -> (B, R)."""
+    """Sum of each map over each box, a cell counting for the part of it that is inside: (B, h, w), (R, 4) ->
+    (B, R).
+    """
     rows = coverage(boxes[:, 1], boxes[:, 3], maps.shape[1])  # (R, h)
     columns = coverage(boxes[:, 0], boxes[:, 2], maps.shape[2])  # (R, w)
     return (torch.matmul(rows, maps) * columns).sum(dim=2)

@@ -1,25 +1,36 @@
 """RA-CNN: look at the image, zoom in on a region that the features propose, look again, and once more.
 
-Fu, Zheng & Mei, "Look Closer to See Better: Recurrent Attention Convolutional Neural Network for Fine-grained Image Recognition",
-CVPR 2017. https://openaccess.thecvf.com/content_cvpr_2017/html/Fu_Look_Closer_to_CVPR_2017_paper.html
+Fu, Zheng & Mei, "Look Closer to See Better: Recurrent Attention Convolutional Neural Network for Fine-grained
+Image Recognition", CVPR 2017.
+https://openaccess.thecvf.com/content_cvpr_2017/html/Fu_Look_Closer_to_CVPR_2017_paper.html
 
-    [t_x, t_y, t_l] = sigmoid(W2 tanh(W1 pool5(X)))                              centre and half side of a square
-    M(t)  = [h(x - t_left) - h(x - t_right)] [h(y - t_top) - h(y - t_bottom)]    h(x) = 1 / (1 + exp(-k x)), k = 10
+    [t_x, t_y, t_l] = sigmoid(W2 tanh(W1 pool5(X)))                              centre and half side of a
+                                                                                 square
+    M(t)  = [h(x - t_left) - h(x - t_right)] [h(y - t_top) - h(y - t_bottom)]    h(x) = 1 / (1 + exp(-k x)), k
+          = 10
     X'    = the square of X * M, resized bilinearly to the next scale's size
     L     = sum_s CE(Y_s, Y) + sum_s max(0, p_t(s) - p_t(s + 1) + 0.05)
 
-Three scales of VGG-19, at 448, 224 and 224 pixels. The answer is a linear layer on the three descriptors, each scaled to length 1.
+Three scales of VGG-19, at 448, 224 and 224 pixels. The answer is a linear layer on the three descriptors,
+each scaled to length 1.
 
 Departures and readings:
-- Layers, k and the alternation are those of public ports and summaries of the paper; that the descriptors are scaled to length 1 before
+- Layers, k and the alternation are those of public ports and summaries of the paper; that the descriptors are
+scaled to length 1 before
   they are fused is from memory.
-- The paper alternates between training the classifiers and training the proposals. Here both happen in one pass: classification does not
-  reach the proposals, the ranking loss reaches nothing else, and the layer that fuses reads descriptors that it does not train.
-- The paper's gradient of the crop is written by hand from sign maps; here it is the exact one, of the mask and of the bilinear sampling.
-- Limits on the square are passed straight through by the gradient, as the hand-written one does. The half side is at least 1/6 of the
-  image's: from memory, the paper asks for a third of the one before, which is 1/2 at the whole image. Public ports take a third of the
-  image's side; but the paper starts from squares of half the image's side, a half side of 1/4, which such a limit would forbid.
-- The paper first fits the proposals to the square of half the image's side around the strongest response of the last map; they start at
+- The paper alternates between training the classifiers and training the proposals. Here both happen in one
+pass: classification does not
+  reach the proposals, the ranking loss reaches nothing else, and the layer that fuses reads descriptors that
+  it does not train.
+- The paper's gradient of the crop is written by hand from sign maps; here it is the exact one, of the mask
+and of the bilinear sampling.
+- Limits on the square are passed straight through by the gradient, as the hand-written one does. The half
+side is at least 1/6 of the
+  image's: from memory, the paper asks for a third of the one before, which is 1/2 at the whole image. Public
+  ports take a third of the image's side; but the paper starts from squares of half the image's side, a half
+  side of 1/4, which such a limit would forbid.
+- The paper first fits the proposals to the square of half the image's side around the strongest response of
+the last map; they start at
   the centre with that side here, and the option `guide` adds the fit to the loss.
 """
 
@@ -42,7 +53,8 @@ HIDDEN = 1024  # units of a proposal network
 
 
 class AttentionProposal(nn.Module):
-    """Centre and half side of the square to look at next, as fractions of the image: features (B, C, h, w) -> (B, 3).
+    """Centre and half side of the square to look at next, as fractions of the image: features (B, C, h, w) ->
+    (B, 3).
 
     Args:
         features: C h w.
@@ -61,14 +73,17 @@ class AttentionProposal(nn.Module):
 
 
 def limited(proposal: Tensor, least: float) -> Tensor:
-    """The square moved and scaled to lie inside the image: (B, 3) -> (B, 3). The gradient passes as if it had not been."""
+    """The square moved and scaled to lie inside the image: (B, 3) -> (B, 3). The gradient passes as if it had
+    not been.
+    """
     half = proposal[:, 2:].clamp(least, 0.5)
     centre = torch.minimum(torch.maximum(proposal[:, :2], half), 1 - half)
     return proposal + (torch.cat([centre, half], dim=1) - proposal).detach()
 
 
 class Zoom(nn.Module):
-    """The square of the masked image, resized: image (B, 3, H, H) and square (B, 3) in fractions -> (B, 3, size, size).
+    """The square of the masked image, resized: image (B, 3, H, H) and square (B, 3) in fractions ->
+    (B, 3, size, size).
 
     Args:
         size: of the result.
@@ -82,9 +97,16 @@ class Zoom(nn.Module):
     def weights(self, x: Tensor, boxes: Tensor) -> Tensor:
         """The mask M, near 1 inside and near 0 outside: boxes (B, 4) in pixels -> (B, 1, H, W)."""
         left, top, right, bottom = boxes[:, :, None].unbind(dim=1)  # (B, 1)
-        columns, rows = (torch.arange(count, dtype=boxes.dtype, device=boxes.device) + 0.5 for count in (x.shape[3], x.shape[2]))
-        across = (self.sharpness * (columns - left)).sigmoid() - (self.sharpness * (columns - right)).sigmoid()  # (B, W)
-        down = (self.sharpness * (rows - top)).sigmoid() - (self.sharpness * (rows - bottom)).sigmoid()  # (B, H)
+        columns, rows = (
+            torch.arange(count, dtype=boxes.dtype, device=boxes.device) + 0.5
+            for count in (x.shape[3], x.shape[2])
+        )
+        # (B, W)
+        across = (self.sharpness * (columns - left)).sigmoid() - (
+            self.sharpness * (columns - right)
+        ).sigmoid()
+        # (B, H)
+        down = (self.sharpness * (rows - top)).sigmoid() - (self.sharpness * (rows - bottom)).sigmoid()
         return (down[:, :, None] * across[:, None, :]).unsqueeze(1)
 
     def forward(self, x: Tensor, square: Tensor) -> Tensor:
@@ -118,7 +140,8 @@ class RACNN(nn.Module):
         backbone: a name of `BACKBONES`, one for each scale.
         width: channels of the backbones' first stage.
         least: the smallest half side of a square, as a fraction of the image's side.
-        guide: weight in the training loss of the squared distance from the strongest responses; 1 for the paper's first stage.
+        guide: weight in the training loss of the squared distance from the strongest responses; 1 for the
+            paper's first stage.
     """
 
     def __init__(
@@ -150,9 +173,14 @@ class RACNN(nn.Module):
         self.fusion = nn.Linear(SCALES * channels, num_classes)
 
     def look(self, x: Tensor, *, apart: bool) -> Look:
-        """Pass over the scales. With `apart`, the zooms take copies of the squares, through which no gradient reaches the proposals."""
+        """Pass over the scales. With `apart`, the zooms take copies of the squares, through which no gradient
+        reaches the proposals.
+        """
         if tuple(x.shape[2:]) != (self.image_size, self.image_size):
-            raise ValueError(f"this RA-CNN takes images of {self.image_size} x {self.image_size}, got {x.shape[2]} x {x.shape[3]}")
+            raise ValueError(
+                f"this RA-CNN takes images of {self.image_size} x {self.image_size}, got {x.shape[2]} x "
+                f"{x.shape[3]}"
+            )
         found = Look([], [], [], [])
         for index, scale in enumerate(cast("Iterable[Recognizer]", self.scales)):
             features = scale.backbone.stages(x)[-1]
@@ -180,16 +208,25 @@ class RACNN(nn.Module):
         logits = [scale.fc(descriptor) for scale, descriptor in zip(scales, found.descriptors, strict=True)]
         fused = self.fuse([descriptor.detach() for descriptor in found.descriptors])
         classification = torch.stack([criterion(scores, targets) for scores in (*logits, fused)]).sum()
-        ranking = torch.stack([ranking_loss(logits[s], logits[s + 1], targets) for s in range(SCALES - 1)]).sum()
-        # Its gradient is taken at the squares and handed on to the proposals alone; the backbones' share of it is never formed.
+        ranking = torch.stack(
+            [ranking_loss(logits[s], logits[s + 1], targets) for s in range(SCALES - 1)]
+        ).sum()
+        # Its gradient is taken at the squares and handed on to the proposals alone; the backbones' share of
+        # it is never formed.
         gradients = torch.autograd.grad(ranking, found.entered, retain_graph=True)
         onward = torch.stack([(t * g).sum() for t, g in zip(found.proposed, gradients, strict=True)]).sum()
-        misfit = torch.stack([F.mse_loss(t, goal) for t, goal in zip(found.proposed, found.responses, strict=True)]).sum()
+        misfit = torch.stack(
+            [F.mse_loss(t, goal) for t, goal in zip(found.proposed, found.responses, strict=True)]
+        ).sum()
         return classification + ranking.detach() + (onward - onward.detach()) + self.guide * misfit
 
 
 def strongest_response(features: Tensor) -> Tensor:
-    """The square of half the image's side around the position where the features' sum is largest: (B, C, h, w) -> (B, 3)."""
+    """The square of half the image's side around the position where the features' sum is largest:
+    (B, C, h, w) -> (B, 3).
+    """
     height, width = features.shape[2:]
-    peak = (peaks(features.sum(dim=1, keepdim=True))[:, 0] + 0.5) / torch.tensor([width, height], device=features.device)
+    peak = (peaks(features.sum(dim=1, keepdim=True))[:, 0] + 0.5) / torch.tensor(
+        [width, height], device=features.device
+    )
     return F.pad(peak.clamp(0.25, 0.75), (0, 1), value=0.25)

@@ -1,4 +1,6 @@
-"""What the fine-grained networks are made of: a backbone that is pooled and classified, and the mean answer of several."""
+"""What the fine-grained networks are made of: a backbone that is pooled and classified, and the mean answer
+of several.
+"""
 
 import math
 
@@ -9,7 +11,9 @@ from regard.models.backbones.vgg import VGG
 
 
 class Recognizer(nn.Module):
-    """A backbone, the mean over all positions of its last map, and a linear layer: (B, 3, H, W) -> (B, num_classes)."""
+    """A backbone, the mean over all positions of its last map, and a linear layer: (B, 3, H, W) ->
+    (B, num_classes).
+    """
 
     def __init__(self, backbone: VGG | ResNet, num_classes: int) -> None:
         super().__init__()
@@ -25,5 +29,7 @@ class Recognizer(nn.Module):
 
 
 def log_mean_softmax(logits: Tensor) -> Tensor:
-    """Logarithm of the mean of several answers' probabilities, itself logits of that mean: (B, T, K) -> (B, K)."""
+    """Logarithm of the mean of several answers' probabilities, itself logits of that mean: (B, T, K) ->
+    (B, K).
+    """
     return logits.log_softmax(dim=2).logsumexp(dim=1) - math.log(logits.shape[1])

@@ -1,16 +1,21 @@
-"""Residual Attention Network: stages of attention modules, each a trunk whose features a soft mask branch weighs.
+"""Residual Attention Network: stages of attention modules, each a trunk whose features a soft mask branch
+weighs.
 
-Wang et al., "Residual Attention Network for Image Classification", CVPR 2017, eq. 3. https://arxiv.org/abs/1704.06904
+Wang et al., "Residual Attention Network for Image Classification", CVPR 2017, eq. 3.
+https://arxiv.org/abs/1704.06904
 
     H(x) = (1 + M(x)) * T(x)
 
-T: two residual units. M: down by max pooling and up again by interpolation, with a residual unit at each scale and on each skip
-connection; then two 1x1 convolutions and an activation, see `regard.models.attention.residual_masks`. The paper's p = 1, t = 2, r = 1.
+T: two residual units. M: down by max pooling and up again by interpolation, with a residual unit at each
+scale and on each skip
+connection; then two 1x1 convolutions and an activation, see `regard.models.attention.residual_masks`. The
+paper's p = 1, t = 2, r = 1.
 
-The layers are those of the authors' published Caffe networks: the unit before a module feeds its trunk and its mask, pooling has no
-padding and rounds up, and interpolation (Caffe's Interp) maps corners to corners and takes the size of what it joins, so that any size
-works. They have 31.81 M and 52.47 M parameters; the paper says 31.9 M and 51.3 M. Units are pre-activated bottlenecks: He et al.,
-"Identity Mappings in Deep Residual Networks", ECCV 2016. https://arxiv.org/abs/1603.05027
+The layers are those of the authors' published Caffe networks: the unit before a module feeds its trunk and
+its mask, pooling has no padding and rounds up, and interpolation (Caffe's Interp) maps corners to corners and
+takes the size of what it joins, so that any size works. They have 31.81 M and 52.47 M parameters; the paper
+says 31.9 M and 51.3 M. Units are pre-activated bottlenecks: He et al., "Identity Mappings in Deep Residual
+Networks", ECCV 2016. https://arxiv.org/abs/1603.05027
 """
 
 import torch.nn.functional as F
@@ -24,7 +29,8 @@ SMALLEST_MAP = 8  # rows and columns of the first stage: its mask halves them th
 
 
 class PreActivatedUnit(nn.Module):
-    """x + residual(relu(BN(x))), with 1x1, 3x3 and 1x1 convolutions; where the shape changes, the shortcut is a convolution of relu(BN(x)).
+    """x + residual(relu(BN(x))), with 1x1, 3x3 and 1x1 convolutions; where the shape changes, the shortcut is
+    a convolution of relu(BN(x)).
 
     Shape: (B, C, H, W) -> (B, out, H / stride, W / stride), sizes rounded up.
     """
@@ -115,7 +121,9 @@ class SoftMask(nn.Module):
 
 
 class AttentionModule(nn.Module):
-    """A residual unit, trunk and mask side by side, and another unit: (B, C, H, W) -> (B, C, H, W). Arguments as of `SoftMask`."""
+    """A residual unit, trunk and mask side by side, and another unit: (B, C, H, W) -> (B, C, H, W). Arguments
+    as of `SoftMask`.
+    """
 
     def __init__(self, channels: int, levels: int, activation: str) -> None:
         super().__init__()
@@ -130,19 +138,27 @@ class AttentionModule(nn.Module):
 
 
 class ResidualAttentionNetwork(Classifier):
-    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), H and W at least 31, or 8 with the small stem.
+    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), H and W at least 31, or 8
+    with the small stem.
 
     Args:
-        modules: attention modules in each of the three stages: (1, 1, 1) is Attention-56, (1, 2, 3) Attention-92.
+        modules: attention modules in each of the three stages: (1, 1, 1) is Attention-56, (1, 2, 3)
+            Attention-92.
         num_classes: K.
         width: channels of the stem and of the first stage's 3x3 convolutions; 64 in the paper.
         mask: "mixed" (the paper's best), "channel" or "spatial".
-        stem: "imagenet" is the paper's 7x7 convolution and pooling, stride 4; "small" is a 3x3 convolution of stride 1, for images of
-            CIFAR's size.
+        stem: "imagenet" is the paper's 7x7 convolution and pooling, stride 4; "small" is a 3x3 convolution of
+            stride 1, for images of CIFAR's size.
     """
 
     def __init__(
-        self, modules: tuple[int, int, int], *, num_classes: int = 1000, width: int = 64, mask: str = "mixed", stem: str = "imagenet"
+        self,
+        modules: tuple[int, int, int],
+        *,
+        num_classes: int = 1000,
+        width: int = 64,
+        mask: str = "mixed",
+        stem: str = "imagenet",
     ) -> None:
         super().__init__()
         check_classes(num_classes)
@@ -179,7 +195,10 @@ class ResidualAttentionNetwork(Classifier):
 
     def feature_map(self, x: Tensor) -> Tensor:
         if min(x.shape[2:]) < self.smallest:
-            raise ValueError(f"images must have {self.smallest} rows and columns or more for the masks' poolings, got {tuple(x.shape[2:])}")
+            raise ValueError(
+                f"images must have {self.smallest} rows and columns or more for the masks' poolings, got "
+                f"{tuple(x.shape[2:])}"
+            )
         return self.last(self.stages(self.stem(x)))
 
     def head_layers(self) -> list[nn.Module]:

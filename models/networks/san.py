@@ -1,12 +1,14 @@
 """SAN: an image classifier whose only spatial operations are local self-attention and pooling.
 
-Zhao, Jia & Koltun, "Exploring Self-attention for Image Recognition", CVPR 2020, table 1. https://arxiv.org/abs/2004.13621
+Zhao, Jia & Koltun, "Exploring Self-attention for Image Recognition", CVPR 2020, table 1.
+https://arxiv.org/abs/2004.13621
 
-    stage i     2x2 max pooling, 1x1 convolution to C_i channels, its blocks, BatchNorm, ReLU        C = 64, 256, 512, 1024, 2048
+    stage i     2x2 max pooling, 1x1 convolution to C_i channels, its blocks, BatchNorm, ReLU        C = 64,
+                256, 512, 1024, 2048
     block       x + linear(relu(norm(attention(relu(norm(x))))))
 
-Before the first stage a 1x1 convolution takes the colours to 64 channels. The order of the layers and the parameters are those of
-the authors' code, github.com/hszhao/SAN.
+Before the first stage a 1x1 convolution takes the colours to 64 channels. The order of the layers and the
+parameters are those of the authors' code, github.com/hszhao/SAN.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +19,10 @@ from regard.models.attention.san import FootprintAttention, PairwiseAttention, P
 from regard.models.classifiers import Classifier, GlobalAveragePool, check_classes
 
 LAYERS = {10: (2, 1, 2, 4, 1), 15: (3, 2, 3, 5, 2), 19: (3, 3, 4, 6, 3)}  # blocks of each stage
-FORMS: dict[str, Callable[..., FootprintAttention]] = {"pairwise": PairwiseAttention, "patchwise": PatchwiseAttention}
+FORMS: dict[str, Callable[..., FootprintAttention]] = {
+    "pairwise": PairwiseAttention,
+    "patchwise": PatchwiseAttention,
+}
 STRIDE = 32
 
 
@@ -68,12 +73,16 @@ class SAN(Classifier):
         if width < 16 or width % 16:
             raise ValueError(f"width must be a multiple of 16, got {width}")
         if len(footprints) != len(LAYERS[depth]):
-            raise ValueError(f"footprints must be {len(LAYERS[depth])} numbers, one for each stage, got {len(footprints)}")
+            raise ValueError(
+                f"footprints must be {len(LAYERS[depth])} numbers, one for each stage, got {len(footprints)}"
+            )
         layers = _convolution(3, width)
         previous = width
         for channels, blocks, footprint in zip(_channels(width), LAYERS[depth], footprints, strict=True):
             layers += [nn.MaxPool2d(2), nn.Conv2d(previous, channels, kernel_size=1, bias=False)]
-            layers += [SANBlock(channels, FORMS[form](channels, footprint, share=share)) for _ in range(blocks)]
+            layers += [
+                SANBlock(channels, FORMS[form](channels, footprint, share=share)) for _ in range(blocks)
+            ]
             layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
             previous = channels
         self.features = nn.Sequential(*layers)

@@ -1,12 +1,13 @@
 """SENet-154 and SE-ResNeXt: grouped bottlenecks with a channel gate.
 
-Hu, Shen & Sun, "Squeeze-and-Excitation Networks", CVPR 2018, section 6 (SENet-154, the ILSVRC 2017 entry) and table 2. https://arxiv.org/abs/1709.01507
-Xie et al., "Aggregated Residual Transformations for Deep Neural Networks", CVPR 2017 (ResNeXt 32x4d). https://arxiv.org/abs/1611.05431
+Hu, Shen & Sun, "Squeeze-and-Excitation Networks", CVPR 2018, section 6 (SENet-154, the ILSVRC 2017 entry) and
+table 2. https://arxiv.org/abs/1709.01507 Xie et al., "Aggregated Residual Transformations for Deep Neural
+Networks", CVPR 2017 (ResNeXt 32x4d). https://arxiv.org/abs/1611.05431
 
-SENet-154 is a 64x4d ResNeXt-152 with half the channels in each bottleneck's first 1x1 convolution, three 3x3 convolutions as stem, 3x3
-convolutions in the shortcuts that have a stride, and dropout of 0.2 before the classifier. This, strides in the 3x3 convolutions and the
-stem's pooling (no padding, rounding up) are those of the published networks: 115,088,984 parameters, and 27,559,896 and 48,955,416 for
-SE-ResNeXt-50 and -101.
+SENet-154 is a 64x4d ResNeXt-152 with half the channels in each bottleneck's first 1x1 convolution, three 3x3
+convolutions as stem, 3x3 convolutions in the shortcuts that have a stride, and dropout of 0.2 before the
+classifier. This, strides in the 3x3 convolutions and the stem's pooling (no padding, rounding up) are those
+of the published networks: 115,088,984 parameters, and 27,559,896 and 48,955,416 for SE-ResNeXt-50 and -101.
 """
 
 from collections.abc import Sequence
@@ -22,7 +23,8 @@ RESNEXT_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
 class GroupedBottleneck(Block):
-    """1x1, grouped 3x3 and 1x1 convolutions, then the gate: (B, C, H, W) -> (B, 4 width, H / stride, W / stride), sizes rounded up.
+    """1x1, grouped 3x3 and 1x1 convolutions, then the gate: (B, C, H, W) ->
+    (B, 4 width, H / stride, W / stride), sizes rounded up.
 
     Args:
         channels: C.
@@ -35,7 +37,9 @@ class GroupedBottleneck(Block):
 
     expansion = 4
 
-    def __init__(self, channels: int, width: int, *, spatial: int, groups: int, stride: int, shortcut: nn.Module | None) -> None:
+    def __init__(
+        self, channels: int, width: int, *, spatial: int, groups: int, stride: int, shortcut: nn.Module | None
+    ) -> None:
         super().__init__(width, stride, shortcut)
         self.conv1 = nn.Conv2d(channels, 2 * width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(2 * width)
@@ -95,8 +99,21 @@ class SENet(Classifier):
         for stage, count in enumerate(counts):
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
-                shortcut = _shortcut(channels, 4 * width, stride, shortcut_kernel if stride > 1 else 1) if index == 0 else None
-                stages.append(GroupedBottleneck(channels, width, spatial=widening * width, groups=groups, stride=stride, shortcut=shortcut))
+                shortcut = (
+                    _shortcut(channels, 4 * width, stride, shortcut_kernel if stride > 1 else 1)
+                    if index == 0
+                    else None
+                )
+                stages.append(
+                    GroupedBottleneck(
+                        channels,
+                        width,
+                        spatial=widening * width,
+                        groups=groups,
+                        stride=stride,
+                        shortcut=shortcut,
+                    )
+                )
                 channels = 4 * width
             width *= 2
         self.stages = nn.Sequential(*stages)
@@ -109,15 +126,26 @@ class SENet(Classifier):
 
     def feature_map(self, x: Tensor) -> Tensor:
         if min(x.shape[2:]) < SMALLEST_IMAGE:
-            raise ValueError(f"images must have {SMALLEST_IMAGE} rows and columns or more for the stem's pooling, got {tuple(x.shape[2:])}")
+            raise ValueError(
+                f"images must have {SMALLEST_IMAGE} rows and columns or more for the stem's pooling, got "
+                f"{tuple(x.shape[2:])}"
+            )
         return self.stages(self.stem(x))
 
     def head_layers(self) -> list[nn.Module]:
         return [self.pool, self.dropout, self.fc]
 
 
-def senet154(*, num_classes: int = 1000, width: int = 64, groups: int = 64, counts: tuple[int, int, int, int] = (3, 8, 36, 3)) -> SENet:
-    """SENet-154: a deep stem, wide blocks and strided 3x3 shortcuts. With fewer `counts` it is a shallower network of the same blocks."""
+def senet154(
+    *,
+    num_classes: int = 1000,
+    width: int = 64,
+    groups: int = 64,
+    counts: tuple[int, int, int, int] = (3, 8, 36, 3),
+) -> SENet:
+    """SENet-154: a deep stem, wide blocks and strided 3x3 shortcuts. With fewer `counts` it is a shallower
+    network of the same blocks.
+    """
     return SENet(
         [(1, 3, 2), (1, 3, 1), (2, 3, 1)],
         counts,
@@ -150,4 +178,6 @@ def _conv_bn_relu(channels: int, out: int, kernel_size: int, stride: int) -> lis
 
 
 def _shortcut(channels: int, out: int, stride: int, kernel_size: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv2d(channels, out, kernel_size, stride, kernel_size // 2, bias=False), nn.BatchNorm2d(out))
+    return nn.Sequential(
+        nn.Conv2d(channels, out, kernel_size, stride, kernel_size // 2, bias=False), nn.BatchNorm2d(out)
+    )

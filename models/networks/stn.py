@@ -1,12 +1,14 @@
 """A classifier that straightens its input first: a spatial transformer before a ResNet.
 
-Jaderberg, Simonyan, Zisserman & Kavukcuoglu, "Spatial Transformer Networks", NIPS 2015, section 4. https://arxiv.org/abs/1506.02025
+Jaderberg, Simonyan, Zisserman & Kavukcuoglu, "Spatial Transformer Networks", NIPS 2015, section 4.
+https://arxiv.org/abs/1506.02025
 
     y = classifier(x read on the grid T_theta(x))
 
-The paper puts spatial transformers before plain convolutional networks and Inception; here it is the ResNet that the other classifiers
-share. The network is not split into a feature map and a head: its features lie in the warped image, so that a map of their importance
-would not lie over the image given. `weights` of the transformer shows where the classifier looks.
+The paper puts spatial transformers before plain convolutional networks and Inception; here it is the ResNet
+that the other classifiers share. The network is not split into a feature map and a head: its features lie in
+the warped image, so that a map of their importance would not lie over the image given. `weights` of the
+transformer shows where the classifier looks.
 """
 
 from typing import Any
@@ -29,7 +31,13 @@ class SpatialTransformerNetwork(nn.Module):
     """
 
     def __init__(
-        self, transformation: str, *, num_classes: int = 1000, depth: int = 18, localisation_width: int = 16, **options: Any
+        self,
+        transformation: str,
+        *,
+        num_classes: int = 1000,
+        depth: int = 18,
+        localisation_width: int = 16,
+        **options: Any,
     ) -> None:
         super().__init__()
         self.transformer = spatial_transformer(3, transformation, localisation_width)

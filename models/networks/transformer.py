@@ -1,7 +1,9 @@
-"""A Transformer encoder: self-attention and a perceptron by turns, each normalized before and added to what came in.
+"""A Transformer encoder: self-attention and a perceptron by turns, each normalized before and added to what
+came in.
 
-Vaswani et al., "Attention Is All You Need", NeurIPS 2017. https://arxiv.org/abs/1706.03762. Normalizing before rather than after, GELU, and
-the names (those of timm's vision transformers, so that public checkpoints load) are of Dosovitskiy et al., ICLR 2021, eqs. 2-3; see `vit`.
+Vaswani et al., "Attention Is All You Need", NeurIPS 2017. https://arxiv.org/abs/1706.03762. Normalizing
+before rather than after, GELU, and the names (those of timm's vision transformers, so that public checkpoints
+load) are of Dosovitskiy et al., ICLR 2021, eqs. 2-3; see `vit`.
 
     x' = x + attention(norm1(x)),   y = x' + mlp(norm2(x'))
 """
@@ -33,11 +35,14 @@ class TokenSelfAttention(nn.Module):
         self.score = ScaledDot()
 
     def weights(self, query: Tensor, key: Tensor) -> Tensor:
-        """Attention of each token (third axis) to every token (fourth), in each head, rows sum to 1: (B, heads, N, N)."""
+        """Attention of each token (third axis) to every token (fourth), in each head, rows sum to 1:
+        (B, heads, N, N).
+        """
         return self.score(key, query).softmax(dim=3)
 
     def forward(self, x: Tensor) -> Tensor:
-        query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)  # (B, heads, N, D / heads)
+        # (B, heads, N, D / heads)
+        query, key, value = self.qkv(x).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4).unbind(0)
         mixed = torch.matmul(self.weights(query, key), value)  # (B, heads, N, D / heads)
         return self.proj(mixed.transpose(1, 2).flatten(2))
 
@@ -91,5 +96,6 @@ def check_image(x: Tensor, side: int) -> None:
     """Refuse images that are not squares of `side` pixels, with a ValueError."""
     if tuple(x.shape[2:]) != (side, side):
         raise ValueError(
-            f"this network was built for images of {side}x{side} pixels, got {x.shape[2]}x{x.shape[3]}; build it with another image_size"
+            f"this network was built for images of {side}x{side} pixels, got {x.shape[2]}x{x.shape[3]}; "
+            "build it with another image_size"
         )

@@ -1,24 +1,32 @@
-"""Two-level attention: one network keeps the patches that show the object, groups of another's filters find its parts.
+"""Two-level attention: one network keeps the patches that show the object, groups of another's filters find
+its parts.
 
-Xiao et al., "The Application of Two-level Attention Models in Deep Convolutional Neural Network for Fine-grained Image Classification",
-CVPR 2015. https://arxiv.org/abs/1411.6447
+Xiao et al., "The Application of Two-level Attention Models in Deep Convolutional Neural Network for
+Fine-grained Image Classification", CVPR 2015. https://arxiv.org/abs/1411.6447
 
-    object level   patches whose probability of the parent class (FilterNet: softmax, summed over the parent's labels) exceeds a threshold
+    object level   patches whose probability of the parent class (FilterNet: softmax, summed over the parent's
+                   labels) exceeds a threshold
                    are kept; the answer is the mean softmax of DomainNet over them
-    part level     DomainNet's filters in a middle convolution are clustered by spectral clustering of their weights' cosine similarity
-                   into k = 3 part detectors; a detector's score of a patch is the sum of its filters' responses, and its best patch's
-                   descriptor is taken; the descriptors, side by side, are classified linearly
+    part level     DomainNet's filters in a middle convolution are clustered by spectral clustering of their
+                   weights' cosine similarity
+                   into k = 3 part detectors; a detector's score of a patch is the sum of its filters'
+                   responses, and its best patch's descriptor is taken; the descriptors, side by side, are
+                   classified linearly
     answer         object + alpha part
 
 Departures and readings:
-- Which levels there are and how they share DomainNet is the paper's abstract and summaries of it; k = 3 is from memory, the threshold and
-  alpha are ours (the paper validates alpha). The middle convolution is the last but one stage's last (conv4 in VGG, res4 in ResNet), its
-  response to a patch the mean over positions.
-- Candidates are a fixed grid over several scales; the paper takes selective search, which is outside any graph. `boxes` replaces them.
-- The paper takes FilterNet ready-made from ImageNet, as one may here by loading its weights. In training the sharp choice is replaced by a
+- Which levels there are and how they share DomainNet is the paper's abstract and summaries of it; k = 3 is
+from memory, the threshold and
+  alpha are ours (the paper validates alpha). The middle convolution is the last but one stage's last
+  (conv4 in VGG, res4 in ResNet), its response to a patch the mean over positions.
+- Candidates are a fixed grid over several scales; the paper takes selective search, which is outside any
+graph. `boxes` replaces them.
+- The paper takes FilterNet ready-made from ImageNet, as one may here by loading its weights. In training the
+sharp choice is replaced by a
   mean weighted with FilterNet's probabilities, through which it learns to keep what DomainNet gets right.
 - If no patch exceeds the threshold, the likeliest is kept.
-- The paper's part classifier is a linear SVM; here it is a linear layer that does not train the descriptors. `fit_parts` clusters the
+- The paper's part classifier is a linear SVM; here it is a linear layer that does not train the descriptors.
+`fit_parts` clusters the
   filters; until then filters belong to the parts in turn.
 """
 
@@ -40,7 +48,8 @@ from regard.models.networks.proposals import check_boxes, grid_boxes, pixels
 from regard.models.networks.recognizer import Recognizer
 
 BOXES = grid_boxes([(1.0, 1), (0.75, 2), (0.5, 3)])
-BIRDS = tuple(chain(range(7, 25), range(80, 101), range(127, 147)))  # the labels of ImageNet's 1000 that are birds
+# the labels of ImageNet's 1000 that are birds
+BIRDS = tuple(chain(range(7, 25), range(80, 101), range(127, 147)))
 
 
 class ObjectFilter(nn.Module):
@@ -53,10 +62,15 @@ class ObjectFilter(nn.Module):
         threshold: patches above it are kept.
     """
 
-    def __init__(self, backbone: VGG | ResNet, *, labels: int, parent: Sequence[int], threshold: float) -> None:
+    def __init__(
+        self, backbone: VGG | ResNet, *, labels: int, parent: Sequence[int], threshold: float
+    ) -> None:
         super().__init__()
         if not parent or not all(0 <= label < labels for label in parent) or len(set(parent)) in (0, labels):
-            raise ValueError(f"parent must hold some of the {labels} labels of filter_labels, but not all, got {list(parent)}")
+            raise ValueError(
+                f"parent must hold some of the {labels} labels of filter_labels, but not all, got "
+                f"{list(parent)}"
+            )
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must be in (0, 1), got {threshold}")
         self.network = Recognizer(backbone, labels)
@@ -74,7 +88,9 @@ class ObjectFilter(nn.Module):
 
 
 def kept(probabilities: Tensor, threshold: float) -> Tensor:
-    """1 where a probability exceeds the threshold or, if none does, is the largest; else 0: (B, R) -> (B, R)."""
+    """1 where a probability exceeds the threshold or, if none does, is the largest; else 0: (B, R) ->
+    (B, R).
+    """
     largest = probabilities.amax(dim=1, keepdim=True)
     return ((probabilities > threshold) | (probabilities == largest)).to(probabilities.dtype)
 
@@ -114,16 +130,21 @@ class TwoLevel(nn.Module):
         if not alpha > 0:
             raise ValueError(f"alpha must be above 0, got {alpha}")
         self.boxes, self.patch_size, self.alpha = check_boxes(boxes), patch_size, alpha
-        self.object_filter = ObjectFilter(build_backbone(backbone, width), labels=filter_labels, parent=parent, threshold=threshold)
+        self.object_filter = ObjectFilter(
+            build_backbone(backbone, width), labels=filter_labels, parent=parent, threshold=threshold
+        )
         trunk = build_backbone(backbone, width)
         check_side(trunk, patch_size=patch_size)
         filters, channels = trunk.channels[-2:]
         if not 1 <= parts <= filters:
-            raise ValueError(f"parts must be from 1 to the {filters} filters of the middle convolution, got {parts}")
+            raise ValueError(
+                f"parts must be from 1 to the {filters} filters of the middle convolution, got {parts}"
+            )
         self.domain = Recognizer(trunk, num_classes)
         self.part_classifier = nn.Linear(parts * channels, num_classes)
         self.detectors: Tensor
-        self.register_buffer("detectors", F.one_hot(torch.arange(filters) % parts, parts).float())  # (filters, k)
+        # (filters, k)
+        self.register_buffer("detectors", F.one_hot(torch.arange(filters) % parts, parts).float())
 
     def patches(self, x: Tensor) -> Tensor:
         """The candidates: (B, 3, H, W) -> (B, R, 3, patch_size, patch_size)."""
@@ -132,10 +153,13 @@ class TwoLevel(nn.Module):
 
     def describe(self, patches: Tensor) -> tuple[Tensor, Tensor]:
         """Descriptor of each patch, and of each part's best patch, side by side: (B, R, C), (B, k C)."""
-        middle, last = (maps.mean(dim=(2, 3)) for maps in self.domain.backbone.stages(patches.flatten(0, 1))[-2:])
+        middle, last = (
+            maps.mean(dim=(2, 3)) for maps in self.domain.backbone.stages(patches.flatten(0, 1))[-2:]
+        )
         count = patches.shape[1]
         descriptors = last.unflatten(0, (-1, count))
-        best = torch.matmul(middle.unflatten(0, (-1, count)), self.detectors.to(middle.dtype)).argmax(dim=1)  # (B, k)
+        # (B, k)
+        best = torch.matmul(middle.unflatten(0, (-1, count)), self.detectors.to(middle.dtype)).argmax(dim=1)
         found = descriptors.gather(1, best.unsqueeze(2).expand(-1, -1, descriptors.shape[2]))  # (B, k, C)
         return descriptors, found.flatten(1)
 
@@ -155,11 +179,15 @@ class TwoLevel(nn.Module):
         patches = self.patches(x)
         descriptors, parts = self.describe(patches)
         object_level = self.object_level(descriptors, self.object_filter.weights(patches))
-        return criterion(_log(object_level), targets) + criterion(self.part_classifier(parts.detach()), targets)
+        return criterion(_log(object_level), targets) + criterion(
+            self.part_classifier(parts.detach()), targets
+        )
 
     @torch.no_grad()
     def fit_parts(self, *, seed: int = 0) -> Tensor:
-        """Cluster DomainNet's filters into the part detectors, once DomainNet is trained and before the parts are: clusters (filters,)."""
+        """Cluster DomainNet's filters into the part detectors, once DomainNet is trained and before the parts
+        are: clusters (filters,).
+        """
         filters = F.normalize(middle_filters(self.domain.backbone).flatten(1), dim=1)
         clusters = spectral_clustering(filters @ filters.T, self.detectors.shape[1], seed=seed)
         self.detectors.copy_(F.one_hot(clusters, self.detectors.shape[1]))

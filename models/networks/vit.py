@@ -1,25 +1,34 @@
-"""ViT: a Transformer encoder over the patches of an image, and a class token that gathers what the classifier reads.
+"""ViT: a Transformer encoder over the patches of an image, and a class token that gathers what the classifier
+reads.
 
-Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale", ICLR 2021, eqs. 1-4.
-https://arxiv.org/abs/2010.11929
+Dosovitskiy et al., "An Image is Worth 16x16 Words: Transformers for Image Recognition at Scale", ICLR 2021,
+eqs. 1-4. https://arxiv.org/abs/2010.11929
 
     z_0 = [class; patch_1 E; ...; patch_N E] + positions
     z_l = block_l(z_{l-1})                                  see `transformer`
     y   = linear(norm(z_L at the class token))
 
-Names and layers are those of timm's vit_*_patch16_224 (LayerNorm's eps is 1e-6), so that their checkpoints load. ViT-Base is the paper's;
-Small and Tiny are of Touvron et al., "Training data-efficient image transformers", ICML 2021, table 1. https://arxiv.org/abs/2012.12877
+Names and layers are those of timm's vit_*_patch16_224 (LayerNorm's eps is 1e-6), so that their checkpoints
+load. ViT-Base is the paper's; Small and Tiny are of Touvron et al., "Training data-efficient image
+transformers", ICML 2021, table 1. https://arxiv.org/abs/2012.12877
 """
 
 import torch
 from torch import Tensor, nn
 
 from regard.models.classifiers import check_classes
-from regard.models.networks.transformer import EncoderBlock, TokenSelfAttention, check_image, initialize_linears
+from regard.models.networks.transformer import (
+    EncoderBlock,
+    TokenSelfAttention,
+    check_image,
+    initialize_linears,
+)
 
 
 class PatchEmbedding(nn.Module):
-    """A linear map of every patch, row by row: (B, 3, H, W) -> (B, patches, D). H and W are multiples of the patch's side."""
+    """A linear map of every patch, row by row: (B, 3, H, W) -> (B, patches, D). H and W are multiples of the
+    patch's side.
+    """
 
     def __init__(self, patch_size: int, width: int) -> None:
         super().__init__()
@@ -30,7 +39,8 @@ class PatchEmbedding(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Class scores (logits) of an image batch: (B, 3, S, S) -> (B, num_classes), S = image_size. Positions are learned for one size.
+    """Class scores (logits) of an image batch: (B, 3, S, S) -> (B, num_classes), S = image_size. Positions
+    are learned for one size.
 
     Args:
         num_classes: K.
@@ -56,7 +66,9 @@ class VisionTransformer(nn.Module):
         super().__init__()
         check_classes(num_classes)
         if min(patch_size, image_size) < 1 or image_size % patch_size:
-            raise ValueError(f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}")
+            raise ValueError(
+                f"image_size must be a multiple of patch_size, got {image_size} and {patch_size}"
+            )
         for name, value in (("width", width), ("depth", depth)):
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
@@ -65,7 +77,10 @@ class VisionTransformer(nn.Module):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + (image_size // patch_size) ** 2, width))
         self.blocks = nn.Sequential(
-            *(EncoderBlock(width, TokenSelfAttention(width, heads), hidden=mlp_ratio * width, eps=1e-6) for _ in range(depth))
+            *(
+                EncoderBlock(width, TokenSelfAttention(width, heads), hidden=mlp_ratio * width, eps=1e-6)
+                for _ in range(depth)
+            )
         )
         self.norm = nn.LayerNorm(width, eps=1e-6)
         self.head = nn.Linear(width, num_classes)
@@ -76,5 +91,6 @@ class VisionTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         check_image(x, self.image_size)
         patches = self.patch_embed(x)  # (B, N, D)
-        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), patches], dim=1) + self.pos_embed  # (B, 1 + N, D)  eq. 1
+        # (B, 1 + N, D)  eq. 1
+        tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), patches], dim=1) + self.pos_embed
         return self.head(self.norm(self.blocks(tokens)[:, 0]))  # eq. 4

@@ -1,6 +1,7 @@
 """Builders of segmenters, one for each head: a backbone in, a segmenter out.
 
-All take `num_classes` and `inner`, the channels of the head's result; all but `pan` take `decoder` and the options of their head.
+All take `num_classes` and `inner`, the channels of the head's result; all but `pan` take `decoder` and the
+options of their head.
 """
 
 from collections.abc import Callable
@@ -36,10 +37,19 @@ def with_head(head: Callable[..., nn.Module], *, part: int = 4, dropout: float =
         dropout: see `Segmenter`.
     """
 
-    def build(backbone: Backbone, *, num_classes: int, inner: int | None = None, decoder: bool = False, **options: Any) -> Segmenter:
+    def build(
+        backbone: Backbone,
+        *,
+        num_classes: int,
+        inner: int | None = None,
+        decoder: bool = False,
+        **options: Any,
+    ) -> Segmenter:
         inner = inner_channels(backbone, inner, part)
         made = head(backbone.channels[-1], inner, **options)
-        return Segmenter(backbone, made, inner=inner, num_classes=num_classes, decoder=decoder, dropout=dropout)
+        return Segmenter(
+            backbone, made, inner=inner, num_classes=num_classes, decoder=decoder, dropout=dropout
+        )
 
     return build
 
@@ -65,9 +75,16 @@ def scaled_dilations(backbone: Backbone) -> tuple[int, int, int]:
 
 
 def ccnet(
-    backbone: Backbone, *, num_classes: int, inner: int | None = None, category_consistent: bool = False, **options: Any
+    backbone: Backbone,
+    *,
+    num_classes: int,
+    inner: int | None = None,
+    category_consistent: bool = False,
+    **options: Any,
 ) -> Segmenter:
-    """A segmenter with CCNet's head, and if it is to be, its category-consistent loss; `inner` defaults to a quarter of the channels."""
+    """A segmenter with CCNet's head, and if it is to be, its category-consistent loss; `inner` defaults to a
+    quarter of the channels.
+    """
     build = ConsistentCCNet if category_consistent else with_head(CCNetHead)
     return build(backbone, num_classes=num_classes, inner=inner_channels(backbone, inner, 4), **options)
 

@@ -1,6 +1,7 @@
 """CCNet trained with its category-consistent loss.
 
-Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", TPAMI 2020, section 3.4. https://arxiv.org/abs/1811.11721v2
+Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", TPAMI 2020, section 3.4.
+https://arxiv.org/abs/1811.11721v2
 """
 
 import torch.nn.functional as F
@@ -15,7 +16,8 @@ REDUCTION = 16  # of the attended features, before the loss
 
 
 class ConsistentCCNet(Segmenter):
-    """A segmenter with CCNet's head, whose attended features are to agree within a class. It answers as one without does.
+    """A segmenter with CCNet's head, whose attended features are to agree within a class. It answers as one
+    without does.
 
     Arguments as of `Segmenter`, with a CCNet head. `embedding`, a 1x1 convolution, serves the loss alone.
     """
@@ -23,10 +25,19 @@ class ConsistentCCNet(Segmenter):
     head: CCNetHead
 
     def __init__(
-        self, backbone: Backbone, *, inner: int, num_classes: int, recurrence: int = 2, decoder: bool = False, dropout: float = 0.1
+        self,
+        backbone: Backbone,
+        *,
+        inner: int,
+        num_classes: int,
+        recurrence: int = 2,
+        decoder: bool = False,
+        dropout: float = 0.1,
     ) -> None:
         head = CCNetHead(backbone.channels[-1], inner, recurrence)
-        super().__init__(backbone, head, inner=inner, num_classes=num_classes, decoder=decoder, dropout=dropout)
+        super().__init__(
+            backbone, head, inner=inner, num_classes=num_classes, decoder=decoder, dropout=dropout
+        )
         self.embedding = nn.Conv2d(inner, max(1, inner // REDUCTION), 1)
 
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
@@ -35,4 +46,6 @@ class ConsistentCCNet(Segmenter):
         attended = self.head.attended(maps[-1])
         supervised = self.supervised(self.head.merge(maps[-1], attended), maps, x)
         labels = F.interpolate(targets[:, None].float(), size=attended.shape[2:], mode="nearest")[:, 0].long()
-        return weighted(supervised, targets, criterion) + category_consistent_loss(self.embedding(attended), labels)
+        return weighted(supervised, targets, criterion) + category_consistent_loss(
+            self.embedding(attended), labels
+        )

@@ -11,17 +11,22 @@ from regard.models.segmenters.segmenter import AUXILIARY_WEIGHT, Backbone, Segme
 
 
 class DANet(Segmenter):
-    """A segmenter whose two attention branches are supervised, each through a classifier of its own, with weight 1.
+    """A segmenter whose two attention branches are supervised, each through a classifier of its own, with
+    weight 1.
 
-    So they are in the authors' code; the auxiliary loss is not there, it is the one of the other segmenters. Arguments as of `Segmenter`,
-    with a DANet head.
+    So they are in the authors' code; the auxiliary loss is not there, it is the one of the other segmenters.
+    Arguments as of `Segmenter`, with a DANet head.
     """
 
     head: DANetHead
 
-    def __init__(self, backbone: Backbone, *, inner: int, num_classes: int, decoder: bool = False, dropout: float = 0.1) -> None:
+    def __init__(
+        self, backbone: Backbone, *, inner: int, num_classes: int, decoder: bool = False, dropout: float = 0.1
+    ) -> None:
         head = DANetHead(backbone.channels[-1], inner)
-        super().__init__(backbone, head, inner=inner, num_classes=num_classes, decoder=decoder, dropout=dropout)
+        super().__init__(
+            backbone, head, inner=inner, num_classes=num_classes, decoder=decoder, dropout=dropout
+        )
         self.position_classifier = pixel_classifier(inner, num_classes, dropout)
         self.channel_classifier = pixel_classifier(inner, num_classes, dropout)
 

@@ -1,6 +1,8 @@
-"""PAN: feature pyramid attention on the last stage, then global attention upsampling through the three before it.
+"""PAN: feature pyramid attention on the last stage, then global attention upsampling through the three before
+it.
 
-Li et al., "Pyramid Attention Network for Semantic Segmentation", BMVC 2018, section 3.3. https://arxiv.org/abs/1805.10180
+Li et al., "Pyramid Attention Network for Semantic Segmentation", BMVC 2018, section 3.3.
+https://arxiv.org/abs/1805.10180
 """
 
 from torch import Tensor, nn
@@ -10,12 +12,16 @@ from regard.models.segmenters.segmenter import Backbone, Segmenter
 
 
 class PAN(Segmenter):
-    """A segmenter with a decoder of its own, which ends at the first stage's size. Arguments as of `Segmenter`, with FPA as head."""
+    """A segmenter with a decoder of its own, which ends at the first stage's size. Arguments as of
+    `Segmenter`, with FPA as head.
+    """
 
     def __init__(self, backbone: Backbone, *, inner: int, num_classes: int, dropout: float = 0.1) -> None:
         head = FeaturePyramidAttention(backbone.channels[-1], inner)
         super().__init__(backbone, head, inner=inner, num_classes=num_classes, dropout=dropout)
-        self.upsample = nn.ModuleList(GlobalAttentionUpsample(channels, inner) for channels in reversed(backbone.channels[:3]))
+        self.upsample = nn.ModuleList(
+            GlobalAttentionUpsample(channels, inner) for channels in reversed(backbone.channels[:3])
+        )
 
     def classify(self, features: Tensor, maps: list[Tensor]) -> Tensor:
         for upsample, low in zip(self.upsample, reversed(maps[:3]), strict=True):

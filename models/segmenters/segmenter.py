@@ -11,7 +11,8 @@ from regard.models.heads.fcn import FCNHead
 from regard.models.heads.layers import resize
 from regard.models.losses.criterion import Criterion
 
-AUXILIARY_WEIGHT = 0.4  # of the loss on res4: Zhao et al., PSPNet, CVPR 2017, section 3.3; CCNet and OCNet keep it
+# of the loss on res4: Zhao et al., PSPNet, CVPR 2017, section 3.3; CCNet and OCNet keep it
+AUXILIARY_WEIGHT = 0.4
 Backbone = ResNet | MobileNetV2
 
 
@@ -28,7 +29,14 @@ class Segmenter(nn.Module):
     """
 
     def __init__(
-        self, backbone: Backbone, head: nn.Module, *, inner: int, num_classes: int, decoder: bool = False, dropout: float = 0.1
+        self,
+        backbone: Backbone,
+        head: nn.Module,
+        *,
+        inner: int,
+        num_classes: int,
+        decoder: bool = False,
+        dropout: float = 0.1,
     ) -> None:
         super().__init__()
         check_classes(num_classes)
@@ -36,14 +44,18 @@ class Segmenter(nn.Module):
         self.head = head
         self.decoder = Decoder(inner, backbone.channels[0]) if decoder else None
         self.classifier = pixel_classifier(inner, num_classes, dropout)
-        self.auxiliary = nn.Sequential(FCNHead(backbone.channels[2], inner), pixel_classifier(inner, num_classes, dropout))
+        self.auxiliary = nn.Sequential(
+            FCNHead(backbone.channels[2], inner), pixel_classifier(inner, num_classes, dropout)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         maps = self.backbone.stages(x)
         return resize(self.classify(self.head(maps[-1]), maps), x)
 
     def classify(self, features: Tensor, maps: list[Tensor]) -> Tensor:
-        """Class scores of the head's features, at the first stage's size with a decoder, else at the features'."""
+        """Class scores of the head's features, at the first stage's size with a decoder, else at the
+        features'.
+        """
         if self.decoder is not None:
             features = self.decoder(features, maps[0])
         return self.classifier(features)
@@ -53,7 +65,9 @@ class Segmenter(nn.Module):
         return weighted(self.training_logits(x), targets, criterion)
 
     def training_logits(self, x: Tensor) -> list[tuple[float, Tensor]]:
-        """The supervised outputs at the input's size, each with the weight of its loss; the first is `forward`'s."""
+        """The supervised outputs at the input's size, each with the weight of its loss; the first is
+        `forward`'s.
+        """
         maps = self.backbone.stages(x)
         return self.supervised(self.head(maps[-1]), maps, x)
 

@@ -8,7 +8,9 @@ from regard.models.losses.criterion import UNLABELLED
 from regard.models.training.recipe import Augmentation
 
 
-def augment(images: Tensor, targets: Tensor, options: Augmentation, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def augment(
+    images: Tensor, targets: Tensor, options: Augmentation, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Change each image of a batch, and its label map with it.
 
     Args:
@@ -20,11 +22,15 @@ def augment(images: Tensor, targets: Tensor, options: Augmentation, random: torc
     Returns:
         Images and targets; (B, 3, *crop) and (B, *crop) where a crop is asked for.
     """
-    pairs = [_augment_one(image, target, options, random) for image, target in zip(images, targets, strict=True)]
+    pairs = [
+        _augment_one(image, target, options, random) for image, target in zip(images, targets, strict=True)
+    ]
     return torch.stack([image for image, _ in pairs]), torch.stack([target for _, target in pairs])
 
 
-def _augment_one(image: Tensor, target: Tensor, options: Augmentation, random: torch.Generator) -> tuple[Tensor, Tensor]:
+def _augment_one(
+    image: Tensor, target: Tensor, options: Augmentation, random: torch.Generator
+) -> tuple[Tensor, Tensor]:
     def uniform(least: float, greatest: float) -> float:
         return least + (greatest - least) * torch.rand((), generator=random).item()
 
@@ -37,10 +43,14 @@ def _augment_one(image: Tensor, target: Tensor, options: Augmentation, random: t
         target = target.flip(-1) if has_mask else target
     if options.crop:
         zoom = uniform(*options.scale)
-        rows, columns = (min(round(side / zoom), whole) for side, whole in zip(options.crop, image.shape[1:], strict=True))
+        rows, columns = (
+            min(round(side / zoom), whole) for side, whole in zip(options.crop, image.shape[1:], strict=True)
+        )
         top, left = integer(image.shape[1] - rows + 1), integer(image.shape[2] - columns + 1)
         window = (slice(top, top + rows), slice(left, left + columns))
-        image = F.interpolate(image[(slice(None), *window)][None], size=options.crop, mode="bilinear", antialias=zoom < 1)[0]
+        image = F.interpolate(
+            image[(slice(None), *window)][None], size=options.crop, mode="bilinear", antialias=zoom < 1
+        )[0]
         if has_mask:
             target = F.interpolate(target[window][None, None], size=options.crop, mode="nearest-exact")[0, 0]
     if options.shift:
@@ -53,7 +63,8 @@ def _augment_one(image: Tensor, target: Tensor, options: Augmentation, random: t
     if options.colour:
         image = image * uniform(1 - options.colour, 1 + options.colour)  # brightness
         image = image.mean().lerp(image, uniform(1 - options.colour, 1 + options.colour))  # contrast
-        image = image.mean(dim=0, keepdim=True).lerp(image, uniform(1 - options.colour, 1 + options.colour))  # saturation
+        # saturation
+        image = image.mean(dim=0, keepdim=True).lerp(image, uniform(1 - options.colour, 1 + options.colour))
         image = image.clamp(0, 1)
     if options.erase and uniform(0, 1) < options.erase:
         # Random erasing, Zhong et al., AAAI 2020: area 2 to 33 % of the image, aspect 0.3 to 3.3

@@ -1,6 +1,7 @@
 """Labelled images in memory, read from three layouts.
 
-idx            train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-..., t10k-labels-...  (MNIST and its kin)
+idx            train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-..., t10k-labels-...
+               (MNIST and its kin)
 class_folders  {train,val}/<label>/*.{jpg,png,webp}
 mask_folders   {train,val}/images/*.{jpg,png,webp} and {train,val}/labels/<same stem>.png, 8-bit class numbers
 """
@@ -49,10 +50,12 @@ def load(recipe: Recipe, root: Path, split: Split) -> LabelledImages:
     """
     folder = root / recipe.data.folder
     if not folder.is_dir():
-        raise InvalidInput(f"no data folder {folder}; name the folder that holds {recipe.data.folder!r} with --data")
-    return {"idx": _load_idx, "class_folders": _load_class_folders, "mask_folders": _load_mask_folders}[recipe.data.layout](
-        recipe, folder, split
-    )
+        raise InvalidInput(
+            f"no data folder {folder}; name the folder that holds {recipe.data.folder!r} with --data"
+        )
+    return {"idx": _load_idx, "class_folders": _load_class_folders, "mask_folders": _load_mask_folders}[
+        recipe.data.layout
+    ](recipe, folder, split)
 
 
 def _load_idx(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
@@ -60,12 +63,21 @@ def _load_idx(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
     images = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")  # (N, H, W)
     labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")  # (N,)
     if images.ndim != 3 or images.shape[1:] != (recipe.input.height, recipe.input.width):
-        raise InvalidInput(f"{folder} holds images of {images.shape[1:]}, the recipe says {recipe.input.height} x {recipe.input.width}")
+        raise InvalidInput(
+            f"{folder} holds images of {images.shape[1:]}, the recipe says {recipe.input.height} x "
+            f"{recipe.input.width}"
+        )
     if labels.shape != images.shape[:1]:
-        raise InvalidInput(f"{folder} holds {len(images)} images and labels of shape {labels.shape} for {split}")
+        raise InvalidInput(
+            f"{folder} holds {len(images)} images and labels of shape {labels.shape} for {split}"
+        )
     if labels.max() >= len(recipe.output.labels):
-        raise InvalidInput(f"{folder} holds class {labels.max()}, the recipe names {len(recipe.output.labels)} labels")
-    return LabelledImages(torch.from_numpy(np.repeat(images[..., None], 3, axis=3)), torch.from_numpy(labels.astype(np.int64)))
+        raise InvalidInput(
+            f"{folder} holds class {labels.max()}, the recipe names {len(recipe.output.labels)} labels"
+        )
+    return LabelledImages(
+        torch.from_numpy(np.repeat(images[..., None], 3, axis=3)), torch.from_numpy(labels.astype(np.int64))
+    )
 
 
 def _read_idx(path: Path) -> Pixels:
@@ -108,14 +120,23 @@ def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledIm
         except (OSError, SyntaxError, ValueError) as error:
             raise InvalidInput(f"cannot read the label map {mask_path}: {error}") from None
         if mask.ndim != 2 or mask.dtype != np.uint8:
-            raise InvalidInput(f"{mask_path} must be an 8-bit image of class numbers, got shape {mask.shape} of {mask.dtype}")
+            raise InvalidInput(
+                f"{mask_path} must be an 8-bit image of class numbers, got shape {mask.shape} of {mask.dtype}"
+            )
         with Image.open(path) as file:
             size = file.height, file.width
         if mask.shape != size:
-            raise InvalidInput(f"{mask_path} has the size {mask.shape}, its image {size}; a label map has a label for each pixel")
+            raise InvalidInput(
+                f"{mask_path} has the size {mask.shape}, its image {size}; a label map has a label for each "
+                "pixel"
+            )
         if unknown := set(np.unique(mask)) - known:
-            raise InvalidInput(f"{mask_path} holds classes {sorted(unknown)}, which are neither labels nor ignore_index")
-        scaled = Image.fromarray(mask).resize((recipe.input.width, recipe.input.height), Image.Resampling.NEAREST)
+            raise InvalidInput(
+                f"{mask_path} holds classes {sorted(unknown)}, which are neither labels nor ignore_index"
+            )
+        scaled = Image.fromarray(mask).resize(
+            (recipe.input.width, recipe.input.height), Image.Resampling.NEAREST
+        )
         masks.append(np.asarray(scaled))
     return LabelledImages(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)))
 
@@ -135,5 +156,7 @@ def _read_image(path: Path, recipe: Recipe) -> Pixels:
         raise InvalidInput(f"{path}: {error}") from None
     if contract.resize == "none":  # trained at one size, so that images can be batched
         image = Image.fromarray(pixels)
-        return np.asarray(image.resize((contract.width, contract.height), INTERPOLATIONS[contract.interpolation]))
+        return np.asarray(
+            image.resize((contract.width, contract.height), INTERPOLATIONS[contract.interpolation])
+        )
     return contract.fit(pixels)

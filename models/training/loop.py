@@ -35,11 +35,18 @@ class Progress:
     metrics: dict[str, float] | None = None
 
 
-def train(recipe: Recipe, root: Path, out: Path, *, resume: bool = False, report: Callable[[Progress], None] = lambda _: None) -> Card:
+def train(
+    recipe: Recipe,
+    root: Path,
+    out: Path,
+    *,
+    resume: bool = False,
+    report: Callable[[Progress], None] = lambda _: None,
+) -> Card:
     """Train a recipe and write `<name>.safetensors` (float16) and `<name>.json` (its Card) into `out`.
 
-    Each epoch ends with a checkpoint in `out/<name>.checkpoint.pt`, from which `resume` goes on; it is removed at the end.
-    On a GPU the forward pass runs in bfloat16.
+    Each epoch ends with a checkpoint in `out/<name>.checkpoint.pt`, from which `resume` goes on; it is
+    removed at the end. On a GPU the forward pass runs in bfloat16.
 
     Raises:
         InvalidInput: the data does not fit the recipe, or there is no checkpoint to resume.
@@ -101,7 +108,9 @@ def build_network(recipe: Recipe) -> nn.Module:
         try:
             path = Path(str(files(package) / name))
         except ModuleNotFoundError:
-            raise InvalidInput(f"the recipe starts from weights in the package {package}, which is not installed") from None
+            raise InvalidInput(
+                f"the recipe starts from weights in the package {package}, which is not installed"
+            ) from None
         backbone = getattr(network, "backbone", network)
         wanted = backbone.state_dict().keys()
         state = {key: value for key, value in read_state_dict(path).items() if key in wanted}
@@ -116,12 +125,14 @@ def _check_task(recipe: Recipe, network: nn.Module) -> None:
     else:
         suitable = task == "classification"
     if not suitable:
-        raise InvalidInput(f"{recipe.builder} is for {task}, and {recipe.data.layout} holds the data of another task")
+        raise InvalidInput(
+            f"{recipe.builder} is for {task}, and {recipe.data.layout} holds the data of another task"
+        )
 
 
 def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> dict[str, float]:
-    """Metrics on a split, in 0..1: top1, or mean_iou with the IoU of each class; of a classifier on label maps top1_present, the
-    fraction of images in which its answer occurs.
+    """Metrics on a split, in 0..1: top1, or mean_iou with the IoU of each class; of a classifier on label
+    maps top1_present, the fraction of images in which its answer occurs.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -141,12 +152,16 @@ def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> di
     if held_out.targets.ndim == 1:
         return {"top1": accuracy(counts)}
     iou = intersection_over_union(counts)
-    per_class = {f"iou_{label}": value for label, value in zip(recipe.output.labels, iou.tolist(), strict=True)}
+    per_class = {
+        f"iou_{label}": value for label, value in zip(recipe.output.labels, iou.tolist(), strict=True)
+    }
     return {"mean_iou": iou.nanmean().item(), **per_class}
 
 
 def balance(targets: Tensor, num_classes: int, power: float) -> Tensor:
-    """Class weights proportional to frequency ** -power, scaled so that their mean over the labelled targets is 1: (K,)."""
+    """Class weights proportional to frequency ** -power, scaled so that their mean over the labelled targets
+    is 1: (K,).
+    """
     counts = torch.bincount(targets.flatten().long(), minlength=num_classes)[:num_classes].double()
     frequency = counts / counts.sum()
     weights = frequency.clamp(min=1e-6) ** -power
@@ -161,8 +176,12 @@ def criterion_of(recipe: Recipe, class_weights: Tensor) -> Criterion:
     return cross_entropy(class_weights, options.label_smoothing)
 
 
-def _batches(data: LabelledImages, recipe: Recipe, random: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
-    """Shuffled, augmented, normalized batches; a last batch of one image is dropped, as BatchNorm cannot train on it."""
+def _batches(
+    data: LabelledImages, recipe: Recipe, random: torch.Generator
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Shuffled, augmented, normalized batches; a last batch of one image is dropped, as BatchNorm cannot
+    train on it.
+    """
     for indices in torch.randperm(len(data), generator=random).split(recipe.optimization.batch_size):
         if len(indices) == 1:
             continue
@@ -191,7 +210,13 @@ def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             ]
             rate = options.learning_rate * (options.backbone_factor if in_backbone else 1)
             if parameters:
-                groups.append({"params": parameters, "lr": rate, "weight_decay": options.weight_decay if decayed else 0.0})
+                groups.append(
+                    {
+                        "params": parameters,
+                        "lr": rate,
+                        "weight_decay": options.weight_decay if decayed else 0.0,
+                    }
+                )
     if options.optimizer == "adamw":
         return torch.optim.AdamW(groups)
     return torch.optim.SGD(groups, momentum=0.9, nesterov=True)
@@ -251,9 +276,12 @@ def _restore(
         raise InvalidInput(f"there is no checkpoint {path} to resume; start without --resume") from None
     except InvalidInput:
         raise  # the network is another one, and the message says how
-    except Exception as error:  # damaged bytes, or the state of another optimizer, lead PyTorch to any of a dozen exceptions
+    # damaged bytes, or the state of another optimizer, lead PyTorch to any of a dozen exceptions
+    except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InvalidInput(f"{path} is no checkpoint of this recipe ({reason}); start without --resume") from None
+        raise InvalidInput(
+            f"{path} is no checkpoint of this recipe ({reason}); start without --resume"
+        ) from None
 
 
 def _write(recipe: Recipe, network: nn.Module, held_out: LabelledImages, out: Path) -> Card:

@@ -5,7 +5,8 @@ from torch import Tensor
 
 
 def confusion(predicted: Tensor, target: Tensor, num_classes: int) -> Tensor:
-    """Count pairs: entry (t, p) is how often class t was predicted as p. Targets of num_classes or more are left out.
+    """Count pairs: entry (t, p) is how often class t was predicted as p. Targets of num_classes or more are
+    left out.
 
     Shape: two integer tensors of one shape -> (num_classes, num_classes) int64.
     """
@@ -16,7 +17,9 @@ def confusion(predicted: Tensor, target: Tensor, num_classes: int) -> Tensor:
 
 
 def intersection_over_union(counts: Tensor) -> Tensor:
-    """IoU of each class from its confusion counts, NaN for a class that neither occurs nor is predicted: (K, K) -> (K,)."""
+    """IoU of each class from its confusion counts, NaN for a class that neither occurs nor is predicted:
+    (K, K) -> (K,).
+    """
     hit = counts.diagonal().double()
     return hit / (counts.sum(0) + counts.sum(1) - hit)
 

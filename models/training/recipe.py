@@ -36,7 +36,9 @@ class Augmentation(_Frozen):
     erase: float = Field(default=0, ge=0, le=1, description="probability of a random rectangle of noise")
     crop: tuple[int, int] | None = Field(default=None, description="rows and columns of a random crop")
     scale: tuple[float, float] = Field(default=(1, 1), description="zoom of the crop, least and greatest")
-    colour: float = Field(default=0, ge=0, lt=1, description="greatest relative change of brightness, contrast and saturation")
+    colour: float = Field(
+        default=0, ge=0, lt=1, description="greatest relative change of brightness, contrast and saturation"
+    )
 
 
 class Optimization(_Frozen):
@@ -46,23 +48,33 @@ class Optimization(_Frozen):
     batch_size: int = Field(gt=1)
     optimizer: Literal["adamw", "sgd"]
     learning_rate: float = Field(gt=0, allow_inf_nan=False)
-    backbone_factor: Fraction = Field(default=1, description="of the learning rate, for a pretrained backbone")
+    backbone_factor: Fraction = Field(
+        default=1, description="of the learning rate, for a pretrained backbone"
+    )
     weight_decay: float = Field(default=0, ge=0, description="not applied to biases, norms and scalars")
     schedule: Literal["cosine", "poly"]
     warmup_epochs: float = Field(default=1, ge=0)
     label_smoothing: float = Field(default=0, ge=0, lt=1)
-    balance: float = Field(default=0, ge=0, le=1, description="class weights are frequency ** -balance, with mean 1 over pixels")
-    hard_pixels: int = Field(default=0, ge=0, description="learn from a batch's unsure pixels and at least so many; 0: from all")
+    balance: float = Field(
+        default=0, ge=0, le=1, description="class weights are frequency ** -balance, with mean 1 over pixels"
+    )
+    hard_pixels: int = Field(
+        default=0, ge=0, description="learn from a batch's unsure pixels and at least so many; 0: from all"
+    )
     seed: int = 0
 
 
 class Recipe(_Frozen):
-    """A training run: network, data, augmentation and optimization, with the contracts of the Card it will make."""
+    """A training run: network, data, augmentation and optimization, with the contracts of the Card it will
+    make.
+    """
 
     name: str = Field(pattern=NAME_PATTERN)
     builder: str = Field(description="a catalog name")
     options: dict[str, Any] = Field(default_factory=dict)
-    pretrained_backbone: str | None = Field(default=None, description="package:path of a state dict in an installed package")
+    pretrained_backbone: str | None = Field(
+        default=None, description="package:path of a state dict in an installed package"
+    )
     data: Data
     input: InputContract
     output: OutputContract
@@ -75,16 +87,23 @@ class Recipe(_Frozen):
             if len(self.output.labels) > 255:
                 raise ValueError("label maps are 8-bit and 255 means unlabelled: at most 255 labels")
             if self.input.resize == "center_crop":
-                raise ValueError("resize must be 'none' or 'stretch' for mask_folders, as label maps are not cropped")
+                raise ValueError(
+                    "resize must be 'none' or 'stretch' for mask_folders, as label maps are not cropped"
+                )
         elif self.optimization.hard_pixels:
-            raise ValueError("hard_pixels is for mask_folders: images of one class each have no pixels to choose from")
+            raise ValueError(
+                "hard_pixels is for mask_folders: images of one class each have no pixels to choose from"
+            )
         crop, (least, greatest) = self.augmentation.crop, self.augmentation.scale
         if not 0 < least <= greatest:
             raise ValueError(f"scale must be two positive numbers in order, got {least} and {greatest}")
         if crop and min(crop) < 1:
             raise ValueError(f"crop must be two positive numbers, got {crop}")
         if crop and (crop[0] > self.input.height * least or crop[1] > self.input.width * least):
-            raise ValueError(f"crop {crop} at scale {least} is larger than the image {self.input.height} x {self.input.width}")
+            raise ValueError(
+                f"crop {crop} at scale {least} is larger than the image {self.input.height} x "
+                f"{self.input.width}"
+            )
         return self
 
 

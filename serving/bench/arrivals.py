@@ -1,6 +1,7 @@
 """Poisson arrivals: users who come on their own, whatever the server is doing.
 
-The gaps between arrivals are independent and exponential with mean 1 / rate; a seed fixes them, so that a run can be repeated.
+The gaps between arrivals are independent and exponential with mean 1 / rate; a seed fixes them, so that a run
+can be repeated.
 """
 
 import numpy as np
@@ -8,7 +9,9 @@ import numpy.typing as npt
 
 
 def poisson(rate: float, duration: float, *, seed: int) -> npt.NDArray[np.float64]:
-    """The arrival times in [0, duration), in seconds and rising, of a Poisson process with `rate` arrivals a second."""
+    """The arrival times in [0, duration), in seconds and rising, of a Poisson process with `rate` arrivals a
+    second.
+    """
     if rate <= 0 or duration <= 0:
         raise ValueError(f"rate and duration must be positive, got {rate} and {duration}")
     generator = np.random.default_rng(seed)

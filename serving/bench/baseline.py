@@ -1,7 +1,8 @@
 """The same images in this process: what a server is compared with.
 
-Fair to the process: as many workers as processors, each with one compute thread (the arrangement with the highest throughput on a CPU),
-the same decoding and fitting of the encoded image, and one image, or one batch, at a time.
+Fair to the process: as many workers as processors, each with one compute thread
+(the arrangement with the highest throughput on a CPU), the same decoding and fitting of the encoded image,
+and one image, or one batch, at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +24,9 @@ Step = Callable[[Sequence[bytes]], Answer]  # encoded images to their answers
 
 
 def onnxruntime_runner(model: Path) -> Callable[[Pixels], Answer]:
-    """ONNX Runtime on the exported graph, from pixels (B, H, W, 3) to answers; one session, whose calls run in the caller's thread."""
+    """ONNX Runtime on the exported graph, from pixels (B, H, W, 3) to answers; one session, whose calls run
+    in the caller's thread.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -49,7 +52,9 @@ def onnxruntime_step(model: Path, card: Card) -> Step:
 
 
 def torch_step(network: "nn.Module", card: Card) -> Step:
-    """PyTorch as it is: eager, in evaluation mode, without gradients, with the same arithmetic before and after as in the graph."""
+    """PyTorch as it is: eager, in evaluation mode, without gradients, with the same arithmetic before and
+    after as in the graph.
+    """
     import torch
 
     from regard.export.served_graph import ServedGraph

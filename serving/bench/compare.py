@@ -1,7 +1,7 @@
 """The same images through several runners in turn, so that a slow minute of the machine falls on all of them.
 
-Every round runs each runner for one window, after a moment that is discarded; a runner's figure is the median of its rounds, and a ratio is
-the median of the rounds' own ratios.
+Every round runs each runner for one window, after a moment that is discarded; a runner's figure is the median
+of its rounds, and a ratio is the median of the rounds' own ratios.
 """
 
 import time
@@ -28,7 +28,9 @@ class Runner:
 
 @dataclass(frozen=True)
 class Compared:
-    """One runner's figures: throughput in images a second, latency in milliseconds, and the ratio to the reference runner's throughput."""
+    """One runner's figures: throughput in images a second, latency in milliseconds, and the ratio to the
+    reference runner's throughput.
+    """
 
     name: str
     workers: int
@@ -38,12 +40,18 @@ class Compared:
     p50: Estimate
     p99: Estimate
     rounds_p50: tuple[float, ...]  # of each round, in the rounds' order
-    client_cpu: float  # processors that this process kept busy: nearly all of them, or an in-process runner was held back
+    # processors that this process kept busy: nearly all of them, or an in-process runner was held back
+    client_cpu: float
     errors: int
 
 
 def compare(
-    runners: Sequence[Runner], *, reference: str, duration: float, rounds: int, report: Callable[[str], None] = lambda line: None
+    runners: Sequence[Runner],
+    *,
+    reference: str,
+    duration: float,
+    rounds: int,
+    report: Callable[[str], None] = lambda line: None,
 ) -> list[Compared]:
     """Run every runner in every round, in an order that turns by one each round.
 
@@ -74,7 +82,12 @@ def compare(
             len(runner.lanes),
             runner.batch,
             _median(rates[runner.name]),
-            _median([mine / base if base else float("nan") for mine, base in zip(rates[runner.name], rates[reference], strict=True)]),
+            _median(
+                [
+                    mine / base if base else float("nan")
+                    for mine, base in zip(rates[runner.name], rates[reference], strict=True)
+                ]
+            ),
             percentile_of(latencies[runner.name], 50),
             percentile_of(latencies[runner.name], 99),
             tuple(percentile(round_, 50) for round_ in latencies[runner.name]),
@@ -85,7 +98,9 @@ def compare(
     ]
 
 
-def in_process(name: str, step: Callable[[Any], Any], bodies: Sequence[Any], workers: int, *, batch: int) -> Runner:
+def in_process(
+    name: str, step: Callable[[Any], Any], bodies: Sequence[Any], workers: int, *, batch: int
+) -> Runner:
     """A runner in this process: `step` turns each of the bodies, which hold `batch` images, into an array."""
 
     def send(body: Any) -> int:

@@ -24,7 +24,9 @@ def read_images(folder: Path) -> list[bytes]:
 
 
 def sample_images(card: Card) -> list[bytes]:
-    """The encoded sample images that come with regard: garments for networks as small as those, else streets."""
+    """The encoded sample images that come with regard: garments for networks as small as those, else
+    streets.
+    """
     return read_images(sample_folder(card))
 
 
@@ -41,13 +43,21 @@ def pixels_of(encoded: bytes, card: Card) -> Pixels:
 
 
 def batches(images: Sequence[bytes], card: Card, size: int) -> list[list[bytes]]:
-    """Groups of `size` images, one for each image: the n-th starts with the n-th image and goes on around the set.
+    """Groups of `size` images, one for each image: the n-th starts with the n-th image and goes on around the
+    set.
 
     Raises:
-        InvalidInput: images of one group have different sizes for the network, or `size` is outside the Card's batch.
+        InvalidInput: images of one group have different sizes for the network, or `size` is outside the
+            Card's batch.
     """
     if not 1 <= size <= card.input.max_batch:
-        raise InvalidInput(f"--batch must lie between 1 and {card.input.max_batch}, the largest batch of {card.name}; got {size}.")
+        raise InvalidInput(
+            f"--batch must lie between 1 and {card.input.max_batch}, the largest batch of {card.name}; got "
+            f"{size}."
+        )
     if size > 1 and len(shapes := {pixels_of(image, card).shape for image in images}) > 1:
-        raise InvalidInput(f"a batch holds images of one size, and the images have {len(shapes)}; use --batch 1, or images of one size.")
+        raise InvalidInput(
+            f"a batch holds images of one size, and the images have {len(shapes)}; use --batch 1, or images "
+            "of one size."
+        )
     return [[images[(start + i) % len(images)] for i in range(size)] for start in range(len(images))]

@@ -1,10 +1,13 @@
-"""A load: workers that send prepared requests, in a closed loop or at given arrival times, and write down when.
+"""A load: workers that send prepared requests, in a closed loop or at given arrival times, and write down
+when.
 
-Closed loop: every worker sends its next request as soon as its last was answered. Open loop: requests have arrival times, set beforehand;
-a worker takes the next, waits for its time and sends it. When all workers are busy the request starts late, but its latency still counts
-from its arrival, so that a slow server cannot slow down the clock that judges it (no coordinated omission).
+Closed loop: every worker sends its next request as soon as its last was answered. Open loop: requests have
+arrival times, set beforehand; a worker takes the next, waits for its time and sends it. When all workers are
+busy the request starts late, but its latency still counts from its arrival, so that a slow server cannot slow
+down the clock that judges it (no coordinated omission).
 
-Workers are threads: a blocking call costs no more than an event loop's (docs/bench.md has the figures), and wakes up on time.
+Workers are threads: a blocking call costs no more than an event loop's (docs/bench.md has the figures), and
+wakes up on time.
 """
 
 import threading
@@ -23,12 +26,16 @@ PAUSE_AFTER_ERROR = 0.02  # seconds; a refused connection must not become a busy
 
 
 class RequestFailed(RegardError):
-    """A request was answered with an error, or not at all; the message is its kind, short enough to count by."""
+    """A request was answered with an error, or not at all; the message is its kind, short enough to count
+    by.
+    """
 
 
 @dataclass(frozen=True)
 class Record:
-    """One request: when it was due, sent and answered (time.perf_counter), the response's bytes, and the error if it failed."""
+    """One request: when it was due, sent and answered (time.perf_counter), the response's bytes, and the
+    error if it failed.
+    """
 
     intended: float
     sent: float
@@ -39,7 +46,9 @@ class Record:
 
 @dataclass(frozen=True)
 class Lane(Generic[Body]):
-    """What one worker needs: its own sender, which returns the response's bytes or raises RequestFailed, and its prepared requests."""
+    """What one worker needs: its own sender, which returns the response's bytes or raises RequestFailed, and
+    its prepared requests.
+    """
 
     send: Callable[[Body], int]
     bodies: Sequence[Body]
@@ -66,7 +75,9 @@ class Load(Generic[Body]):
         self._workers = [self._pool.submit(self._work, index, lane) for index, lane in enumerate(self._lanes)]
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._pool.shutdown()
         for worker in self._workers if kind is None else ():
@@ -77,7 +88,9 @@ class Load(Generic[Body]):
         return [record for log in self._logs for record in log.copy()]
 
     def drain(self, timeout: float) -> None:
-        """Wait until every arrival has been answered, for at most `timeout` seconds. Only an open load has an end."""
+        """Wait until every arrival has been answered, for at most `timeout` seconds. Only an open load has an
+        end.
+        """
         deadline = time.perf_counter() + timeout
         while not all(worker.done() for worker in self._workers) and time.perf_counter() < deadline:
             time.sleep(0.01)

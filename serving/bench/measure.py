@@ -1,9 +1,10 @@
 """Measuring one load after another: warm up until steady, then a fixed number of windows, whatever they show.
 
-Closed loop: warm-up windows go on until the throughput and the median latency of three successive ones each lie within the tolerance of
-their mean (perf_analyzer's rule), or until MOST_WARM_UP of them. Then `repeats` new windows are measured: the windows that happened to
-agree are not the ones reported. Open loop: the first three windows are warm-up, since random arrivals are not to be mistaken for an
-unsteady server; a load that leaves more of its arrivals unanswered than the tolerance is marked as not sustained.
+Closed loop: warm-up windows go on until the throughput and the median latency of three successive ones each
+lie within the tolerance of their mean (perf_analyzer's rule), or until MOST_WARM_UP of them. Then `repeats`
+new windows are measured: the windows that happened to agree are not the ones reported. Open loop: the first
+three windows are warm-up, since random arrivals are not to be mistaken for an unsteady server; a load that
+leaves more of its arrivals unanswered than the tolerance is marked as not sustained.
 """
 
 import math
@@ -47,7 +48,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.duration <= 0 or self.repeats < 1 or self.tolerance <= 0:
             raise InvalidInput(
-                f"duration and tolerance must be positive and repeats at least 1, got {self.duration}, {self.tolerance} and {self.repeats}."
+                f"duration and tolerance must be positive and repeats at least 1, got {self.duration}, "
+                f"{self.tolerance} and {self.repeats}."
             )
 
 
@@ -83,7 +85,9 @@ class Level:
 
     @property
     def rest(self) -> float:
-        """The milliseconds of a request outside the server: the wire and the client; NaN without Triton's figures."""
+        """The milliseconds of a request outside the server: the wire and the client; NaN without Triton's
+        figures.
+        """
         return self.mean_latency - self.server.total if self.server else math.nan
 
 
@@ -107,13 +111,20 @@ def open_loop(target: Target, rate: float, settings: Settings) -> Level:
 
 
 def _watch(
-    target: Target, load: Load[Request], size: float, sizes: tuple[int, int], settings: Settings, start: float | None = None
+    target: Target,
+    load: Load[Request],
+    size: float,
+    sizes: tuple[int, int],
+    settings: Settings,
+    start: float | None = None,
 ) -> Level:
     start = time.perf_counter() if start is None else start
     warm_up, is_steady = _warm_up(load, start, settings)
     first = start + warm_up * settings.duration
     before, cpu, clock = target.snapshot(), time.process_time(), time.perf_counter()
-    windows = [(first + i * settings.duration, first + (i + 1) * settings.duration) for i in range(settings.repeats)]
+    windows = [
+        (first + i * settings.duration, first + (i + 1) * settings.duration) for i in range(settings.repeats)
+    ]
     _sleep_until(windows[-1][1])
     cpu, clock = time.process_time() - cpu, time.perf_counter() - clock
     after = target.snapshot()
@@ -130,18 +141,24 @@ def _watch(
     if load.open:
         arrived = [t for t in load.arrivals if windows[0][0] <= t < windows[-1][1]]
         unanswered = len(arrived) - len(everything)
-        is_steady = sum(record.done < windows[-1][1] for record in good) >= (1 - settings.tolerance) * len(arrived)
+        is_steady = sum(record.done < windows[-1][1] for record in good) >= (1 - settings.tolerance) * len(
+            arrived
+        )
     return Level(
         kind="open" if load.open else "closed",
         load=size,
-        throughput=mean_of([target.batch * sum(r.error is None for r in window) / settings.duration for window in finished]),
+        throughput=mean_of(
+            [target.batch * sum(r.error is None for r in window) / settings.duration for window in finished]
+        ),
         p50=percentile_of(latencies, 50),
         p90=percentile_of(latencies, 90),
         p99=percentile_of(latencies, 99),
         requests=len(everything),
         errors=dict(Counter(record.error for record in records if record.error is not None)),
         unanswered=unanswered,
-        late=percentile([1e3 * (record.sent - record.intended) for record in everything], 99) if load.open else 0.0,
+        late=percentile([1e3 * (record.sent - record.intended) for record in everything], 99)
+        if load.open
+        else 0.0,
         warm_up_windows=warm_up,
         steady=is_steady,
         client_cpu=cpu / clock,
@@ -158,8 +175,12 @@ def _warm_up(load: Load[Request], start: float, settings: Settings) -> tuple[int
     while len(figures) < MOST_WARM_UP:
         begin = start + len(figures) * settings.duration
         _sleep_until(begin + settings.duration)
-        window = [r for r in within(load.records(), (begin, begin + settings.duration), "done") if r.error is None]
-        figures.append((len(window) / settings.duration, percentile([r.done - r.intended for r in window], 50)))
+        window = [
+            r for r in within(load.records(), (begin, begin + settings.duration), "done") if r.error is None
+        ]
+        figures.append(
+            (len(window) / settings.duration, percentile([r.done - r.intended for r in window], 50))
+        )
         if load.open and len(figures) == WARM_UP:
             return WARM_UP, True
         if not load.open and steady(figures, settings.tolerance, WARM_UP):
@@ -167,7 +188,9 @@ def _warm_up(load: Load[Request], start: float, settings: Settings) -> tuple[int
     return len(figures), False
 
 
-def within(records: Sequence[Record], window: tuple[float, float], moment: Literal["intended", "done"]) -> list[Record]:
+def within(
+    records: Sequence[Record], window: tuple[float, float], moment: Literal["intended", "done"]
+) -> list[Record]:
     """The records whose `moment` lies in the half-open window."""
     return [record for record in records if window[0] <= getattr(record, moment) < window[1]]
 

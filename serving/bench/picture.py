@@ -20,7 +20,9 @@ def check_suffix(path: Path) -> None:
         InvalidInput: the name ends otherwise.
     """
     if path.suffix not in SUFFIXES:
-        raise InvalidInput(f"a picture cannot be written as {path.name!r}; end its name in {', '.join(SUFFIXES)}.")
+        raise InvalidInput(
+            f"a picture cannot be written as {path.name!r}; end its name in {', '.join(SUFFIXES)}."
+        )
 
 
 def draw(report: Report, path: Path) -> None:
@@ -38,16 +40,33 @@ def draw(report: Report, path: Path) -> None:
         raise InvalidInput("there is no load to draw; give --concurrency or --rate.")
     figure = Figure(figsize=(9, 3.6 * len(kinds)), layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(f"{report.model}: {report.protocol}, {report.door} door, {report.machine['processors']} processors")
+    figure.suptitle(
+        f"{report.model}: {report.protocol}, {report.door} door, {report.machine['processors']} processors"
+    )
     for row, kind in enumerate(kinds):
-        levels = sorted((level for level in report.levels if level.kind == kind), key=lambda level: level.load)
+        levels = sorted(
+            (level for level in report.levels if level.kind == kind), key=lambda level: level.load
+        )
         loads = [level.load for level in levels]
         throughput = figure.add_subplot(len(kinds), 2, 2 * row + 1)
-        throughput.errorbar(loads, *_bars([level.throughput for level in levels]), marker="o", capsize=3, color=PERCENTILES[0][1])
+        throughput.errorbar(
+            loads,
+            *_bars([level.throughput for level in levels]),
+            marker="o",
+            capsize=3,
+            color=PERCENTILES[0][1],
+        )
         throughput.set(xlabel=AXES[kind], ylabel="images a second")
         latency = figure.add_subplot(len(kinds), 2, 2 * row + 2)
         for name, colour in PERCENTILES:
-            latency.errorbar(loads, *_bars([_estimate(level, name) for level in levels]), marker="o", capsize=3, color=colour, label=name)
+            latency.errorbar(
+                loads,
+                *_bars([_estimate(level, name) for level in levels]),
+                marker="o",
+                capsize=3,
+                color=colour,
+                label=name,
+            )
         latency.set(xlabel=AXES[kind], ylabel="latency in ms")
         latency.legend()
         for axes in (throughput, latency):

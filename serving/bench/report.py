@@ -17,7 +17,17 @@ from regard.serving.bench.compare import Compared
 from regard.serving.bench.measure import Level, processors
 from regard.serving.bench.statistics import Estimate
 
-PACKAGES = ("regard", "torch", "onnx", "onnxruntime", "numpy", "pillow", "tritonclient", "grpcio", "nvidia-pytriton")
+PACKAGES = (
+    "regard",
+    "torch",
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "pillow",
+    "tritonclient",
+    "grpcio",
+    "nvidia-pytriton",
+)
 
 
 @dataclass(frozen=True)
@@ -89,16 +99,27 @@ def notes(report: Report) -> list[str]:
         name = _name(level)
         if level.errors:
             kinds = "; ".join(f"{count} x {kind}" for kind, count in level.errors.items())
-            found.append(f"{name}: {sum(level.errors.values())} requests failed and are in no latency: {kinds}")
+            found.append(
+                f"{name}: {sum(level.errors.values())} requests failed and are in no latency: {kinds}"
+            )
         if level.kind == "closed" and not level.steady:
-            found.append(f"{name}: not steady after {level.warm_up_windows} warm-up windows; measure longer (--duration)")
+            found.append(
+                f"{name}: not steady after {level.warm_up_windows} warm-up windows; measure longer "
+                "(--duration)"
+            )
         if level.kind == "open" and not level.steady:
             found.append(
-                f"{name}: not sustained; requests pile up, and latencies depend on how long the run was ({level.unanswered} unanswered)"
+                f"{name}: not sustained; requests pile up, and latencies depend on how long the run was "
+                f"({level.unanswered} unanswered)"
             )
         if level.client_saturated:
-            found.append(f"{name}: the client kept {level.client_cpu:.2f} processors busy and may be the limit instead of the server")
-    return found + [f"{runner.name}: {runner.errors} requests failed" for runner in report.compared if runner.errors]
+            found.append(
+                f"{name}: the client kept {level.client_cpu:.2f} processors busy and may be the limit "
+                "instead of the server"
+            )
+    return found + [
+        f"{runner.name}: {runner.errors} requests failed" for runner in report.compared if runner.errors
+    ]
 
 
 def _load_table(report: Report) -> Table:
@@ -107,7 +128,10 @@ def _load_table(report: Report) -> Table:
     table = Table(
         Column("load", no_wrap=True),
         *("images/s", "p50 ms", "p90 ms", "p99 ms", "sent", "errors", "CPU"),
-        title=f"{report.model}: {way}, {report.door} door, batch {report.batch}, {report.repeats} x {report.duration:g} s",
+        title=(
+            f"{report.model}: {way}, {report.door} door, batch {report.batch}, {report.repeats} x "
+            f"{report.duration:g} s"
+        ),
         caption=f"request {level.request_bytes:,} bytes, response {level.response_bytes:,} bytes\n"
         "± is 95 % over the repeats; CPU is the client's",
     )
@@ -159,7 +183,12 @@ def compared_table(compared: Sequence[Compared]) -> Table:
         column.justify = "right"
     for runner in compared:
         figures = (runner.throughput, runner.ratio, runner.p50, runner.p99)
-        table.add_row(runner.name, str(runner.workers), *(show(figure) for figure in figures), f"{runner.client_cpu:.2f}")
+        table.add_row(
+            runner.name,
+            str(runner.workers),
+            *(show(figure) for figure in figures),
+            f"{runner.client_cpu:.2f}",
+        )
     return table
 
 
@@ -169,7 +198,9 @@ def show(estimate: Estimate) -> str:
         return "-"
     if estimate.half_width is None:
         return _digits(estimate.value)
-    return f"{_digits(estimate.value)} ±" + (f"{estimate.half_width:,.0f}" if estimate.half_width >= 10 else f"{estimate.half_width:.1g}")
+    return f"{_digits(estimate.value)} ±" + (
+        f"{estimate.half_width:,.0f}" if estimate.half_width >= 10 else f"{estimate.half_width:.1g}"
+    )
 
 
 def _digits(value: float) -> str:

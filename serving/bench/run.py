@@ -53,16 +53,23 @@ class Options:
 
     def __post_init__(self) -> None:
         if any(clients < 1 for clients in self.concurrency) or any(rate <= 0 for rate in self.rates):
-            raise InvalidInput(f"clients and rates must be positive, got {list(self.concurrency)} and {list(self.rates)}.")
+            raise InvalidInput(
+                f"clients and rates must be positive, got {list(self.concurrency)} and {list(self.rates)}."
+            )
         if not self.concurrency and not self.rates and not self.compare:
             raise InvalidInput("there is nothing to measure; give --concurrency, --rate or --compare.")
         for name in self.compare:
             if name not in RUNNERS:
                 raise UnknownName.among("runner", name, RUNNERS)
         if self.compare and len(set(self.compare)) < 2:
-            raise InvalidInput(f"--compare needs two runners or more of {', '.join(RUNNERS)}, got {', '.join(self.compare)}.")
+            raise InvalidInput(
+                f"--compare needs two runners or more of {', '.join(RUNNERS)}, got {', '.join(self.compare)}."
+            )
         if self.shared_memory and not is_loopback(checked_url(self.url, self.protocol)):
-            raise InvalidInput(f"shared memory needs a server on this machine, and {self.url} may be another; leave out --shared-memory.")
+            raise InvalidInput(
+                f"shared memory needs a server on this machine, and {self.url} may be another; leave out "
+                "--shared-memory."
+            )
 
 
 def bench(options: Options, report: Callable[[str], None] = lambda step: None) -> Report:
@@ -76,7 +83,12 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
     transport = connect(options.protocol, url, TIMEOUT)
     try:
         target = find_target(
-            transport, options.model, door=options.door, batch=options.batch, images=images, shared_memory=options.shared_memory
+            transport,
+            options.model,
+            door=options.door,
+            batch=options.batch,
+            images=images,
+            shared_memory=options.shared_memory,
         )
         levels = []
         for clients in options.concurrency:
@@ -112,11 +124,20 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
         steps["torch"] = torch_step(network_of(target.card, options.weights), target.card)
     if "onnxruntime" in options.compare:
         version = max(int(entry["version"]) for entry in target.transport.statistics(options.model))
-        steps["onnxruntime"] = onnxruntime_step(graph_of(options.repository, options.model, version, target.card), target.card)
-    untrained = target.card.origin.weights_sha256 is None  # then PyTorch's are other random numbers, which takes the same time
-    answers = {name: [step(group) for group in groups] for name, step in steps.items() if not (name == "torch" and untrained)}
+        steps["onnxruntime"] = onnxruntime_step(
+            graph_of(options.repository, options.model, version, target.card), target.card
+        )
+    # then PyTorch's are other random numbers, which takes the same time
+    untrained = target.card.origin.weights_sha256 is None
+    answers = {
+        name: [step(group) for group in groups]
+        for name, step in steps.items()
+        if not (name == "torch" and untrained)
+    }
     with ExitStack() as stack:
-        runners = [in_process(name, step, groups, processors(), batch=target.batch) for name, step in steps.items()]
+        runners = [
+            in_process(name, step, groups, processors(), batch=target.batch) for name, step in steps.items()
+        ]
         if "triton" in options.compare:
             with Client(url, protocol=options.protocol, timeout=TIMEOUT) as client:
                 answers["triton"] = [_served_answer(client, target, group) for group in groups]
@@ -124,7 +145,13 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
             runners.append(Runner("triton", stack.enter_context(lanes(target, clients)), target.batch))
         check_agreement(answers)
         reference = "onnxruntime" if "onnxruntime" in steps else runners[0].name
-        return compare(runners, reference=reference, duration=options.settings.duration, rounds=options.settings.repeats, report=report)
+        return compare(
+            runners,
+            reference=reference,
+            duration=options.settings.duration,
+            rounds=options.settings.repeats,
+            report=report,
+        )
 
 
 def _served_answer(client: Client, target: Target, group: Sequence[bytes]) -> Answer:
@@ -143,9 +170,17 @@ def check_agreement(answers: dict[str, list[Answer]]) -> None:
     Raises:
         InvalidInput: they agree on less than MIN_AGREEMENT, or not even on the shape.
     """
-    labels = {name: [a.argmax(axis=-1) if a.dtype == np.float32 else a for a in each] for name, each in answers.items()}
+    labels = {
+        name: [a.argmax(axis=-1) if a.dtype == np.float32 else a for a in each]
+        for name, each in answers.items()
+    }
     first, expected = next(iter(labels.items()))
     for name, found in labels.items():
-        same = np.mean([np.mean(a == b) if a.shape == b.shape else 0.0 for a, b in zip(expected, found, strict=True)])
+        same = np.mean(
+            [np.mean(a == b) if a.shape == b.shape else 0.0 for a, b in zip(expected, found, strict=True)]
+        )
         if not same >= MIN_AGREEMENT:
-            raise InvalidInput(f"{first} and {name} agree on {100 * same:.1f} % of the answers only: they do not run the same network.")
+            raise InvalidInput(
+                f"{first} and {name} agree on {100 * same:.1f} % of the answers only: they do not run the "
+                "same network."
+            )

@@ -1,7 +1,8 @@
-"""Estimates from samples: percentiles, means with Student's confidence interval, and the rule for a steady state.
+"""Estimates from samples: percentiles, means with Student's confidence interval, and the rule for a steady
+state.
 
-Student, "The Probable Error of a Mean", Biometrika 1908. The half width of the interval around the mean of n values is
-t(confidence, n - 1) * s / sqrt(n).
+Student, "The Probable Error of a Mean", Biometrika 1908. The half width of the interval around the mean of n
+values is t(confidence, n - 1) * s / sqrt(n).
 """
 
 import math
@@ -22,11 +23,15 @@ class Estimate:
 
     def scaled(self, factor: float) -> "Estimate":
         """The same estimate in another unit."""
-        return Estimate(self.value * factor, None if self.half_width is None else self.half_width * factor, self.n)
+        return Estimate(
+            self.value * factor, None if self.half_width is None else self.half_width * factor, self.n
+        )
 
 
 def percentile(values: Sequence[float], q: float) -> float:
-    """The nearest-rank percentile: the smallest value that at least q percent of the values do not exceed; NaN of no values."""
+    """The nearest-rank percentile: the smallest value that at least q percent of the values do not exceed;
+    NaN of no values.
+    """
     if not 0 < q <= 100:
         raise ValueError(f"q must be above 0 and at most 100, got {q}")
     if not values:
@@ -35,7 +40,9 @@ def percentile(values: Sequence[float], q: float) -> float:
 
 
 def student_cdf(t: float, freedom: int) -> float:
-    """P(T <= t) for T with Student's distribution; the finite series of Abramowitz & Stegun 26.7.3 and 26.7.4."""
+    """P(T <= t) for T with Student's distribution; the finite series of Abramowitz & Stegun 26.7.3 and
+    26.7.4.
+    """
     theta = math.atan(t / math.sqrt(freedom))
     cos, sin = math.cos(theta), math.sin(theta)
     odd = freedom % 2
@@ -51,7 +58,9 @@ def student_cdf(t: float, freedom: int) -> float:
 def student_quantile(confidence: float, freedom: int) -> float:
     """The t with P(|T| <= t) = confidence, to 1e-9, by bisection."""
     if not 0 < confidence < 1 or freedom < 1:
-        raise ValueError(f"confidence must lie between 0 and 1 and freedom be positive, got {confidence} and {freedom}")
+        raise ValueError(
+            f"confidence must lie between 0 and 1 and freedom be positive, got {confidence} and {freedom}"
+        )
     target = (1 + confidence) / 2
     low, high = 0.0, 1.0
     while student_cdf(high, freedom) < target:
@@ -77,15 +86,24 @@ def mean_of(repeats: Sequence[float]) -> Estimate:
 def percentile_of(repeats: Sequence[Sequence[float]], q: float) -> Estimate:
     """The percentile of all repeats' values pooled; the interval is that of the repeats' own percentiles."""
     pooled = [value for repeat in repeats for value in repeat]
-    return Estimate(percentile(pooled, q), half_width([percentile(repeat, q) for repeat in repeats if repeat]), len(pooled))
+    return Estimate(
+        percentile(pooled, q),
+        half_width([percentile(repeat, q) for repeat in repeats if repeat]),
+        len(pooled),
+    )
 
 
 def steady(windows: Sequence[Sequence[float]], tolerance: float, count: int = 3) -> bool:
-    """Whether each figure of the last `count` windows lies within `tolerance` of its mean over them (perf_analyzer's rule).
+    """Whether each figure of the last `count` windows lies within `tolerance` of its mean over them
+    (perf_analyzer's rule).
 
-    windows: one sequence of figures each, such as (throughput, latency). Too few windows, and NaN, are never steady.
+    windows: one sequence of figures each, such as (throughput, latency). Too few windows, and NaN, are never
+        steady.
     """
     last = windows[-count:]
     if len(last) < count:
         return False
-    return all(all(abs(value - fmean(figure)) <= tolerance * fmean(figure) for value in figure) for figure in zip(*last, strict=True))
+    return all(
+        all(abs(value - fmean(figure)) <= tolerance * fmean(figure) for value in figure)
+        for figure in zip(*last, strict=True)
+    )

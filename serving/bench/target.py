@@ -40,7 +40,15 @@ class Target:
         return snapshot({name: self.transport.statistics(name) for name in (self.model, *self.steps)})
 
 
-def find_target(transport: Transport, model: str, *, door: Door, batch: int, images: Sequence[bytes] | None, shared_memory: bool) -> Target:
+def find_target(
+    transport: Transport,
+    model: str,
+    *,
+    door: Door,
+    batch: int,
+    images: Sequence[bytes] | None,
+    shared_memory: bool,
+) -> Target:
     """Ask the server about `model` (without _image) and choose its door.
 
     images: encoded; None stands for those that come with regard and fit the Card.
@@ -54,7 +62,9 @@ def find_target(transport: Transport, model: str, *, door: Door, batch: int, ima
     config = transport.config(name)
     text = config.get("parameters", {}).get("card", {}).get("string_value")
     if text is None:
-        raise InvalidInput(f"{name!r} carries no Card in its configuration; bench measures what `regard repo add` wrote.")
+        raise InvalidInput(
+            f"{name!r} carries no Card in its configuration; bench measures what `regard repo add` wrote."
+        )
     card = card_from_json(text, source=f"the Card of the served model {name!r}")
     chosen = tuple(images if images is not None else sample_images(card))
     batches(chosen, card, batch)  # refuses early what cannot be batched
@@ -68,25 +78,35 @@ def lanes(target: Target, workers: int) -> Iterator[list[Lane[Request]]]:
     wanted = OUTPUT[target.card.task]
     with ExitStack() as stack:
         if not target.shared_memory:
-            requests = [target.transport.request(target.model, [tensor], [TensorOut(wanted)]) for tensor in tensors]
+            requests = [
+                target.transport.request(target.model, [tensor], [TensorOut(wanted)]) for tensor in tensors
+            ]
             yield [Lane(target.transport.sender(), requests) for _ in range(workers)]
             return
         contents = [tensor.data for tensor in tensors if isinstance(tensor.data, bytes)]
         inputs = stack.enter_context(_region(target.transport, sum(map(len, contents))))
-        room = max(_answer_bytes(target, group) for group in batches(target.images, target.card, target.batch))
+        room = max(
+            _answer_bytes(target, group) for group in batches(target.images, target.card, target.batch)
+        )
         outputs = stack.enter_context(_region(target.transport, room * workers))
         buffer = inputs.buf
         assert buffer is not None  # it is open
         offset, placed = 0, []
         for tensor, content in zip(tensors, contents, strict=True):
             buffer[offset : offset + len(content)] = content
-            placed.append(TensorIn(tensor.name, tensor.datatype, tensor.shape, Region(inputs.name, offset, len(content))))
+            placed.append(
+                TensorIn(
+                    tensor.name, tensor.datatype, tensor.shape, Region(inputs.name, offset, len(content))
+                )
+            )
             offset += len(content)
         yield [
             Lane(
                 target.transport.sender(),
                 [
-                    target.transport.request(target.model, [tensor], [TensorOut(wanted, Region(outputs.name, worker * room, room))])
+                    target.transport.request(
+                        target.model, [tensor], [TensorOut(wanted, Region(outputs.name, worker * room, room))]
+                    )
                     for tensor in placed
                 ],
             )
@@ -103,7 +123,9 @@ def probe(lane: Lane[Request], model: str) -> tuple[int, int]:
     try:
         received = [lane.send(body) for body in lane.bodies]
     except RequestFailed as failure:
-        raise InvalidInput(f"{model!r} refuses a first request ({failure}); mend that before measuring.") from None
+        raise InvalidInput(
+            f"{model!r} refuses a first request ({failure}); mend that before measuring."
+        ) from None
     return round(np.mean([len(body.body) for body in lane.bodies])), round(np.mean(received))
 
 

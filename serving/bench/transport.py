@@ -1,7 +1,9 @@
-"""The wire: prepared requests as bytes, sent over gRPC or HTTP with as little work of the client's as Python allows.
+"""The wire: prepared requests as bytes, sent over gRPC or HTTP with as little work of the client's as Python
+allows.
 
-A request is serialized once and sent many times; a response is received whole and not parsed. The bytes counted are those of the serialized
-ModelInferRequest and ModelInferResponse (gRPC) or of the bodies (HTTP); frames and headers, some hundred bytes, are not among them.
+A request is serialized once and sent many times; a response is received whole and not parsed. The bytes
+counted are those of the serialized ModelInferRequest and ModelInferResponse (gRPC) or of the bodies (HTTP);
+frames and headers, some hundred bytes, are not among them.
 """
 
 import http.client
@@ -34,7 +36,11 @@ class Region:
     @property
     def parameters(self) -> dict[str, str | int]:
         """How a request names it."""
-        return {"shared_memory_region": self.name, "shared_memory_offset": self.offset, "shared_memory_byte_size": self.size}
+        return {
+            "shared_memory_region": self.name,
+            "shared_memory_offset": self.offset,
+            "shared_memory_byte_size": self.size,
+        }
 
 
 @dataclass(frozen=True)
@@ -65,7 +71,9 @@ class Request:
 
 
 class Transport(Protocol):
-    """One protocol to one server. Errors of `config`, `statistics` and the shared memory calls are RegardErrors."""
+    """One protocol to one server. Errors of `config`, `statistics` and the shared memory calls are
+    RegardErrors.
+    """
 
     def config(self, model: str) -> dict[str, Any]:
         """The model's configuration, in the protobuf's field names."""
@@ -123,7 +131,11 @@ class GrpcTransport:
         self._call(region, self._stub.SystemSharedMemoryRegister, request)
 
     def unregister(self, region: str) -> None:
-        self._call(region, self._stub.SystemSharedMemoryUnregister, service_pb2.SystemSharedMemoryUnregisterRequest(name=region))
+        self._call(
+            region,
+            self._stub.SystemSharedMemoryUnregister,
+            service_pb2.SystemSharedMemoryUnregisterRequest(name=region),
+        )
 
     def request(self, model: str, inputs: Sequence[TensorIn], outputs: Sequence[TensorOut]) -> Request:
         message = service_pb2.ModelInferRequest(model_name=model)
@@ -187,19 +199,31 @@ class HttpTransport:
                 "name": tensor.name,
                 "datatype": tensor.datatype,
                 "shape": tensor.shape,
-                "parameters": tensor.data.parameters if isinstance(tensor.data, Region) else {"binary_data_size": len(tensor.data)},
+                "parameters": tensor.data.parameters
+                if isinstance(tensor.data, Region)
+                else {"binary_data_size": len(tensor.data)},
             }
             for tensor in inputs
         ]
-        wanted = [{"name": o.name, "parameters": {"binary_data": True} if o.region is None else o.region.parameters} for o in outputs]
+        wanted = [
+            {"name": o.name, "parameters": {"binary_data": True} if o.region is None else o.region.parameters}
+            for o in outputs
+        ]
         header = json.dumps({"inputs": described, "outputs": wanted}).encode()
-        return Request(model, header + b"".join(tensor.data for tensor in inputs if isinstance(tensor.data, bytes)), len(header))
+        return Request(
+            model,
+            header + b"".join(tensor.data for tensor in inputs if isinstance(tensor.data, bytes)),
+            len(header),
+        )
 
     def sender(self) -> Callable[[Request], int]:
         connection = self._connect()
 
         def send(request: Request) -> int:
-            headers = {"Inference-Header-Content-Length": str(request.header), "Content-Type": "application/octet-stream"}
+            headers = {
+                "Inference-Header-Content-Length": str(request.header),
+                "Content-Type": "application/octet-stream",
+            }
             try:
                 connection.request("POST", f"/v2/models/{quote(request.model)}/infer", request.body, headers)
                 response = connection.getresponse()
@@ -220,9 +244,13 @@ class HttpTransport:
     def _connect(self) -> http.client.HTTPConnection:
         host, _, port = self._url.partition(":")
         try:
-            self._connections.append(http.client.HTTPConnection(host, int(port or 8000), timeout=self._timeout))
+            self._connections.append(
+                http.client.HTTPConnection(host, int(port or 8000), timeout=self._timeout)
+            )
         except ValueError:
-            raise ServerError(f"the server's address must look like 127.0.0.1:8000, got {self._url!r}.") from None
+            raise ServerError(
+                f"the server's address must look like 127.0.0.1:8000, got {self._url!r}."
+            ) from None
         return self._connections[-1]
 
     def _call(self, name: str, verb: str, path: str, body: str | None = None) -> Any:
@@ -234,7 +262,11 @@ class HttpTransport:
             self._control.close()
             raise _refused("UNAVAILABLE", str(error), name, self._url, "http") from None
         if response.status != http.HTTPStatus.OK:
-            code = "NOT_FOUND" if response.status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.BAD_REQUEST) else str(response.status)
+            code = (
+                "NOT_FOUND"
+                if response.status in (http.HTTPStatus.NOT_FOUND, http.HTTPStatus.BAD_REQUEST)
+                else str(response.status)
+            )
             raise _refused(code, content.decode(errors="replace"), name, self._url, "http")
         return json.loads(content) if content else {}
 
@@ -258,7 +290,13 @@ def _short(text: str | None) -> str:
 
 def _refused(code: str, details: str, name: str, url: str, protocol: str) -> RegardError:
     if code == "NOT_FOUND":
-        return UnknownName(f"the server at {url} refuses {name!r}: {_short(details)}. `regard repo list` shows what it serves.")
+        return UnknownName(
+            f"the server at {url} refuses {name!r}: {_short(details)}. `regard repo list` shows what it "
+            "serves."
+        )
     if code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
-        return ServerError(f"no Triton answers {protocol} at {url} ({_short(details)}). Start one with `regard serve`, or give its --url.")
+        return ServerError(
+            f"no Triton answers {protocol} at {url} ({_short(details)}). Start one with `regard serve`, or "
+            "give its --url."
+        )
     return ServerError(f"the server at {url} refuses {name!r}: {code} {_short(details)}.")

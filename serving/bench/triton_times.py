@@ -1,4 +1,6 @@
-"""Where a request's time goes, by the server's own books: Triton's statistics before and after, and their difference for each request."""
+"""Where a request's time goes, by the server's own books: Triton's statistics before and after, and their
+difference for each request.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -49,7 +51,9 @@ def composing_models(config: Mapping[str, Any]) -> list[str]:
 
 
 def snapshot(statistics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Snapshot:
-    """Counts and nanoseconds of each model, summed over its versions; `statistics` is by model what `Transport.statistics` returns."""
+    """Counts and nanoseconds of each model, summed over its versions; `statistics` is by model what
+    `Transport.statistics` returns.
+    """
     books: Snapshot = {}
     for model, versions in statistics.items():
         book = books[model] = dict.fromkeys(("executions", "requests", "failed", "total", *PARTS), 0)
@@ -69,7 +73,9 @@ def between(before: Snapshot, after: Snapshot, model: str) -> ServerTime | None:
 
     The other models of the snapshots are the steps of `model`; an ensemble keeps no parts of its own.
     """
-    change = {name: {key: value - before[name][key] for key, value in book.items()} for name, book in after.items()}
+    change = {
+        name: {key: value - before[name][key] for key, value in book.items()} for name, book in after.items()
+    }
     requests = change[model]["requests"]
     if requests <= 0:
         return None

@@ -1,7 +1,7 @@
 """`regard`: the verbs, and how their errors end.
 
-A `RegardError` is the user's to mend: one line on stderr and exit code 1. Wrong usage exits with 2. Anything else is a bug, with its
-traceback.
+A `RegardError` is the user's to mend: one line on stderr and exit code 1. Wrong usage exits with 2. Anything
+else is a bug, with its traceback.
 """
 
 import sys
@@ -40,7 +40,11 @@ def _version(wanted: bool) -> None:
 
 
 @app.callback()
-def _root(version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version and exit.")) -> None:
+def _root(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version and exit."
+    ),
+) -> None:
     """Options that come before the verb."""
 
 
@@ -54,5 +58,9 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if error.name != "onnxruntime":
             raise
-        print("regard: ONNX Runtime is not installed; install it with: pip install 'regard[cpu]' (or 'regard[gpu]')", file=sys.stderr)
+        print(
+            "regard: ONNX Runtime is not installed; install it with: pip install 'regard[cpu]' (or "
+            "'regard[gpu]')",
+            file=sys.stderr,
+        )
         sys.exit(1)

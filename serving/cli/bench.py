@@ -27,27 +27,48 @@ class Door(str, Enum):
 
 def bench(
     model: Annotated[str, typer.Argument(help="The served model's name, as `regard repo list` shows it.")],
-    url: Annotated[str | None, typer.Option(help="The server, host:port; by default 127.0.0.1 with the protocol's usual port.")] = None,
-    images: Annotated[
-        Path | None, typer.Option(help="A folder of images, of which the first 64 are sent; by default regard's samples.")
+    url: Annotated[
+        str | None,
+        typer.Option(help="The server, host:port; by default 127.0.0.1 with the protocol's usual port."),
     ] = None,
-    concurrency: Annotated[str, typer.Option(help="Clients of each closed loop, with commas; '' for none.")] = "1,2,4,8,16",
+    images: Annotated[
+        Path | None,
+        typer.Option(help="A folder of images, of which the first 64 are sent; by default regard's samples."),
+    ] = None,
+    concurrency: Annotated[
+        str, typer.Option(help="Clients of each closed loop, with commas; '' for none.")
+    ] = "1,2,4,8,16",
     rate: Annotated[str, typer.Option(help="Arrivals a second of each open loop, with commas.")] = "",
     protocol: Annotated[Protocol, typer.Option(help="What to speak.")] = Protocol.grpc,
-    door: Annotated[Door, typer.Option(help="Send encoded images to MODEL_image, or decoded pixels to MODEL.")] = Door.image,
-    shared_memory: Annotated[bool, typer.Option("--shared-memory", help="Pass tensors through system shared memory.")] = False,
+    door: Annotated[
+        Door, typer.Option(help="Send encoded images to MODEL_image, or decoded pixels to MODEL.")
+    ] = Door.image,
+    shared_memory: Annotated[
+        bool, typer.Option("--shared-memory", help="Pass tensors through system shared memory.")
+    ] = False,
     batch: Annotated[int, typer.Option(min=1, help="Images in one request.")] = 1,
     duration: Annotated[float, typer.Option(help="Seconds of one measured window.")] = 2.0,
     repeats: Annotated[int, typer.Option(min=1, help="Measured windows of each load.")] = 5,
-    compare: Annotated[str, typer.Option(help="Runners of the same images, with commas: torch, onnxruntime, triton.")] = "",
-    repository: Annotated[Path, typer.Option(help="With --compare: the server's model repository.")] = Path("model_repository"),
-    weights: Annotated[Path | None, typer.Option(help="With --compare torch: the weights, where they do not come with regard.")] = None,
-    json_file: Annotated[
-        str | None, typer.Option("--json", help="Write the figures as JSON to this file; - for stdout, without a table.")
+    compare: Annotated[
+        str, typer.Option(help="Runners of the same images, with commas: torch, onnxruntime, triton.")
+    ] = "",
+    repository: Annotated[Path, typer.Option(help="With --compare: the server's model repository.")] = Path(
+        "model_repository"
+    ),
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="With --compare torch: the weights, where they do not come with regard."),
     ] = None,
-    picture: Annotated[Path | None, typer.Option(help="Draw throughput and latency against load: .png, .svg or .pdf.")] = None,
+    json_file: Annotated[
+        str | None,
+        typer.Option("--json", help="Write the figures as JSON to this file; - for stdout, without a table."),
+    ] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Draw throughput and latency against load: .png, .svg or .pdf.")
+    ] = None,
 ) -> None:
-    """Measure a served model: throughput, latency, where the time goes, and how it compares with the same network in this process.
+    """Measure a served model: throughput, latency, where the time goes, and how it compares with the same
+    network in this process.
 
     Example: regard bench se_resnet18_fashion_mnist --concurrency 1,4,16 --picture bench.png
     """
@@ -74,7 +95,9 @@ def bench(
         weights=weights,
         settings=Settings(duration=duration, repeats=repeats),
     )
-    with Progress(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True) as bar:
+    with Progress(
+        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True
+    ) as bar:
         task = bar.add_task(f"asking for {model}", total=None)
         report = bench(options, lambda step: bar.update(task, description=step))
     if json_file == "-":
@@ -95,5 +118,7 @@ def _numbers(text: str, option: str) -> list[float]:
         if option == "--concurrency" and any(number != int(number) for number in numbers):
             raise ValueError
     except (ValueError, OverflowError):
-        raise InvalidInput(f"{option} takes numbers with commas between them, such as 1,2,4, got {text!r}.") from None
+        raise InvalidInput(
+            f"{option} takes numbers with commas between them, such as 1,2,4, got {text!r}."
+        ) from None
     return numbers

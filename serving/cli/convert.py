@@ -13,19 +13,31 @@ from regard.serving.cli.console import out
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A state dict: .safetensors, .pt or .pth.")],
     to: Annotated[str, typer.Option(help="The network it is for, a name of `regard models`.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .safetensors file to write; its Card goes beside it.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The .safetensors file to write; its Card goes beside it.")
+    ],
     library: Annotated[
-        str | None, typer.Option("--from", help="Whose names it has: torchvision, timm or mmseg; found out by default.")
+        str | None,
+        typer.Option("--from", help="Whose names it has: torchvision, timm or mmseg; found out by default."),
     ] = None,
-    classes: Annotated[int | None, typer.Option(help="Number of classes; the network's default otherwise.")] = None,
-    option: Annotated[list[str] | None, typer.Option(help="NAME=VALUE of the network's builder, such as output_stride=16.")] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Number of classes; the network's default otherwise.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE of the network's builder, such as output_stride=16.")
+    ] = None,
     drop: Annotated[
-        list[str] | None, typer.Option(help="Pattern of the checkpoint's keys to leave out, such as 'auxiliary_head.*'.")
+        list[str] | None,
+        typer.Option(help="Pattern of the checkpoint's keys to leave out, such as 'auxiliary_head.*'."),
     ] = None,
-    keep: Annotated[list[str] | None, typer.Option(help="Pattern of the network's keys to leave untrained, such as 'auxiliary.*'.")] = None,
+    keep: Annotated[
+        list[str] | None,
+        typer.Option(help="Pattern of the network's keys to leave untrained, such as 'auxiliary.*'."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Convert a public checkpoint, and account for every key of both sides; keys without a place are an error unless you drop them.
+    """Convert a public checkpoint, and account for every key of both sides; keys without a place are an error
+    unless you drop them.
 
     Example: regard convert seresnet50.pt --to se_resnet50 -o weights/se.safetensors
     """
@@ -43,9 +55,16 @@ def convert(
     )
     if as_json:
         rows = [row.__dict__ for row in done.rows]
-        print(json.dumps({"weights": str(done.weights), "card": str(done.card), "from": done.library, "keys": rows}, indent=2))
+        print(
+            json.dumps(
+                {"weights": str(done.weights), "card": str(done.card), "from": done.library, "keys": rows},
+                indent=2,
+            )
+        )
         return
-    table = Table("in the checkpoint", "in the network", "", title=f"{checkpoint} with the names of {done.library}")
+    table = Table(
+        "in the checkpoint", "in the network", "", title=f"{checkpoint} with the names of {done.library}"
+    )
     for row in done.rows:
         if row.what != "as it is":
             table.add_row(row.source or "", row.target or "", row.what)

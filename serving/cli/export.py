@@ -16,25 +16,44 @@ def export(
     name: Annotated[
         str,
         typer.Argument(
-            help="A name of `regard models`; timm:NAME, torchvision:NAME or smp:ARCH?encoder=NAME; or package.module:callable of your own."
+            help=(
+                "A name of `regard models`; timm:NAME, torchvision:NAME or smp:ARCH?encoder=NAME; or "
+                "package.module:callable of your own."
+            )
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
     weights: Annotated[
-        str | None, typer.Option(help="A .safetensors or .pt file, a tag such as fashion_mnist, or 'random' for an untrained network.")
+        str | None,
+        typer.Option(
+            help=(
+                "A .safetensors or .pt file, a tag such as fashion_mnist, or 'random' for an untrained "
+                "network."
+            )
+        ),
     ] = None,
-    card: Annotated[Path | None, typer.Option(help="The Card's JSON file; by default the one beside the weights.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images for the certificate; by default regard's samples.")] = None,
+    card: Annotated[
+        Path | None, typer.Option(help="The Card's JSON file; by default the one beside the weights.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images for the certificate; by default regard's samples.")
+    ] = None,
     explain: Annotated[
         Explain | None,
         typer.Option(
-            help="Add an explanation: the attention weights, or where the class is seen (cam for pooling heads, gradcam for most)."
+            help=(
+                "Add an explanation: the attention weights, or where the class is seen (cam for pooling "
+                "heads, gradcam for most)."
+            )
         ),
     ] = None,
-    rename: Annotated[str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")] = None,
+    rename: Annotated[
+        str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Export a network to ONNX, and prove on real images that ONNX Runtime gives PyTorch's answers; exit 1, keeping the draft, if not.
+    """Export a network to ONNX, and prove on real images that ONNX Runtime gives PyTorch's answers; exit 1,
+    keeping the draft, if not.
 
     Example: regard export se_resnet18 --weights fashion_mnist -o exported/garments
     """
@@ -46,10 +65,25 @@ def export(
         if rename is not None:
             found = found.updated(name=rename)
         real_images, images_from = proof_images(images, found)
-        artifact = export_onnx(network, found, output, images=real_images, images_from=images_from, explain=explain, report=report)
+        artifact = export_onnx(
+            network,
+            found,
+            output,
+            images=real_images,
+            images_from=images_from,
+            explain=explain,
+            report=report,
+        )
     if as_json:
         card_fields = artifact.card.model_dump(mode="json")
-        print(json.dumps({"model": str(artifact.model), "sha256": artifact.sha256, "card": card_fields}, indent=2))
+        print(
+            json.dumps(
+                {"model": str(artifact.model), "sha256": artifact.sha256, "card": card_fields}, indent=2
+            )
+        )
         return
     show_certificates(artifact.card.certificates)
-    out.print(f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] ({decimal(artifact.model.stat().st_size)})")
+    out.print(
+        f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] "
+        f"({decimal(artifact.model.stat().st_size)})"
+    )

@@ -12,15 +12,27 @@ from regard.serving.cli.proof import proof_images, proving, show_certificates
 
 
 def import_(
-    model: Annotated[Path, typer.Argument(help="The .onnx file: normalized images in, logits, probabilities or a label map out.")],
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="The .onnx file: normalized images in, logits, probabilities or a label map out."
+        ),
+    ],
     card: Annotated[Path, typer.Option(help="The Card's JSON file: what the model takes and answers.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
-    answer: Annotated[str | None, typer.Option(help="The output to serve, where the model has several.")] = None,
-    images: Annotated[Path | None, typer.Option(help="Folder of images for the certificate; by default regard's samples.")] = None,
-    rename: Annotated[str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")] = None,
+    answer: Annotated[
+        str | None, typer.Option(help="The output to serve, where the model has several.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(help="Folder of images for the certificate; by default regard's samples.")
+    ] = None,
+    rename: Annotated[
+        str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Wrap an existing ONNX model into the served contract, and prove on real images that it gives the given file's answers; exit 1 if not.
+    """Wrap an existing ONNX model into the served contract, and prove on real images that it gives the given
+    file's answers; exit 1 if not.
 
     Example: regard import model.onnx --card card.json -o exported/model
     """
@@ -32,7 +44,9 @@ def import_(
         if rename is not None:
             found = found.updated(name=rename)
         real_images, images_from = proof_images(images, found)
-        imported = import_onnx(model, found, output, images=real_images, images_from=images_from, answer=answer, report=report)
+        imported = import_onnx(
+            model, found, output, images=real_images, images_from=images_from, answer=answer, report=report
+        )
     artifact = imported.artifact
     if as_json:
         fields = {"model": str(artifact.model), "sha256": artifact.sha256, "notes": imported.notes}
@@ -41,4 +55,7 @@ def import_(
     show_certificates(artifact.card.certificates)
     for note in imported.notes:
         out.print(f"  {note}", markup=False)
-    out.print(f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] ({decimal(artifact.model.stat().st_size)})")
+    out.print(
+        f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] "
+        f"({decimal(artifact.model.stat().st_size)})"
+    )

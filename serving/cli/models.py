@@ -15,10 +15,15 @@ if TYPE_CHECKING:
 
 def models(
     task: Annotated[str | None, typer.Option(help="Only 'classification' or 'segmentation'.")] = None,
-    long: Annotated[bool, typer.Option("--long", help="Add what was measured: multiply-adds, ONNX nodes, error, time.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, with everything that was measured.")] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="Add what was measured: multiply-adds, ONNX nodes, error, time.")
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with everything that was measured.")
+    ] = False,
 ) -> None:
-    """List every network of the catalog: task, paper, parameters, and the trained weights that come with regard.
+    """List every network of the catalog: task, paper, parameters, and the trained weights that come with
+    regard.
 
     Example: regard models --task segmentation --long
     """
@@ -26,7 +31,12 @@ def models(
 
     rows, weights = list_networks(task), trained()
     if as_json:
-        print(json.dumps([row.model_dump(mode="json") | {"weights": weights.get(row.name, [])} for row in rows], indent=2))
+        print(
+            json.dumps(
+                [row.model_dump(mode="json") | {"weights": weights.get(row.name, [])} for row in rows],
+                indent=2,
+            )
+        )
         return
     columns = ("multiply-adds", "nodes", "error", "PyTorch ms", "ORT ms") if long else ()
     table = Table("name", "task", "paper", "year", "parameters", *columns, "trained weights")
@@ -35,7 +45,15 @@ def models(
         column.justify = "right"
     for row in rows:
         measured = _measured(row) if long else ()
-        table.add_row(row.name, row.task, row.paper, str(row.year), f"{row.parameters:,}", *measured, ", ".join(weights.get(row.name, [])))
+        table.add_row(
+            row.name,
+            row.task,
+            row.paper,
+            str(row.year),
+            f"{row.parameters:,}",
+            *measured,
+            ", ".join(weights.get(row.name, [])),
+        )
     (Console(width=WIDE) if long else out).print(table)
 
 
@@ -44,4 +62,10 @@ def _measured(row: "Row") -> tuple[str, ...]:
     if row.measured is None:
         return (work, "", "", "", "")
     found = row.measured
-    return (work, str(found.nodes), f"{found.largest_error:.0e}", f"{found.torch_ms:.0f}", f"{found.onnxruntime_ms:.0f}")
+    return (
+        work,
+        str(found.nodes),
+        f"{found.largest_error:.0e}",
+        f"{found.torch_ms:.0f}",
+        f"{found.onnxruntime_ms:.0f}",
+    )

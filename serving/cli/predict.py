@@ -27,14 +27,21 @@ class Protocol(str, Enum):
 def predict(
     model: Annotated[str, typer.Argument(help="A model's name on the server.")],
     images: Annotated[list[Path], typer.Argument(help="Image files (JPEG, PNG, WebP), and folders of them.")],
-    folder: Annotated[Path | None, typer.Option("--out", help="Write a segmentation's masks and overlays (PNG) to this folder.")] = None,
-    url: Annotated[str | None, typer.Option(help="The server's host:port; by default this machine, 8001 for grpc, 8000 for http.")] = None,
+    folder: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write a segmentation's masks and overlays (PNG) to this folder."),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="The server's host:port; by default this machine, 8001 for grpc, 8000 for http."),
+    ] = None,
     protocol: Annotated[Protocol, typer.Option(help="How to speak to the server.")] = Protocol.grpc,
     top: Annotated[int, typer.Option(min=1, help="How many classes of a classification to show.")] = 3,
     timeout: Annotated[float, typer.Option(help="Seconds for each request.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Predict images with a model on a running server: a table of classes, or masks and overlays of a segmentation.
+    """Predict images with a model on a running server: a table of classes, or masks and overlays of a
+    segmentation.
 
     A bad image is reported and does not stop the others; the exit code is then 1.
 
@@ -65,7 +72,9 @@ def predict(
     for entry in failed:
         err.print(f"regard: {entry.result}", markup=False, highlight=False)
     if failed:
-        err.print(f"regard: {len(failed)} of {len(entries)} images failed; the others are done.", highlight=False)
+        err.print(
+            f"regard: {len(failed)} of {len(entries)} images failed; the others are done.", highlight=False
+        )
         raise typer.Exit(1)
 
 
@@ -77,7 +86,9 @@ def _table(entries: "list[Entry]", top: int) -> Table:
     table = Table("image", "answer", "files")
     for entry in entries:
         if isinstance(entry.result, Classification):
-            answer = Text(", ".join(f"{label} {probability:.1%}" for label, probability in entry.result.top[:top]))
+            answer = Text(
+                ", ".join(f"{label} {probability:.1%}" for label, probability in entry.result.top[:top])
+            )
         elif isinstance(entry.result, Segmentation):
             largest = sorted(entry.result.area.items(), key=lambda pair: -pair[1])[:SHOWN_LABELS]
             answer = Text(", ".join(f"{label} {fraction:.1%}" for label, fraction in largest if fraction))

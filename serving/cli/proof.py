@@ -1,4 +1,6 @@
-"""What the verbs share that prove a graph: progress, the images of the proof, and its certificates on a terminal."""
+"""What the verbs share that prove a graph: progress, the images of the proof, and its certificates on a
+terminal.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +21,9 @@ IMAGES = 6  # as many as the largest batches of a certificate need together
 
 @contextmanager
 def proving(first_stage: str, *, quietly: bool) -> Iterator[Callable[[str], None]]:
-    """Show each stage that the yielded function is told, and, unless `quietly`, the certificates of a proof that failed."""
+    """Show each stage that the yielded function is told, and, unless `quietly`, the certificates of a proof
+    that failed.
+    """
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         stage = progress.add_task(first_stage)
@@ -48,7 +52,9 @@ def show_certificates(certificates: "Sequence[Certificate]") -> None:
     """A table for each certificate: what was compared, and whether it passed."""
     for certificate in certificates:
         verdict = "[green]proven equal[/green]" if certificate.passed else "[red]NOT equal[/red]"
-        bounds = f"at most {certificate.max_error:.2g} error, at least {certificate.min_agreement:.1%} agreement"
+        bounds = (
+            f"at most {certificate.max_error:.2g} error, at least {certificate.min_agreement:.1%} agreement"
+        )
         table = Table(
             "batch",
             "size",

@@ -9,7 +9,9 @@ from rich.table import Table
 
 from regard.serving.cli.console import out
 
-app = typer.Typer(help="Add exported models to a Triton model repository, remove and list them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Add exported models to a Triton model repository, remove and list them.", no_args_is_help=True
+)
 
 Repository = Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -21,7 +23,9 @@ def add(
     artifact: Annotated[Path, typer.Argument(help="The folder that `regard export` wrote.")],
     repository: Repository = DEFAULT,
     name: Annotated[str | None, typer.Option(help="The served name; the model's own by default.")] = None,
-    instances: Annotated[int | None, typer.Option(help="Batches worked on at the same time; by default one per core.")] = None,
+    instances: Annotated[
+        int | None, typer.Option(help="Batches worked on at the same time; by default one per core.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Add a model, or a new version of one that is there; a server that watches the repository picks it up.
@@ -33,9 +37,21 @@ def add(
 
     added = add_model(read_artifact(artifact), repository, name=name, instances=instances)
     if as_json:
-        print(json.dumps({"name": added.name, "version": added.version, "folder": str(added.folder), "doors": added.doors}))
+        print(
+            json.dumps(
+                {
+                    "name": added.name,
+                    "version": added.version,
+                    "folder": str(added.folder),
+                    "doors": added.doors,
+                }
+            )
+        )
         return
-    out.print(f"added {added.name} version {added.version} to {repository}: {added.doors[0]} takes tensors, {added.doors[1]} image files")
+    out.print(
+        f"added {added.name} version {added.version} to {repository}: {added.doors[0]} takes tensors, "
+        f"{added.doors[1]} image files"
+    )
 
 
 @app.command()
@@ -66,7 +82,8 @@ def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
     if as_json:
         fields = ("name", "versions", "doors", "backend", "max_batch")
         rows = [
-            {field: getattr(entry, field) for field in fields} | {"card": entry.card and entry.card.model_dump(mode="json")}
+            {field: getattr(entry, field) for field in fields}
+            | {"card": entry.card and entry.card.model_dump(mode="json")}
             for entry in entries
         ]
         print(json.dumps(rows, indent=2))
@@ -74,5 +91,12 @@ def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
     table = Table("name", "task", "versions", "doors", "largest batch", "labels")
     for entry in entries:
         task, labels = (entry.card.task, str(len(entry.card.output.labels))) if entry.card else ("", "")
-        table.add_row(entry.name, task, ", ".join(map(str, entry.versions)), ", ".join(entry.doors), str(entry.max_batch), labels)
+        table.add_row(
+            entry.name,
+            task,
+            ", ".join(map(str, entry.versions)),
+            ", ".join(entry.doors),
+            str(entry.max_batch),
+            labels,
+        )
     out.print(table)

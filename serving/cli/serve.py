@@ -18,15 +18,24 @@ class _Stop(BaseException):
 
 
 def serve(
-    repository: Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")] = Path("model_repository"),
+    repository: Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")] = Path(
+        "model_repository"
+    ),
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0 opens the server to the network, without any login.")
+        str,
+        typer.Option(
+            help="Address to listen on; 0.0.0.0 opens the server to the network, without any login."
+        ),
     ] = "127.0.0.1",
     http_port: Annotated[int, typer.Option(help="Port for HTTP.")] = 8000,
     grpc_port: Annotated[int, typer.Option(help="Port for gRPC.")] = 8001,
     metrics_port: Annotated[int, typer.Option(help="Port for Prometheus metrics.")] = 8002,
-    watch: Annotated[bool, typer.Option("--watch", help="Pick up models and versions as they are added and removed.")] = False,
-    log: Annotated[Path, typer.Option(help="File that the server's log is appended to.")] = Path("runs/triton.log"),
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Pick up models and versions as they are added and removed.")
+    ] = False,
+    log: Annotated[Path, typer.Option(help="File that the server's log is appended to.")] = Path(
+        "runs/triton.log"
+    ),
 ) -> None:
     """Serve every model of a repository with a real Triton server, until Ctrl-C or SIGTERM.
 
@@ -39,7 +48,13 @@ def serve(
     from regard.serving.triton.supervisor import Supervisor
 
     server = EmbeddedTriton(
-        repository, host=host, http_port=http_port, grpc_port=grpc_port, metrics_port=metrics_port, watch=watch, log=log
+        repository,
+        host=host,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        metrics_port=metrics_port,
+        watch=watch,
+        log=log,
     )
     stop = threading.Event()
     previous = {number: signal.signal(number, _stopper(stop)) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -48,9 +63,17 @@ def serve(
             server.start()
         table = Table("model", "task", "versions", "doors")
         for entry in listing(repository):
-            table.add_row(entry.name, entry.card.task if entry.card else "", ", ".join(map(str, entry.versions)), ", ".join(entry.doors))
+            table.add_row(
+                entry.name,
+                entry.card.task if entry.card else "",
+                ", ".join(map(str, entry.versions)),
+                ", ".join(entry.doors),
+            )
         out.print(table)
-        out.print(f"ready: gRPC {server.grpc_url}, HTTP http://{server.http_url}, metrics http://{server.metrics_url}/metrics, log {log}")
+        out.print(
+            f"ready: gRPC {server.grpc_url}, HTTP http://{server.http_url}, metrics "
+            f"http://{server.metrics_url}/metrics, log {log}"
+        )
         Supervisor(server, report=err.print).run(stop)
     except _Stop:
         err.print("stopping")

@@ -5,7 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from regard.serving.cli.console import err, out
 
@@ -14,13 +21,21 @@ if TYPE_CHECKING:
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="A recipe (TOML), or the name of one that comes with regard.")],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Where the weights, the Card and the checkpoint go.")] = Path("runs"),
-    data: Annotated[Path, typer.Option(envvar="REGARD_DATA", help="What the recipe's data folder is below.")] = Path(
-        os.path.pardir, "shared", "data"
-    ),
-    resume: Annotated[bool, typer.Option(help="Go on from the last epoch's checkpoint in the output folder.")] = False,
-    threads: Annotated[int | None, typer.Option(min=1, help="CPU threads of PyTorch; its own choice by default.")] = None,
+    recipe: Annotated[
+        Path, typer.Argument(help="A recipe (TOML), or the name of one that comes with regard.")
+    ],
+    folder: Annotated[
+        Path, typer.Option("--out", "-o", help="Where the weights, the Card and the checkpoint go.")
+    ] = Path("runs"),
+    data: Annotated[
+        Path, typer.Option(envvar="REGARD_DATA", help="What the recipe's data folder is below.")
+    ] = Path(os.path.pardir, "shared", "data"),
+    resume: Annotated[
+        bool, typer.Option(help="Go on from the last epoch's checkpoint in the output folder.")
+    ] = False,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="CPU threads of PyTorch; its own choice by default.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the Card as JSON at the end.")] = False,
 ) -> None:
     """Train a network as a recipe says, and measure it on the split it never saw.
@@ -44,7 +59,9 @@ def train(
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err) as bar:
-        task = bar.add_task("train", total=None, epoch=0, epochs=parsed.optimization.epochs, loss=float("nan"))
+        task = bar.add_task(
+            "train", total=None, epoch=0, epochs=parsed.optimization.epochs, loss=float("nan")
+        )
 
         def report(progress: "TrainingProgress") -> None:
             done, total = progress.epoch * progress.steps + progress.step, progress.epochs * progress.steps

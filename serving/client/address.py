@@ -21,7 +21,10 @@ def checked_url(url: str | None, protocol: str) -> str:
         return DEFAULT[protocol]
     match = _ADDRESS.fullmatch(url)
     if match is None or not 0 < int(match["port"]) < 65536:
-        raise InvalidInput(f"a server's address is host:port, such as {DEFAULT[protocol]}, got {url!r}; choose http or grpc with protocol")
+        raise InvalidInput(
+            f"a server's address is host:port, such as {DEFAULT[protocol]}, got {url!r}; choose http or grpc "
+            "with protocol"
+        )
     return url
 
 

@@ -10,7 +10,17 @@ from regard.errors import RegardError
 from regard.models.card import Card
 from regard.serving.client.address import checked_url, is_loopback
 from regard.serving.client.batches import batches
-from regard.serving.client.core import Core, Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps, raw_request
+from regard.serving.client.core import (
+    Core,
+    Infer,
+    Pause,
+    ReadConfig,
+    ReadIndex,
+    Register,
+    Step,
+    Steps,
+    raw_request,
+)
 from regard.serving.client.deadline import Deadline, checked_timeout
 from regard.serving.client.images import ImageLike, Images, is_stream, items
 from regard.serving.client.regions import Regions
@@ -31,8 +41,8 @@ class AsyncClient:
             async for result in client.classify("se_resnet50", endless_generator()):
                 ...
 
-    Arguments and errors are those of `regard.Client`. Cancelling the task cancels what is under way. An AsyncClient belongs
-    to one event loop; files are read and images fitted in a thread beside it.
+    Arguments and errors are those of `regard.Client`. Cancelling the task cancels what is under way. An
+    AsyncClient belongs to one event loop; files are read and images fitted in a thread beside it.
     """
 
     def __init__(
@@ -89,7 +99,9 @@ class AsyncClient:
         version: str = "",
         timeout: float | None = None,
     ) -> Outputs:
-        """Tensors in, tensors out, by name; the batch is the first axis. outputs: the names wanted, by default all."""
+        """Tensors in, tensors out, by name; the batch is the first axis. outputs: the names wanted, by
+        default all.
+        """
         request = raw_request(model, version, inputs, None if outputs is None else tuple(outputs))
         return await self._run(self._core.infer(request, self._deadline(timeout)))
 
@@ -128,7 +140,14 @@ class AsyncClient:
     ) -> Awaitable[list[Classification]]: ...
     @overload
     def classify(
-        self, model: str, images: Images, *, top_k: int = 5, on_error: Literal["return"], version: str = "", timeout: float | None = None
+        self,
+        model: str,
+        images: Images,
+        *,
+        top_k: int = 5,
+        on_error: Literal["return"],
+        version: str = "",
+        timeout: float | None = None,
     ) -> Awaitable[list[Classification | RegardError]]: ...
     def classify(
         self,
@@ -140,7 +159,9 @@ class AsyncClient:
         version: str = "",
         timeout: float | None = None,
     ) -> Any:
-        """The class of each image, in the images' order: awaited as a list, or iterated for an iterator. See `Client.classify`."""
+        """The class of each image, in the images' order: awaited as a list, or iterated for an iterator. See
+        `Client.classify`.
+        """
         return self._predict(lambda card: Classify(card, top_k), model, images, on_error, version, timeout)
 
     @overload
@@ -155,15 +176,33 @@ class AsyncClient:
     ) -> AsyncIterator[Segmentation]: ...
     @overload
     def segment(
-        self, model: str, images: Iterator[ImageLike], *, on_error: Literal["return"], version: str = "", timeout: float | None = None
+        self,
+        model: str,
+        images: Iterator[ImageLike],
+        *,
+        on_error: Literal["return"],
+        version: str = "",
+        timeout: float | None = None,
     ) -> AsyncIterator[Segmentation | RegardError]: ...
     @overload
     def segment(
-        self, model: str, images: Images, *, on_error: Literal["raise"] = "raise", version: str = "", timeout: float | None = None
+        self,
+        model: str,
+        images: Images,
+        *,
+        on_error: Literal["raise"] = "raise",
+        version: str = "",
+        timeout: float | None = None,
     ) -> Awaitable[list[Segmentation]]: ...
     @overload
     def segment(
-        self, model: str, images: Images, *, on_error: Literal["return"], version: str = "", timeout: float | None = None
+        self,
+        model: str,
+        images: Images,
+        *,
+        on_error: Literal["return"],
+        version: str = "",
+        timeout: float | None = None,
     ) -> Awaitable[list[Segmentation | RegardError]]: ...
     def segment(
         self,

@@ -1,7 +1,7 @@
 """Images, in order, to the requests that carry them.
 
-Each model has two doors. Encoded files go to `<model>_image`, which decodes and fits them on the server; pixels are fitted
-here, by the Card, and go to `<model>` as one tensor.
+Each model has two doors. Encoded files go to `<model>_image`, which decodes and fits them on the server;
+pixels are fitted here, by the Card, and go to `<model>` as one tensor.
 """
 
 from collections.abc import Iterable, Iterator
@@ -19,7 +19,8 @@ IMAGE_DOOR = "_image"
 
 @dataclass(frozen=True)
 class Batch:
-    """Neighbouring images that fit into one request, by the same door and of the same size; or one refused image.
+    """Neighbouring images that fit into one request, by the same door and of the same size; or one refused
+    image.
 
     size: (height, width) of the network's input.
     """
@@ -51,7 +52,8 @@ class Batch:
 def batches(items: Iterable[Item], card: Card, *, decode: bool) -> Iterator[Batch]:
     """Group neighbours, up to the Card's largest batch; the order stays.
 
-    decode: decode here whatever is encoded, for a certain version of a model: the door for images leads to the latest.
+    decode: decode here whatever is encoded, for a certain version of a model: the door for images leads to
+        the latest.
     """
     group: list[Item] = []
     current: tuple[type[Item], tuple[int, int]] | None = None
@@ -79,6 +81,8 @@ def _fitted(item: Item, card: Card) -> tuple[Item, tuple[int, int]]:
         return item, (contract.height, contract.width)
     if not contract.min_size <= min(height, width) <= max(height, width) <= contract.max_size:
         rule = f"{card.name} takes sides from {contract.min_size} to {contract.max_size} pixels"
-        error = InvalidInput(f"{item.where}: the image is {width} x {height} pixels, but {rule}; resize it first")
+        error = InvalidInput(
+            f"{item.where}: the image is {width} x {height} pixels, but {rule}; resize it first"
+        )
         return Refused(item.where, error), (0, 0)
     return item, (height, width)

@@ -1,7 +1,8 @@
 """Everything a client does except wait.
 
-Each method is a generator of steps: it yields what is to be done (send this, pause so long), is sent the answer or thrown
-the Fault, and returns its result. `sync.py` and `aio.py` carry the steps out; nothing else differs between them.
+Each method is a generator of steps: it yields what is to be done (send this, pause so long), is sent the
+answer or thrown the Fault, and returns its result. `sync.py` and `aio.py` carry the steps out; nothing else
+differs between them.
 """
 
 import threading
@@ -74,7 +75,8 @@ Steps: TypeAlias = Generator[Step, Any, T]
 class Core:
     """One client's knowledge: where its server is, the Cards it has read, the regions it shares.
 
-    insist: shared memory was asked for, so that a server's refusal is an error instead of a reason to do without.
+    insist: shared memory was asked for, so that a server's refusal is an error instead of a reason to do
+        without.
     """
 
     url: str
@@ -106,8 +108,12 @@ class Core:
         except Fault as fault:
             raise (yield from self._explained(fault, request.model, request.version, deadline)) from None
 
-    def predict(self, task: Task[T], model: str, version: str, batch: Batch, deadline: Deadline) -> Steps[list[T | RegardError]]:
-        """A result for every image of a batch, or the error of that image alone; raises the errors that concern them all."""
+    def predict(
+        self, task: Task[T], model: str, version: str, batch: Batch, deadline: Deadline
+    ) -> Steps[list[T | RegardError]]:
+        """A result for every image of a batch, or the error of that image alone; raises the errors that
+        concern them all.
+        """
         if batch.refused:
             return [batch.refused]
         door, name, tensor = batch.tensor(model)
@@ -130,7 +136,8 @@ class Core:
             results = task.results(outputs[task.output])
             if len(results) != len(batch.items):
                 raise InvalidInput(
-                    f"model {model!r} gave {len(results)} answers to {len(batch.items)} images; its graph mixes up the batch"
+                    f"model {model!r} gave {len(results)} answers to {len(batch.items)} images; its graph "
+                    "mixes up the batch"
                 )
         except InvalidInput:
             with self._lock:  # perhaps the model was replaced: let the next call read the new Card
@@ -139,10 +146,16 @@ class Core:
         return list(results)
 
     def _exchange(self, request: Request, sizes: Mapping[str, int], deadline: Deadline) -> Steps[Outputs]:
-        """Send a request, through shared memory where that pays. sizes: bytes of the outputs, where known; raises Fault."""
+        """Send a request, through shared memory where that pays. sizes: bytes of the outputs, where known;
+        raises Fault.
+        """
         outputs = sizes if sum(sizes.values()) >= WORTH_SHARING else {}
         region = None
-        if self.regions.enabled and sum(array.nbytes for array in request.inputs.values()) + sum(outputs.values()) >= WORTH_SHARING:
+        if (
+            self.regions.enabled
+            and sum(array.nbytes for array in request.inputs.values()) + sum(outputs.values())
+            >= WORTH_SHARING
+        ):
             region = yield from self._region(room_for(request.inputs, outputs), deadline)
         if region is None:
             answer: Answer = yield from self._attempts(lambda timeout: Infer(request, timeout), deadline)
@@ -153,7 +166,9 @@ class Core:
             shared = Request(request.model, request.version, request.inputs, request.outputs, spans)
             answer = yield from self._attempts(lambda timeout: Infer(shared, timeout), deadline)
             reusable = True
-            return answer.arrays | {name: region.read(spans[name], *facts) for name, facts in answer.written.items()}
+            return answer.arrays | {
+                name: region.read(spans[name], *facts) for name, facts in answer.written.items()
+            }
         except Fault as fault:
             if not fault.answered or fault.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "CANCELLED"):
                 raise
@@ -162,7 +177,8 @@ class Core:
                 raise
         finally:
             (self.regions.give_back if reusable else self.regions.destroy)(region)
-        answer = yield from self._attempts(lambda timeout: Infer(request, timeout), deadline)  # the server has forgotten the region
+        # the server has forgotten the region
+        answer = yield from self._attempts(lambda timeout: Infer(request, timeout), deadline)
         return answer.arrays
 
     def _region(self, size: int, deadline: Deadline) -> Steps[Region | None]:
@@ -180,8 +196,9 @@ class Core:
             self.regions.enabled = False
             if self.insist:
                 raise InvalidInput(
-                    f"the server at {self.url} refuses shared memory ({fault.message}): it must run on this machine and see the "
-                    "same shared memory; leave shared_memory out to send images over the connection"
+                    f"the server at {self.url} refuses shared memory ({fault.message}): it must run on this "
+                    "machine and see the same shared memory; leave shared_memory out to send images over the "
+                    "connection"
                 ) from None
             return None
         finally:
@@ -209,11 +226,13 @@ class Core:
         """The public error for a fault; an unknown name is looked up in the repository index."""
         if not fault.answered:
             return ServerUnreachable(
-                f"no server answers at {self.url} ({fault.message}). Start one with `regard serve`, or give the address of one that runs."
+                f"no server answers at {self.url} ({fault.message}). Start one with `regard serve`, or give "
+                "the address of one that runs."
             )
         if fault.code == "DEADLINE_EXCEEDED":
             message = (
-                f"no answer from {self.url} within {deadline.seconds:g} s; pass a longer timeout, or see whether the server is overloaded"
+                f"no answer from {self.url} within {deadline.seconds:g} s; pass a longer timeout, or "
+                "see whether the server is overloaded"
             )
             return InferenceError(fault.code, message, model)
         try:
@@ -222,13 +241,24 @@ class Core:
             return InferenceError(fault.code, fault.message, model)
         entries = [entry for entry in index if entry["name"] == model]
         if not entries:
-            return UnknownName.among("model", model, {e["name"] for e in index if not e["name"].endswith(HIDDEN)})
+            return UnknownName.among(
+                "model", model, {e["name"] for e in index if not e["name"].endswith(HIDDEN)}
+            )
         ready = sorted({entry.get("version", "") for entry in entries if entry.get("state") == "READY"})
         if version and version not in ready:
-            return InvalidInput(f"model {model!r} has no version {version} on {self.url}. Served: {', '.join(ready) or 'none'}.")
+            return InvalidInput(
+                f"model {model!r} has no version {version} on {self.url}. Served: "
+                f"{', '.join(ready) or 'none'}."
+            )
         if not ready:
-            states = "; ".join(f"{entry.get('state') or 'not loaded'} {entry.get('reason', '')}".strip() for entry in entries)
-            return InferenceError("UNAVAILABLE", f"the server has it, but not ready ({states}); wait, or see the server's log", model)
+            states = "; ".join(
+                f"{entry.get('state') or 'not loaded'} {entry.get('reason', '')}".strip() for entry in entries
+            )
+            return InferenceError(
+                "UNAVAILABLE",
+                f"the server has it, but not ready ({states}); wait, or see the server's log",
+                model,
+            )
         return InferenceError(fault.code, fault.message, model)
 
 
@@ -236,13 +266,15 @@ def _card_in(config: Mapping[str, Any], model: str) -> Card:
     text = config.get("parameters", {}).get("card", {}).get("string_value")
     if not text:
         raise InvalidInput(
-            f"model {model!r} has no Card in its configuration (parameter 'card'), so its images and labels are unknown: "
-            "write it with `regard repo add`, or use infer() with tensors"
+            f"model {model!r} has no Card in its configuration (parameter 'card'), so its images and labels "
+            "are unknown: write it with `regard repo add`, or use infer() with tensors"
         )
     return card_from_json(text, source=f"the Card of model {model!r} on the server")
 
 
-def raw_request(model: str, version: str, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None) -> Request:
+def raw_request(
+    model: str, version: str, inputs: Mapping[str, Array], outputs: tuple[str, ...] | None
+) -> Request:
     """A request of any tensors.
 
     Raises:
@@ -253,6 +285,7 @@ def raw_request(model: str, version: str, inputs: Mapping[str, Array], outputs: 
     for name, array in inputs.items():
         if not hasattr(array, "dtype") or np_to_triton_dtype(array.dtype) is None:
             raise InvalidInput(
-                f"input {name!r} must be a NumPy array of numbers, booleans or bytes, got {getattr(array, 'dtype', type(array))}"
+                f"input {name!r} must be a NumPy array of numbers, booleans or bytes, got "
+                f"{getattr(array, 'dtype', type(array))}"
             )
     return Request(model, version, dict(inputs), outputs)

@@ -1,4 +1,6 @@
-"""What can go wrong between a client and its server; bad images and options are `regard.errors.InvalidInput`."""
+"""What can go wrong between a client and its server; bad images and options are
+`regard.errors.InvalidInput`.
+"""
 
 from regard.errors import RegardError
 
@@ -10,7 +12,8 @@ class ServerUnreachable(RegardError):
 class InferenceError(RegardError):
     """The server answered with an error, or not in time.
 
-    code: gRPC's name for the fault, whichever protocol was spoken: INVALID_ARGUMENT, NOT_FOUND, DEADLINE_EXCEEDED, ...
+    code: gRPC's name for the fault, whichever protocol was spoken: INVALID_ARGUMENT, NOT_FOUND,
+        DEADLINE_EXCEEDED, ...
     """
 
     def __init__(self, code: str, message: str, model: str) -> None:

@@ -21,7 +21,16 @@ CHANNEL = [
     ("grpc.use_local_subchannel_pool", 1),  # a client never inherits another one's back-off
 ]
 # gRPC says UNAVAILABLE about a connection, too, as Triton does about a model: these words tell them apart
-LOST = ("failed to connect", "connection", "socket", "dns resolution", "name resolution", "goaway", "broken pipe", "endpoint")
+LOST = (
+    "failed to connect",
+    "connection",
+    "socket",
+    "dns resolution",
+    "name resolution",
+    "goaway",
+    "broken pipe",
+    "endpoint",
+)
 
 
 class GrpcTransport:
@@ -39,7 +48,9 @@ class GrpcTransport:
             done.set_exception(error) if error is not None else done.set_result(result)
 
         try:
-            call = self._client.async_infer(callback=finish, client_timeout=timeout, headers=self._headers, **_arguments(request))
+            call = self._client.async_infer(
+                callback=finish, client_timeout=timeout, headers=self._headers, **_arguments(request)
+            )
             try:
                 with cancellation.on(call.cancel):
                     return _answer(done.result(), request)
@@ -52,7 +63,9 @@ class GrpcTransport:
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""
         try:
-            answer = self._client.get_model_config(model, version, headers=self._headers, as_json=True, client_timeout=timeout)
+            answer = self._client.get_model_config(
+                model, version, headers=self._headers, as_json=True, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
         return _config(answer)
@@ -60,7 +73,9 @@ class GrpcTransport:
     def index(self, *, timeout: float) -> list[dict[str, str]]:
         """The repository index: name, version and state of every model."""
         try:
-            answer = self._client.get_model_repository_index(headers=self._headers, as_json=True, client_timeout=timeout)
+            answer = self._client.get_model_repository_index(
+                headers=self._headers, as_json=True, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
         return _index(answer)
@@ -75,14 +90,18 @@ class GrpcTransport:
     def register(self, region: str, key: str, size: int, *, timeout: float) -> None:
         """Let the server open a shared memory region."""
         try:
-            self._client.register_system_shared_memory(region, key, size, headers=self._headers, client_timeout=timeout)
+            self._client.register_system_shared_memory(
+                region, key, size, headers=self._headers, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
 
     def unregister(self, region: str, *, timeout: float) -> None:
         """Let the server forget a region."""
         try:
-            self._client.unregister_system_shared_memory(region, headers=self._headers, client_timeout=timeout)
+            self._client.unregister_system_shared_memory(
+                region, headers=self._headers, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
 
@@ -108,7 +127,9 @@ class AsyncGrpcTransport:
     async def infer(self, request: Request, *, timeout: float) -> Answer:
         """Send one inference."""
         try:
-            result = await self._client.infer(client_timeout=timeout, headers=self._headers, **_arguments(request))
+            result = await self._client.infer(
+                client_timeout=timeout, headers=self._headers, **_arguments(request)
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
         return _answer(result, request)
@@ -116,7 +137,9 @@ class AsyncGrpcTransport:
     async def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""
         try:
-            answer = await self._client.get_model_config(model, version, headers=self._headers, as_json=True, client_timeout=timeout)
+            answer = await self._client.get_model_config(
+                model, version, headers=self._headers, as_json=True, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
         return _config(answer)
@@ -124,7 +147,9 @@ class AsyncGrpcTransport:
     async def index(self, *, timeout: float) -> list[dict[str, str]]:
         """The repository index: name, version and state of every model."""
         try:
-            answer = await self._client.get_model_repository_index(headers=self._headers, as_json=True, client_timeout=timeout)
+            answer = await self._client.get_model_repository_index(
+                headers=self._headers, as_json=True, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
         return _index(answer)
@@ -139,14 +164,18 @@ class AsyncGrpcTransport:
     async def register(self, region: str, key: str, size: int, *, timeout: float) -> None:
         """Let the server open a shared memory region."""
         try:
-            await self._client.register_system_shared_memory(region, key, size, headers=self._headers, client_timeout=timeout)
+            await self._client.register_system_shared_memory(
+                region, key, size, headers=self._headers, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
 
     async def unregister(self, region: str, *, timeout: float) -> None:
         """Let the server forget a region."""
         try:
-            await self._client.unregister_system_shared_memory(region, headers=self._headers, client_timeout=timeout)
+            await self._client.unregister_system_shared_memory(
+                region, headers=self._headers, client_timeout=timeout
+            )
         except InferenceServerException as error:
             raise _fault(error) from None
 
@@ -171,7 +200,12 @@ def _arguments(request: Request) -> dict[str, Any]:
         span = request.spans.get(wanted.name())
         if span:
             wanted.set_shared_memory(span.region, span.size, span.offset)
-    return {"model_name": request.model, "model_version": request.version, "inputs": inputs, "outputs": outputs}
+    return {
+        "model_name": request.model,
+        "model_version": request.version,
+        "inputs": inputs,
+        "outputs": outputs,
+    }
 
 
 def _answer(result: InferResult, request: Request) -> Answer:

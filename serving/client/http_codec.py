@@ -59,7 +59,11 @@ def infer_message(request: Request) -> Message:
         else:
             tensor.set_data_from_numpy(array, binary_data=True)
         inputs.append(tensor)
-    outputs = None if request.outputs is None else [InferRequestedOutput(name, binary_data=True) for name in request.outputs]
+    outputs = (
+        None
+        if request.outputs is None
+        else [InferRequestedOutput(name, binary_data=True) for name in request.outputs]
+    )
     for wanted in outputs or ():
         span = request.spans.get(wanted.name())
         if span:
@@ -73,7 +77,9 @@ def parse_infer(reply: Reply, request: Request) -> Answer:
     """The outputs in a reply; raises Fault."""
     check(reply)
     header_length = reply.headers.get(JSON_LENGTH.lower())
-    result = InferenceServerClient.parse_response_body(reply.body, header_length=int(header_length) if header_length else None)
+    result = InferenceServerClient.parse_response_body(
+        reply.body, header_length=int(header_length) if header_length else None
+    )
     arrays, written = {}, {}
     for output in result.get_response().get("outputs", ()):
         if output["name"] in request.spans:
@@ -100,7 +106,10 @@ def config_message(model: str, version: str) -> Message:
 
 def register_message(region: str, key: str, size: int) -> Message:
     """Let the server open a shared memory region."""
-    return post(f"/v2/systemsharedmemory/region/{quote(region, safe='')}/register", {"key": key, "offset": 0, "byte_size": size})
+    return post(
+        f"/v2/systemsharedmemory/region/{quote(region, safe='')}/register",
+        {"key": key, "offset": 0, "byte_size": size},
+    )
 
 
 def unregister_message(region: str) -> Message:

@@ -1,7 +1,7 @@
 """The HTTP transports.
 
-tritonclient writes and reads the bodies; the connections are ours, because its own are bound to one thread, change the
-headers they are given and know no timeout for a single call.
+tritonclient writes and reads the bodies; the connections are ours, because its own are bound to one thread,
+change the headers they are given and know no timeout for a single call.
 """
 
 import asyncio
@@ -23,7 +23,9 @@ CHUNK = 1 << 20
 
 
 class HttpTransport:
-    """See `regard.serving.client.wire.Transport`. Each call takes a connection of its own from the idle ones."""
+    """See `regard.serving.client.wire.Transport`. Each call takes a connection of its own from the idle
+    ones.
+    """
 
     def __init__(self, url: str, headers: Mapping[str, str]) -> None:
         self._url = url
@@ -38,7 +40,9 @@ class HttpTransport:
 
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""
-        config: Mapping[str, Any] = codec.parse_json(self._send(codec.config_message(model, version), timeout))
+        config: Mapping[str, Any] = codec.parse_json(
+            self._send(codec.config_message(model, version), timeout)
+        )
         return config
 
     def index(self, *, timeout: float) -> list[dict[str, str]]:
@@ -65,7 +69,9 @@ class HttpTransport:
         for connection in idle:
             connection.close()
 
-    def _send(self, message: codec.Message, timeout: float, cancellation: Cancellation | None = None) -> codec.Reply:
+    def _send(
+        self, message: codec.Message, timeout: float, cancellation: Cancellation | None = None
+    ) -> codec.Reply:
         cancellation = Cancellation() if cancellation is None else cancellation
         until = time.monotonic() + timeout
         with self._lock:
@@ -82,20 +88,33 @@ class HttpTransport:
                 if connection.sock is None:
                     connection.connect()
                 _limit(connection, until)
-                connection.request(message.method, message.path, body=message.body, headers={**self._headers, **message.headers})
+                connection.request(
+                    message.method,
+                    message.path,
+                    body=message.body,
+                    headers={**self._headers, **message.headers},
+                )
                 response = connection.getresponse()
                 chunks = []
                 while not response.isclosed() and (chunk := response.read(CHUNK)):
                     chunks.append(chunk)
                     _limit(connection, until)
             whole = not response.will_close
-            return codec.Reply(response.status, {name.lower(): value for name, value in response.getheaders()}, b"".join(chunks))
+            return codec.Reply(
+                response.status,
+                {name.lower(): value for name, value in response.getheaders()},
+                b"".join(chunks),
+            )
         except TimeoutError:
             raise Fault("DEADLINE_EXCEEDED", "the server did not answer in time") from None
         except (OSError, http.client.HTTPException) as error:
             if cancellation.cancelled:
                 raise Fault("CANCELLED", "the call was cancelled") from None
-            raise Fault("UNAVAILABLE", getattr(error, "strerror", None) or str(error) or type(error).__name__, answered=False) from None
+            raise Fault(
+                "UNAVAILABLE",
+                getattr(error, "strerror", None) or str(error) or type(error).__name__,
+                answered=False,
+            ) from None
         finally:
             self._keep(connection) if whole else connection.close()
 
@@ -130,7 +149,9 @@ class AsyncHttpTransport:
 
     async def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""
-        config: Mapping[str, Any] = codec.parse_json(await self._send(codec.config_message(model, version), timeout))
+        config: Mapping[str, Any] = codec.parse_json(
+            await self._send(codec.config_message(model, version), timeout)
+        )
         return config
 
     async def index(self, *, timeout: float) -> list[dict[str, str]]:
@@ -162,13 +183,20 @@ class AsyncHttpTransport:
                 message.method,
                 self._root + message.path,
                 data=message.body,
-                headers={"Accept-Encoding": "identity", **self._headers, **message.headers},  # aiohttp would ask for gzip
+                # aiohttp would ask for gzip
+                headers={"Accept-Encoding": "identity", **self._headers, **message.headers},
                 timeout=aiohttp.ClientTimeout(total=timeout),
             ) as response:
                 return codec.Reply(
-                    response.status, {name.lower(): value for name, value in response.headers.items()}, await response.read()
+                    response.status,
+                    {name.lower(): value for name, value in response.headers.items()},
+                    await response.read(),
                 )
         except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
             raise Fault("DEADLINE_EXCEEDED", "the server did not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise Fault("UNAVAILABLE", getattr(error, "strerror", None) or str(error) or type(error).__name__, answered=False) from None
+            raise Fault(
+                "UNAVAILABLE",
+                getattr(error, "strerror", None) or str(error) or type(error).__name__,
+                answered=False,
+            ) from None

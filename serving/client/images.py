@@ -67,7 +67,10 @@ def items(images: Images | Iterable[ImageLike]) -> Iterator[Item]:
         for index, image in enumerate(images):
             yield from _expand(image, f"images[{index}]")
     else:
-        raise InvalidInput(f"images must be a path, bytes, a PIL image, a NumPy array or several of these, got {type(images).__name__}")
+        raise InvalidInput(
+            "images must be a path, bytes, a PIL image, a NumPy array or several of these, got "
+            f"{type(images).__name__}"
+        )
 
 
 def files_in(folder: Path) -> list[Path]:
@@ -78,7 +81,10 @@ def files_in(folder: Path) -> list[Path]:
     """
     found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
     if not found:
-        raise InvalidInput(f"{folder} holds no image ({', '.join(SUFFIXES)}); give a folder that does, or the files themselves")
+        raise InvalidInput(
+            f"{folder} holds no image ({', '.join(SUFFIXES)}); give a folder that does, or the files "
+            "themselves"
+        )
     return found
 
 
@@ -103,7 +109,9 @@ def _item(image: object, where: str) -> Item:
             return Raw(where, _pixels_of_image(image))
         if isinstance(image, np.ndarray):
             return Raw(where, _pixels_of_array(image))
-        raise BadImage(f"a {type(image).__name__} is not an image; give a path, bytes, a PIL image or a NumPy array")
+        raise BadImage(
+            f"a {type(image).__name__} is not an image; give a path, bytes, a PIL image or a NumPy array"
+        )
     except BadImage as error:
         return Refused(where, InvalidInput(f"{where}: {error}"))
 
@@ -145,12 +153,18 @@ def _pixels_of_image(image: Image.Image) -> Pixels:
 
 def _pixels_of_array(array: npt.NDArray[Any]) -> Pixels:
     if array.dtype != np.uint8:
-        raise BadImage(f"an array of pixels is uint8 from 0 to 255, got {array.dtype}; convert it: (x * 255).round().astype('uint8')")
+        raise BadImage(
+            f"an array of pixels is uint8 from 0 to 255, got {array.dtype}; convert it: (x * "
+            "255).round().astype('uint8')"
+        )
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.ndim == 2:
         array = np.repeat(array[:, :, None], 3, axis=2)
     if array.ndim != 3 or array.shape[2] != 3:
-        raise BadImage(f"an array of pixels has shape (H, W, 3) RGB or (H, W) grey, got {array.shape}; give several images as a list")
+        raise BadImage(
+            f"an array of pixels has shape (H, W, 3) RGB or (H, W) grey, got {array.shape}; give several "
+            "images as a list"
+        )
     preprocess.check_size(*array.shape[:2])
     return np.ascontiguousarray(array)

@@ -1,4 +1,6 @@
-"""Predictions of image files, written to a folder: one bad file is an entry with its error and stops nothing."""
+"""Predictions of image files, written to a folder: one bad file is an entry with its error and stops
+nothing.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -48,7 +50,9 @@ def expand(images: Sequence[Path]) -> list[Path]:
 
 
 def unique_names(files: Sequence[Path]) -> list[str]:
-    """A name for each file: its stem, with _2, _3, ... where another file has that name already, in any letter case."""
+    """A name for each file: its stem, with _2, _3, ... where another file has that name already, in any
+    letter case.
+    """
     stems = {file.stem.lower() for file in files}
     taken: set[str] = set()
     names = []
@@ -71,7 +75,9 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InvalidInput(f"cannot make the folder {folder}: {error.strerror or error}. Choose another with --out.") from None
+        raise InvalidInput(
+            f"cannot make the folder {folder}: {error.strerror or error}. Choose another with --out."
+        ) from None
 
 
 def targets(folder: Path, name: str) -> dict[str, Path]:
@@ -79,8 +85,11 @@ def targets(folder: Path, name: str) -> dict[str, Path]:
     return {kind: folder / f"{name}_{kind}.png" for kind in ("mask", "overlay")}
 
 
-def predict_files(client: Client, model: str, files: Sequence[Path], *, top_k: int, out: Path | None) -> Iterator[Entry]:
-    """Predict files in their order, one entry each. Masks and overlays of segmentations go to `out`, if given.
+def predict_files(
+    client: Client, model: str, files: Sequence[Path], *, top_k: int, out: Path | None
+) -> Iterator[Entry]:
+    """Predict files in their order, one entry each. Masks and overlays of segmentations go to `out`, if
+    given.
 
     Raises:
         RegardError: what concerns every file: no server, no such model, a folder that cannot be written.
@@ -91,9 +100,13 @@ def predict_files(client: Client, model: str, files: Sequence[Path], *, top_k: i
         inputs = {file.resolve() for file in files}
         lost = [path for name in names for path in targets(out, name).values() if path.resolve() in inputs]
         if lost:
-            raise InvalidInput(f"{lost[0]} is one of the images and would be overwritten; choose another folder with --out")
+            raise InvalidInput(
+                f"{lost[0]} is one of the images and would be overwritten; choose another folder with --out"
+            )
     if client.card(model).task == "classification":
-        for file, result in zip(files, client.classify(model, iter(files), top_k=top_k, on_error="return"), strict=True):
+        for file, result in zip(
+            files, client.classify(model, iter(files), top_k=top_k, on_error="return"), strict=True
+        ):
             yield Entry(file, result, {})
         return
     results = client.segment(model, iter(files), on_error="return")

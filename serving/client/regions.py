@@ -1,7 +1,9 @@
-"""Shared memory regions between this process and a server on the same machine: made, lent out, and always unlinked.
+"""Shared memory regions between this process and a server on the same machine: made, lent out, and always
+unlinked.
 
-A region is only lent again after the server has answered. Where it may still be writing (timeout, cancellation, a lost
-connection) the region is unlinked at once and forgotten by the server when the client closes.
+A region is only lent again after the server has answered. Where it may still be writing
+(timeout, cancellation, a lost connection) the region is unlinked at once and forgotten by the server when the
+client closes.
 """
 
 import threading
@@ -17,7 +19,8 @@ from tritonclient.utils import shared_memory as shm
 from regard.serving.client.wire import Array, Span
 
 SMALLEST_REGION = 1 << 20
-WORTH_SHARING = 1 << 15  # bytes; below this a copy through the socket costs less than two spans in the request
+# bytes; below this a copy through the socket costs less than two spans in the request
+WORTH_SHARING = 1 << 15
 KEPT = 8  # idle regions
 _library = threading.Lock()  # the library counts its handles in a plain dict
 
@@ -65,7 +68,9 @@ def payload(array: Array) -> Array:
 
 def room_for(inputs: Mapping[str, Array], outputs: Mapping[str, int]) -> int:
     """Bytes that `place` needs."""
-    return sum(_aligned(payload(array).nbytes) for array in inputs.values()) + sum(map(_aligned, outputs.values()))
+    return sum(_aligned(payload(array).nbytes) for array in inputs.values()) + sum(
+        map(_aligned, outputs.values())
+    )
 
 
 def _aligned(size: int) -> int:
@@ -83,9 +88,13 @@ class Regions:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def lend(self, size: int) -> Region | None:
-        """A region of at least so many bytes, a new one if need be; None where this machine cannot make one."""
+        """A region of at least so many bytes, a new one if need be; None where this machine cannot make
+        one.
+        """
         with self._lock:
-            fitting = sorted((region for region in self._idle if region.size >= size), key=lambda region: region.size)
+            fitting = sorted(
+                (region for region in self._idle if region.size >= size), key=lambda region: region.size
+            )
             if fitting:
                 self._idle.remove(fitting[0])
                 self._lent.add(fitting[0])

@@ -95,7 +95,8 @@ def save_png(image: Image.Image, path: Path) -> Path:
     """
     if path.suffix.lower() != ".png":
         raise InvalidInput(
-            f"masks and overlays are PNG, which loses nothing; name the file {path.with_suffix('.png').name}, not {path.name}"
+            "masks and overlays are PNG, which loses nothing; name the file "
+            f"{path.with_suffix('.png').name}, not {path.name}"
         )
     with whole_file(path) as draft:
         image.save(draft, format="PNG")
@@ -103,7 +104,9 @@ def save_png(image: Image.Image, path: Path) -> Path:
 
 
 def default_palette(classes: int) -> tuple[Colour, ...]:
-    """Distinct colours for a Card without a palette: PASCAL VOC's, which spread the class number's bits over the channels."""
+    """Distinct colours for a Card without a palette: PASCAL VOC's, which spread the class number's bits over
+    the channels.
+    """
 
     def colour(index: int) -> Colour:
         channels = [0, 0, 0]

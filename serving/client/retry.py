@@ -1,7 +1,7 @@
 """When to try again: only after faults where the server certainly gave no answer, and ever more slowly.
 
-Inference changes nothing on the server, so a request that got no answer may be sent twice. One that was refused for what
-it says (INVALID_ARGUMENT, NOT_FOUND) or for who sends it would be refused again.
+Inference changes nothing on the server, so a request that got no answer may be sent twice. One that was
+refused for what it says (INVALID_ARGUMENT, NOT_FOUND) or for who sends it would be refused again.
 """
 
 import random
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from regard.errors import InvalidInput
 from regard.serving.client.wire import Fault
 
-RESTRICTED = "restricted"  # Triton answers UNAVAILABLE, too, where a protocol is restricted and the header is missing
+# Triton answers UNAVAILABLE, too, where a protocol is restricted and the header is missing
+RESTRICTED = "restricted"
 
 
 def worth_retrying(fault: Fault) -> bool:
@@ -27,7 +28,8 @@ class Retry:
         attempts: how often a request is sent at most.
         first: seconds before the second attempt; doubled before each later one.
         longest: seconds no pause exceeds.
-        jitter: draws from [0, 1); each pause lies between half and all of its length, so that clients do not return in step.
+        jitter: draws from [0, 1); each pause lies between half and all of its length, so that clients do not
+            return in step.
     """
 
     attempts: int = 4

@@ -1,7 +1,7 @@
 """Run-length encoding of a mask as COCO writes it, uncompressed.
 
-Pixels are counted down the columns, left to right; `counts` alternates runs of 0 and of 1 and starts with 0, whose run
-may be empty. https://cocodataset.org/#format-results
+Pixels are counted down the columns, left to right; `counts` alternates runs of 0 and of 1 and starts with 0,
+whose run may be empty. https://cocodataset.org/#format-results
 """
 
 from typing import Any, TypedDict

@@ -11,7 +11,17 @@ from regard.models.card import Card
 from regard.serving.client.address import checked_url, is_loopback
 from regard.serving.client.batches import batches
 from regard.serving.client.cancellation import Cancellation
-from regard.serving.client.core import Core, Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps, raw_request
+from regard.serving.client.core import (
+    Core,
+    Infer,
+    Pause,
+    ReadConfig,
+    ReadIndex,
+    Register,
+    Step,
+    Steps,
+    raw_request,
+)
 from regard.serving.client.deadline import Deadline, checked_timeout
 from regard.serving.client.images import ImageLike, Images, is_stream, items
 from regard.serving.client.regions import Regions
@@ -37,8 +47,9 @@ class Client:
         url: the server's host:port; by default this machine, at the protocol's usual port.
         protocol: "grpc" or "http".
         timeout: seconds for a whole call, retries included; for a stream of images, for each request.
-        shared_memory: hand large tensors to a server on this machine through /dev/shm. None does so where the address is
-            loopback and the server agrees; True raises InvalidInput where it refuses; False never does.
+        shared_memory: hand large tensors to a server on this machine through /dev/shm. None does so where the
+            address is loopback and the server agrees; True raises InvalidInput where it refuses; False never
+            does.
         headers: sent with every call, such as those that a restricted server asks for.
         retry: how often and how slowly to try again.
         transport: replaces the connection, for tests and measurements.
@@ -100,7 +111,9 @@ class Client:
         version: str = "",
         timeout: float | None = None,
     ) -> Outputs:
-        """Tensors in, tensors out, by name; the batch is the first axis. outputs: the names wanted, by default all."""
+        """Tensors in, tensors out, by name; the batch is the first axis. outputs: the names wanted, by
+        default all.
+        """
         request = raw_request(model, version, inputs, None if outputs is None else tuple(outputs))
         return self._run(self._core.infer(request, self._deadline(timeout)))
 
@@ -139,7 +152,14 @@ class Client:
     ) -> list[Classification]: ...
     @overload
     def classify(
-        self, model: str, images: Images, *, top_k: int = 5, on_error: Literal["return"], version: str = "", timeout: float | None = None
+        self,
+        model: str,
+        images: Images,
+        *,
+        top_k: int = 5,
+        on_error: Literal["return"],
+        version: str = "",
+        timeout: float | None = None,
     ) -> list[Classification | RegardError]: ...
     def classify(
         self,
@@ -155,9 +175,10 @@ class Client:
 
         Args:
             model: its name on the server.
-            images: a path, the bytes of an image file, a PIL image, a uint8 array (H, W, 3) RGB or (H, W) grey; a directory; or
-                a sequence of these: a list comes back. An iterator, such as a generator, is read as the results are asked
-                for, and an iterator comes back; closing that one cancels what is under way.
+            images: a path, the bytes of an image file, a PIL image, a uint8 array (H, W, 3) RGB or (H, W)
+                grey; a directory; or a sequence of these: a list comes back. An iterator, such as a
+                generator, is read as the results are asked for, and an iterator comes back; closing that one
+                cancels what is under way.
             top_k: how many runners-up, the likeliest included.
             on_error: "raise" the first bad image's error, or "return" it in the image's place.
         """
@@ -175,15 +196,33 @@ class Client:
     ) -> Iterator[Segmentation]: ...
     @overload
     def segment(
-        self, model: str, images: Iterator[ImageLike], *, on_error: Literal["return"], version: str = "", timeout: float | None = None
+        self,
+        model: str,
+        images: Iterator[ImageLike],
+        *,
+        on_error: Literal["return"],
+        version: str = "",
+        timeout: float | None = None,
     ) -> Iterator[Segmentation | RegardError]: ...
     @overload
     def segment(
-        self, model: str, images: Images, *, on_error: Literal["raise"] = "raise", version: str = "", timeout: float | None = None
+        self,
+        model: str,
+        images: Images,
+        *,
+        on_error: Literal["raise"] = "raise",
+        version: str = "",
+        timeout: float | None = None,
     ) -> list[Segmentation]: ...
     @overload
     def segment(
-        self, model: str, images: Images, *, on_error: Literal["return"], version: str = "", timeout: float | None = None
+        self,
+        model: str,
+        images: Images,
+        *,
+        on_error: Literal["return"],
+        version: str = "",
+        timeout: float | None = None,
     ) -> list[Segmentation | RegardError]: ...
     def segment(
         self,

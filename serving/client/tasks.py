@@ -56,8 +56,8 @@ class Classify:
         labels = self.card.output.labels
         if tensor.ndim != 2 or tensor.shape[1] != len(labels):
             raise InvalidInput(
-                f"the Card of {self.card.name!r} has {len(labels)} labels, but the model answers with shape {tensor.shape}: "
-                "export it again with the Card of its own weights"
+                f"the Card of {self.card.name!r} has {len(labels)} labels, but the model answers with shape "
+                f"{tensor.shape}: export it again with the Card of its own weights"
             )
         return [self._result(row) for row in tensor]
 
@@ -92,11 +92,16 @@ class Segment:
             InvalidInput: the answer has classes that the Card has no label for.
         """
         contract = self.card.output
-        if tensor.dtype != np.uint8 or tensor.ndim != 3 or (tensor.size and tensor.max() >= len(contract.labels)):
+        if (
+            tensor.dtype != np.uint8
+            or tensor.ndim != 3
+            or (tensor.size and tensor.max() >= len(contract.labels))
+        ):
             highest = tensor.max() if tensor.size else None
             raise InvalidInput(
-                f"the Card of {self.card.name!r} has {len(contract.labels)} labels, but the model answers with {tensor.dtype} of shape "
-                f"{tensor.shape} and classes up to {highest}: export it again with the Card of its own weights"
+                f"the Card of {self.card.name!r} has {len(contract.labels)} labels, but the model answers "
+                f"with {tensor.dtype} of shape {tensor.shape} and classes up to {highest}: export it again "
+                "with the Card of its own weights"
             )
         palette = contract.palette or default_palette(len(contract.labels))
         return [Segmentation(label_map, contract.labels, palette) for label_map in tensor]

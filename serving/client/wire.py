@@ -1,4 +1,6 @@
-"""What passes between a client and a transport, and what a transport is: replace it to test, to record or to count bytes."""
+"""What passes between a client and a transport, and what a transport is: replace it to test, to record or to
+count bytes.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -39,7 +41,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """The outputs that came over the connection, and dtype and shape of those that the server wrote to their spans."""
+    """The outputs that came over the connection, and dtype and shape of those that the server wrote to their
+    spans.
+    """
 
     arrays: Outputs
     written: Mapping[str, tuple[np.dtype[Any], tuple[int, ...]]] = field(default_factory=dict)
@@ -61,7 +65,9 @@ class Fault(Exception):
 
 
 class Transport(Protocol):
-    """A connection to one server, safe to use from several threads. Timeouts are in seconds; every call raises Fault."""
+    """A connection to one server, safe to use from several threads. Timeouts are in seconds; every call
+    raises Fault.
+    """
 
     def infer(self, request: Request, *, timeout: float, cancellation: Cancellation) -> Answer: ...
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]: ...

@@ -1,7 +1,9 @@
-"""Triton configurations (config.pbtxt) from a Card and its graph, built with and checked by Triton's own protobuf.
+"""Triton configurations (config.pbtxt) from a Card and its graph, built with and checked by Triton's own
+protobuf.
 
-A model has two doors: `<name>` takes tensors, `<name>_image` takes encoded images. The second is an ensemble of `<name>_preprocess`
-and `<name>`. Nothing names a GPU (KIND_AUTO), so that one repository serves on every machine.
+A model has two doors: `<name>` takes tensors, `<name>_image` takes encoded images. The second is an ensemble
+of `<name>_preprocess` and `<name>`. Nothing names a GPU (KIND_AUTO), so that one repository serves on every
+machine.
 """
 
 from pathlib import Path
@@ -57,8 +59,14 @@ def model_config(name: str, card: Card, graph: Graph, *, instances: int, threads
     set_card(config, card)
     warmup = config.model_warmup.add(name="one image", batch_size=1)
     for tensor in graph.inputs:
-        dims = (card.input.height, card.input.width, 3) if tensor.name == "image" else tuple(max(dim, 1) for dim in tensor.dims)
-        warmup.inputs[tensor.name].CopyFrom(ModelWarmup.Input(data_type=DataType.Value(tensor.data_type), dims=dims, zero_data=True))
+        dims = (
+            (card.input.height, card.input.width, 3)
+            if tensor.name == "image"
+            else tuple(max(dim, 1) for dim in tensor.dims)
+        )
+        warmup.inputs[tensor.name].CopyFrom(
+            ModelWarmup.Input(data_type=DataType.Value(tensor.data_type), dims=dims, zero_data=True)
+        )
     return config
 
 
@@ -84,7 +92,8 @@ def image_config(name: str, card: Card, graph: Graph) -> ModelConfig:
         output=[_output(tensor) for tensor in graph.outputs],
         ensemble_scheduling=ModelEnsembling(
             step=[
-                # the tensor between the steps is no output: exposed and not asked for, it would stop the ensemble
+                # the tensor between the steps is no output: exposed and not asked for, it would stop the
+                # ensemble
                 ModelEnsembling.Step(
                     model_name=name + PREPROCESS,
                     model_version=-1,
@@ -105,7 +114,9 @@ def image_config(name: str, card: Card, graph: Graph) -> ModelConfig:
 
 
 def set_card(config: ModelConfig, card: Card) -> None:
-    """Put the Card where clients read it, the parameter `card`, without the proof and the tools that made it."""
+    """Put the Card where clients read it, the parameter `card`, without the proof and the tools that made
+    it.
+    """
     _set(config, "card", card.model_dump_json(exclude={"certificates", "tools"}))
 
 
@@ -133,7 +144,9 @@ def read_config(path: Path) -> ModelConfig:
     try:
         return text_format.Parse(path.read_text(encoding="utf-8"), ModelConfig())
     except (OSError, UnicodeDecodeError, text_format.ParseError) as error:
-        raise InvalidInput(f"cannot read {path}: {error}. Correct it, or remove the model and add it again.") from None
+        raise InvalidInput(
+            f"cannot read {path}: {error}. Correct it, or remove the model and add it again."
+        ) from None
 
 
 def _input(tensor: Tensor) -> ModelInput:

@@ -46,7 +46,9 @@ def read_graph(model: Path) -> Graph:
     try:
         graph = onnx.load(model, load_external_data=False).graph
     except (OSError, DecodeError) as error:
-        raise InvalidInput(f"cannot read the graph {model}: {error}. Export the model again with `regard export`.") from None
+        raise InvalidInput(
+            f"cannot read the graph {model}: {error}. Export the model again with `regard export`."
+        ) from None
     constants = {initializer.name for initializer in graph.initializer}
     return Graph(
         inputs=tuple(_tensor(value, model) for value in graph.input if value.name not in constants),
@@ -59,8 +61,11 @@ def _tensor(value: onnx.ValueInfoProto, model: Path) -> Tensor:
     shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
     if not shape or shape[0] != -1:
         raise InvalidInput(
-            f"{value.name} of {model} has shape {list(shape)}, and the server needs a dynamic batch in front; export it with one"
+            f"{value.name} of {model} has shape {list(shape)}, and the server needs a dynamic batch in "
+            "front; export it with one"
         )
     if kind.elem_type not in DATA_TYPES:
-        raise InvalidInput(f"{value.name} of {model} has ONNX type {kind.elem_type}, which no served model may take or give")
+        raise InvalidInput(
+            f"{value.name} of {model} has ONNX type {kind.elem_type}, which no served model may take or give"
+        )
     return Tensor(value.name, DATA_TYPES[kind.elem_type], shape[1:])

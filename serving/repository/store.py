@@ -4,7 +4,8 @@
     <repository>/<name>_preprocess/{config.pbtxt,1/{model.py,preprocess.py,card.json,__pycache__}}
     <repository>/<name>_image/{config.pbtxt,1/.keep}
 
-Everything is written to a hidden draft folder beside the repository (inside, the server would take it for a model) and appears by
+Everything is written to a hidden draft folder beside the repository
+(inside, the server would take it for a model) and appears by
 renames: a version in one step, a model after what it is made of.
 """
 
@@ -40,7 +41,8 @@ from regard.serving.repository.graph import read_graph
 from regard.serving.triton import preprocess as server_step
 
 if TYPE_CHECKING:
-    from regard.export.artifact import Artifact  # for annotations only: it imports torch, which a server has no need of
+    # for annotations only: it imports torch, which a server has no need of
+    from regard.export.artifact import Artifact
 
 CONFIG_FILE = "config.pbtxt"
 CARD_FILE = "card.json"
@@ -73,14 +75,18 @@ class Entry:
     card: Card | None
 
 
-def add(artifact: "Artifact", repository: Path, *, name: str | None = None, instances: int | None = None) -> Added:
-    """Add an exported model to a repository, which is made if there is none: a new model, or a new version where `name` exists.
+def add(
+    artifact: "Artifact", repository: Path, *, name: str | None = None, instances: int | None = None
+) -> Added:
+    """Add an exported model to a repository, which is made if there is none: a new model, or a new version
+    where `name` exists.
 
     Args:
         artifact: what `regard export` wrote.
         repository: the model repository.
         name: the served name; the Card's by default.
-        instances: how many images or batches are worked on at the same time; by default one for each core, with one thread each.
+        instances: how many images or batches are worked on at the same time; by default one for each core,
+            with one thread each.
 
     Raises:
         InvalidInput: not a repository, a bad name, or a version that contradicts those already served.
@@ -119,9 +125,17 @@ def remove(repository: Path, name: str, *, version: int | None = None) -> None:
             raise UnknownName.among(f"version of {name}", str(version), map(str, entry.versions))
         others = [other for other in entry.versions if other != version]
         if not others:
-            raise InvalidInput(f"{version} is the only version of {name}; remove the whole model by leaving --version out")
+            raise InvalidInput(
+                f"{version} is the only version of {name}; remove the whole model by leaving --version out"
+            )
         if version > max(others) and entry.card is not None:
-            _describe(repository, trash, name, card_from_file(repository / name / str(max(others)) / CARD_FILE), None)
+            _describe(
+                repository,
+                trash,
+                name,
+                card_from_file(repository / name / str(max(others)) / CARD_FILE),
+                None,
+            )
         os.rename(repository / name / str(version), trash / "version")
 
 
@@ -140,7 +154,16 @@ def listing(repository: Path) -> list[Entry]:
         config = read_config(folder / CONFIG_FILE)
         card = card_from_file(folder / CARD_FILE) if (folder / CARD_FILE).exists() else None
         doors = tuple(door for door in (name, name + IMAGE) if door in names)
-        entries.append(Entry(name, tuple(_versions(folder)), doors, config.backend or config.platform, config.max_batch_size, card))
+        entries.append(
+            Entry(
+                name,
+                tuple(_versions(folder)),
+                doors,
+                config.backend or config.platform,
+                config.max_batch_size,
+                card,
+            )
+        )
     return entries
 
 
@@ -152,7 +175,9 @@ def check_repository(repository: Path) -> None:
     """
     if not repository.is_dir():
         what = "is a file" if repository.exists() else "does not exist"
-        raise InvalidInput(f"{repository} {what}; a model repository is a folder that `regard repo add` makes and fills")
+        raise InvalidInput(
+            f"{repository} {what}; a model repository is a folder that `regard repo add` makes and fills"
+        )
     for folder in _model_folders(repository):
         if not (folder / CONFIG_FILE).is_file():
             raise InvalidInput(
@@ -169,7 +194,9 @@ def check_servable(repository: Path, *, may_be_empty: bool) -> None:
     """
     check_repository(repository)
     if not may_be_empty and not _model_folders(repository):
-        raise InvalidInput(f"{repository} holds no model; add one with: regard repo add ARTIFACT --repository {repository}")
+        raise InvalidInput(
+            f"{repository} holds no model; add one with: regard repo add ARTIFACT --repository {repository}"
+        )
 
 
 def _add_model(artifact: "Artifact", repository: Path, draft: Path, name: str, instances: int | None) -> int:
@@ -183,23 +210,30 @@ def _add_model(artifact: "Artifact", repository: Path, draft: Path, name: str, i
     )
     taken = [config.name for config in configs if (repository / config.name).exists()]
     if taken:
-        raise InvalidInput(f"{repository} already holds {taken[0]}, which {name} needs for itself; choose another --name")
+        raise InvalidInput(
+            f"{repository} already holds {taken[0]}, which {name} needs for itself; choose another --name"
+        )
     for config in configs:
         (draft / config.name).mkdir()
         (draft / config.name / CONFIG_FILE).write_text(to_text(config), encoding="utf-8")
     _fill_step(draft / (name + PREPROCESS) / "1", card)
     _fill_version(draft / name / "1", artifact)
     if card.task == "classification":
-        (draft / name / LABELS_FILE).write_text("".join(f"{label}\n" for label in card.output.labels), encoding="utf-8")
+        (draft / name / LABELS_FILE).write_text(
+            "".join(f"{label}\n" for label in card.output.labels), encoding="utf-8"
+        )
     (draft / name / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     (draft / (name + IMAGE) / "1").mkdir()
-    (draft / (name + IMAGE) / "1" / ".keep").touch()  # git and object stores drop empty folders, and the server needs this one
+    # git and object stores drop empty folders, and the server needs this one
+    (draft / (name + IMAGE) / "1" / ".keep").touch()
     for config in configs:  # the ensemble last
         os.rename(draft / config.name, repository / config.name)
     return 1
 
 
-def _add_version(artifact: "Artifact", repository: Path, draft: Path, name: str, instances: int | None) -> int:
+def _add_version(
+    artifact: "Artifact", repository: Path, draft: Path, name: str, instances: int | None
+) -> int:
     folder = repository / name
     _check_compatible(artifact, folder, name)
     version = max(_versions(folder), default=0) + 1
@@ -207,8 +241,12 @@ def _add_version(artifact: "Artifact", repository: Path, draft: Path, name: str,
     step = repository / (name + PREPROCESS)
     if step.exists():
         newest = max(_versions(step), default=0)
-        if any((step / str(newest) / file).read_bytes() != source.read_bytes() for file, source in STEP_FILES.items()):
-            _fill_step(draft / "step", artifact.card)  # this regard decodes otherwise than the one that added the model
+        if any(
+            (step / str(newest) / file).read_bytes() != source.read_bytes()
+            for file, source in STEP_FILES.items()
+        ):
+            # this regard decodes otherwise than the one that added the model
+            _fill_step(draft / "step", artifact.card)
             os.rename(draft / "step", step / str(newest + 1))
     os.rename(draft / str(version), folder / str(version))
     _describe(repository, draft, name, artifact.card, instances)
@@ -216,7 +254,9 @@ def _add_version(artifact: "Artifact", repository: Path, draft: Path, name: str,
 
 
 def _describe(repository: Path, draft: Path, name: str, card: Card, instances: int | None) -> None:
-    """Make the Card of the version that is now the newest the one that clients read; other settings stay as they are."""
+    """Make the Card of the version that is now the newest the one that clients read; other settings stay as
+    they are.
+    """
     files = {f"{name}/{CARD_FILE}": card.to_json()}
     for door in (name, name + IMAGE):
         if (repository / door).exists():
@@ -253,8 +293,8 @@ def _check_compatible(artifact: "Artifact", folder: Path, name: str) -> None:
     for fact, (before, after) in facts.items():
         if before != after:
             raise InvalidInput(
-                f"a new version of {name} must be called as the old one: its {fact} is {_difference(after, before)}. "
-                f"Add it under another --name, or remove {name} first."
+                f"a new version of {name} must be called as the old one: its {fact} is "
+                f"{_difference(after, before)}. Add it under another --name, or remove {name} first."
             )
 
 
@@ -279,7 +319,8 @@ def _fill_step(folder: Path, card: Card) -> None:
     folder.mkdir()
     for file, source in STEP_FILES.items():
         shutil.copyfile(source, folder / file)
-    # where Python would cache bytecode; the server cannot be told not to, and a watching one would take the cache for a change and reload
+    # where Python would cache bytecode; the server cannot be told not to, and a watching one would take the
+    # cache for a change and reload
     (folder / "__pycache__").touch()
     (folder / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
 
@@ -296,35 +337,51 @@ def _model_folders(repository: Path) -> list[Path]:
 
 
 def _versions(folder: Path) -> list[int]:
-    return sorted(int(path.name) for path in folder.iterdir() if path.is_dir() and re.fullmatch(r"[1-9]\d*", path.name))
+    return sorted(
+        int(path.name) for path in folder.iterdir() if path.is_dir() and re.fullmatch(r"[1-9]\d*", path.name)
+    )
 
 
 def _checked_name(name: str) -> str:
     if not re.fullmatch(NAME_PATTERN, name):
-        raise InvalidInput(f"a model's name is 1 to 128 letters, digits, '_', '-' or '.', and starts with a letter or digit; got {name!r}")
+        raise InvalidInput(
+            "a model's name is 1 to 128 letters, digits, '_', '-' or '.', and starts with a letter or "
+            f"digit; got {name!r}"
+        )
     for suffix in (IMAGE, PREPROCESS):
         if name.endswith(suffix):
-            raise InvalidInput(f"a model's name must not end in {suffix}, which names its own parts; got {name!r}")
+            raise InvalidInput(
+                f"a model's name must not end in {suffix}, which names its own parts; got {name!r}"
+            )
     return name
 
 
 def _check_labels(card: Card) -> None:
     broken = [label for label in card.output.labels if len(label.splitlines()) != 1]
     if broken:
-        raise InvalidInput(f"a label is one line of {LABELS_FILE}, got {broken[0]!r}; correct the Card's labels")
+        raise InvalidInput(
+            f"a label is one line of {LABELS_FILE}, got {broken[0]!r}; correct the Card's labels"
+        )
 
 
 @contextmanager
 def _draft(repository: Path) -> Iterator[Path]:
-    """A hidden folder beside the repository and on its disk, so that what is finished moves into it by a rename."""
+    """A hidden folder beside the repository and on its disk, so that what is finished moves into it by a
+    rename.
+    """
     place = repository.resolve()
     try:
         folder = Path(tempfile.mkdtemp(prefix=f".{place.name}.draft-", dir=place.parent))
     except OSError as error:
-        raise InvalidInput(f"cannot write to {place.parent}, where drafts for {repository} are kept: {error.strerror}") from None
+        raise InvalidInput(
+            f"cannot write to {place.parent}, where drafts for {repository} are kept: {error.strerror}"
+        ) from None
     try:
         if folder.stat().st_dev != place.stat().st_dev:
-            raise InvalidInput(f"{place} is a mount point, and a model must appear there by a rename; use a folder inside it as repository")
+            raise InvalidInput(
+                f"{place} is a mount point, and a model must appear there by a rename; use a folder inside "
+                "it as repository"
+            )
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
@@ -336,5 +393,6 @@ def _written(repository: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise InvalidInput(
-            f"cannot write {error.filename or repository}: {error.strerror}; nothing half-written was made visible"
+            f"cannot write {error.filename or repository}: {error.strerror}; nothing half-written was made "
+            "visible"
         ) from None

@@ -1,4 +1,6 @@
-"""A canary: one real, tiny inference on each model, since a server whose model process died still calls itself ready."""
+"""A canary: one real, tiny inference on each model, since a server whose model process died still calls
+itself ready.
+"""
 
 import io
 from collections.abc import Iterator
@@ -28,7 +30,8 @@ class Request:
 
 
 def sick_models(grpc_url: str, *, deadline: float = DEADLINE) -> dict[str, str]:
-    """Send a canary to every ready model; return those that fail as only a broken server does, each with the reason.
+    """Send a canary to every ready model; return those that fail as only a broken server does, each with the
+    reason.
 
     A refusal, an overload or a model whose input no request can be made up for is no sickness.
     """
@@ -43,13 +46,20 @@ def sick_models(grpc_url: str, *, deadline: float = DEADLINE) -> dict[str, str]:
             except InferenceServerException as error:
                 if error.status() in BROKEN:
                     sick[request.model] = str(error.message())
-                elif error.status() == "StatusCode.DEADLINE_EXCEEDED" and _answered(client, request.model) == answered:
+                elif (
+                    error.status() == "StatusCode.DEADLINE_EXCEEDED"
+                    and _answered(client, request.model) == answered
+                ):
                     sick[request.model] = f"no answer to anybody for {deadline:g} s"
     return sick
 
 
 def _requests(client: triton.InferenceServerClient, deadline: float) -> Iterator[Request]:
-    ready = {model.name for model in client.get_model_repository_index(client_timeout=deadline).models if model.state == "READY"}
+    ready = {
+        model.name
+        for model in client.get_model_repository_index(client_timeout=deadline).models
+        if model.state == "READY"
+    }
     configs = {name: client.get_model_config(name, client_timeout=deadline).config for name in ready}
     covered = {step.model_name for config in configs.values() for step in config.ensemble_scheduling.step}
     for name in sorted(ready - covered):  # an ensemble's canary goes through its parts
@@ -63,7 +73,11 @@ def _request(config: ModelConfig) -> Request | None:
     if len(config.input) != 1:
         return None
     only = config.input[0]
-    card = card_from_json(config.parameters["card"].string_value, source=config.name) if "card" in config.parameters else None
+    card = (
+        card_from_json(config.parameters["card"].string_value, source=config.name)
+        if "card" in config.parameters
+        else None
+    )
     batch = [1] if config.max_batch_size else []
     if only.data_type == DataType.TYPE_STRING:
         if card is None:

@@ -33,14 +33,20 @@ class Installation:
     @property
     def stub(self) -> Path:
         """The process that a Python model lives in, for this Python's version."""
-        return self.root / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}" / "triton_python_backend_stub"
+        return (
+            self.root
+            / "python_backend_stubs"
+            / f"{sys.version_info.major}.{sys.version_info.minor}"
+            / "triton_python_backend_stub"
+        )
 
     def environment(self) -> dict[str, str]:
         """This process's environment with the server's libraries and this Python in front."""
         environment = dict(os.environ)
         environment["PATH"] = _prepend([self.interpreter_folder], environment.get("PATH"))
         environment["LD_LIBRARY_PATH"] = _prepend(self.libraries, environment.get("LD_LIBRARY_PATH"))
-        environment["OPENBLAS_NUM_THREADS"] = "1"  # models use numpy to move bytes; idle threads in every stub only cost start-up
+        # models use numpy to move bytes; idle threads in every stub only cost start-up
+        environment["OPENBLAS_NUM_THREADS"] = "1"
         environment.pop("PYTHONHOME", None)
         return environment
 
@@ -49,35 +55,51 @@ def find_installation() -> Installation:
     """Locate the server and check that it can run here.
 
     Raises:
-        ServerError: the package is missing, numpy is too new, this Python is not supported or its shared library cannot be found.
+        ServerError: the package is missing, numpy is too new, this Python is not supported or its shared
+            library cannot be found.
     """
     spec = importlib.util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
-        raise ServerError("the embedded Triton server is not installed; install it with: pip install 'regard[server]'")
+        raise ServerError(
+            "the embedded Triton server is not installed; install it with: pip install 'regard[server]'"
+        )
     package = Path(spec.submodule_search_locations[0])
     numpy = importlib.metadata.version("numpy")
     if int(numpy.split(".")[0]) >= 2:
-        raise ServerError(f"the embedded Triton server needs numpy below 2, found {numpy}; install it with: pip install 'numpy<2'")
+        raise ServerError(
+            f"the embedded Triton server needs numpy below 2, found {numpy}; install it with: pip install "
+            "'numpy<2'"
+        )
     if importlib.util.find_spec("onnxruntime") is None:
         raise ServerError(
-            "models run in ONNX Runtime, which is not installed; install it with: pip install 'regard[cpu]' (or 'regard[gpu]')"
+            "models run in ONNX Runtime, which is not installed; install it with: pip install 'regard[cpu]' "
+            "(or 'regard[gpu]')"
         )
     found = Installation(
         root=package / "tritonserver",
-        libraries=(package.parent / "nvidia_pytriton.libs", Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")),
+        libraries=(
+            package.parent / "nvidia_pytriton.libs",
+            Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib"),
+        ),
         interpreter_folder=Path(sys.executable).parent,
     )
     if not found.binary.is_file():
-        raise ServerError(f"{PACKAGE} {importlib.metadata.version(PACKAGE)} holds no {found.binary}; install it again on Linux x86-64")
+        raise ServerError(
+            f"{PACKAGE} {importlib.metadata.version(PACKAGE)} holds no {found.binary}; install it again on "
+            "Linux x86-64"
+        )
     if not found.stub.is_file():
-        raise ServerError(f"{PACKAGE} does not support Python {sys.version.split()[0]}; use Python 3.10, 3.11 or 3.12")
+        raise ServerError(
+            f"{PACKAGE} does not support Python {sys.version.split()[0]}; use Python 3.10, 3.11 or 3.12"
+        )
     _check_interpreter(found)
     _check_stub(found)
     return found
 
 
 def check_shared_memory() -> None:
-    """Refuse a machine whose shared memory is too small for tensors to pass between the server and its models.
+    """Refuse a machine whose shared memory is too small for tensors to pass between the server and its
+    models.
 
     Raises:
         ServerError: less than MIN_SHARED_MEMORY is free.
@@ -94,14 +116,22 @@ def _check_interpreter(found: Installation) -> None:
     # models run in the first python3 on PATH, which must be this very Python
     python = found.interpreter_folder / "python3"
     if not python.exists() or not python.samefile(sys.executable):
-        raise ServerError(f"{python} is not the Python that runs regard ({sys.executable}); run regard from a virtual environment")
+        raise ServerError(
+            f"{python} is not the Python that runs regard ({sys.executable}); run regard from a virtual "
+            "environment"
+        )
 
 
 def _check_stub(found: Installation) -> None:
-    finished = subprocess.run([found.stub], env=found.environment(), capture_output=True, text=True, timeout=30, check=False)
+    finished = subprocess.run(
+        [found.stub], env=found.environment(), capture_output=True, text=True, timeout=30, check=False
+    )
     if "error while loading shared libraries" in finished.stderr:
         library = finished.stderr.split("libraries: ")[-1].split(":")[0]
-        raise ServerError(f"the server's Python models need {library}; install it (on Debian: apt install {library.split('.so')[0]})")
+        raise ServerError(
+            f"the server's Python models need {library}; install it (on Debian: apt install "
+            f"{library.split('.so')[0]})"
+        )
 
 
 def _prepend(folders: list[Path] | tuple[Path, ...], rest: str | None) -> str:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LAST_LINES = 12
-HARMLESS = re.compile(r"pinned memory|CudaDriverHelper|NVML|DCGM|CUDA memory pool|libcuda", re.IGNORECASE)  # said without a GPU
+# said without a GPU
+HARMLESS = re.compile(r"pinned memory|CudaDriverHelper|NVML|DCGM|CUDA memory pool|libcuda", re.IGNORECASE)
 TRACEBACK = r"\n\nAt:"  # as Triton writes it into one line; our backends' messages stand for themselves
 REASONS = (
     re.compile(r"failed to load '(?P<model>[^']+)' version (?P<version>\d+): (?P<reason>.+)"),
@@ -28,7 +29,13 @@ class ServerLog:
             for pattern in REASONS:
                 match = pattern.search(line)
                 if match:
-                    reason = match["reason"].strip().rstrip('"').split(TRACEBACK)[0].replace("TritonModelException: ", "")
+                    reason = (
+                        match["reason"]
+                        .strip()
+                        .rstrip('"')
+                        .split(TRACEBACK)[0]
+                        .replace("TritonModelException: ", "")
+                    )
                     found.append(f"model {match['model']!r}: {reason}")
         return "; ".join(dict.fromkeys(found)) or "the end of its log:\n" + "\n".join(lines[-LAST_LINES:])
 

@@ -26,7 +26,10 @@ def check_free(host: str, ports: dict[str, int]) -> None:
         ServerError: a port is taken (by whom, where that can be known), named twice or not ours to use.
     """
     if len(set(ports.values())) < len(ports):
-        raise ServerError(f"each service needs a port of its own, got {', '.join(f'{option} {port}' for option, port in ports.items())}")
+        raise ServerError(
+            "each service needs a port of its own, got "
+            f"{', '.join(f'{option} {port}' for option, port in ports.items())}"
+        )
     for option, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

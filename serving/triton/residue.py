@@ -1,8 +1,8 @@
 """What a Triton server leaves behind when it does not end by itself, and its removal.
 
-Also run as a script, in a process of its own: it waits until its parent has gone and, unless that stopped the server
-in good order, ends the server and removes what it left. So even a `kill -9` of `regard serve` leaves nothing. It needs the
-standard library alone.
+Also run as a script, in a process of its own: it waits until its parent has gone and, unless that stopped the
+server in good order, ends the server and removes what it left. So even a `kill -9` of `regard serve` leaves
+nothing. It needs the standard library alone.
 """
 
 import json
@@ -70,7 +70,9 @@ def _running(pid: int) -> bool:
 
 
 def main() -> None:
-    """Read Residue lines until the parent closes the pipe; the last one counts, and an empty line means that all is done."""
+    """Read Residue lines until the parent closes the pipe; the last one counts, and an empty line means that
+    all is done.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # meant for the parent; this script ends with the pipe
     last = ""

@@ -27,7 +27,8 @@ from regard.serving.triton.ports import check_free
 from regard.serving.triton.residue import Residue, environments
 
 START_TIMEOUT = 120.0  # seconds; large models on slow disks take their time
-EXIT_TIMEOUT = 8  # seconds that the server gives requests in flight; an idle HTTP connection would use up the default of 30
+# seconds that the server gives requests in flight; an idle HTTP connection would use up the default of 30
+EXIT_TIMEOUT = 8
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ class EmbeddedTriton:
         http_port: for HTTP.
         grpc_port: for gRPC.
         metrics_port: for Prometheus.
-        watch: pick up models and versions that are added to or removed from the repository, without dropping a request.
+        watch: pick up models and versions that are added to or removed from the repository, without dropping
+            a request.
         log: a file that the server's log is appended to; None keeps it only until the server stops.
     """
 
@@ -111,7 +113,8 @@ class EmbeddedTriton:
         """Start the server and return when every model is ready.
 
         Raises:
-            ServerError: it cannot run here, a port is taken, a model does not load, or it takes longer than `timeout` seconds.
+            ServerError: it cannot run here, a port is taken, a model does not load, or it takes longer than
+                `timeout` seconds.
             InvalidInput: the repository is not one, or holds no model.
         """
         if self._running is not None:
@@ -131,7 +134,9 @@ class EmbeddedTriton:
         self._note_environments(before)
 
     def stop(self, *, grace: float = EXIT_TIMEOUT + 4.0) -> None:
-        """Let requests in flight finish and end the server, killing it after `grace` seconds; nothing of it stays behind."""
+        """Let requests in flight finish and end the server, killing it after `grace` seconds; nothing of it
+        stays behind.
+        """
         running, self._running = self._running, None
         if running is None:
             return
@@ -153,7 +158,9 @@ class EmbeddedTriton:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _url(self, option: str) -> str:
@@ -167,7 +174,10 @@ class EmbeddedTriton:
         try:
             _fill_backends(folder / "backends", installation)
             guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", residue.__file__], stdin=subprocess.PIPE, text=True, start_new_session=True
+                [sys.executable, "-I", "-S", residue.__file__],
+                stdin=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
             )
             log = self.log or folder / "server.log"
             log.parent.mkdir(parents=True, exist_ok=True)
@@ -175,11 +185,13 @@ class EmbeddedTriton:
                 start = stream.tell()
                 process = subprocess.Popen(
                     self._command(installation, folder / "backends", prefix),
-                    env=installation.environment() | {"TMPDIR": str(folder)},  # what models leave there goes with the run
+                    # what models leave there goes with the run
+                    env=installation.environment() | {"TMPDIR": str(folder)},
                     stdin=subprocess.DEVNULL,
                     stdout=stream,
                     stderr=subprocess.STDOUT,
-                    start_new_session=True,  # a Ctrl-C in the terminal reaches regard alone, which then stops the server
+                    # a Ctrl-C in the terminal reaches regard alone, which then stops the server
+                    start_new_session=True,
                 )
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
@@ -201,7 +213,8 @@ class EmbeddedTriton:
             f"--cache-directory={installation.root / 'caches'}",
             f"--backend-config=python,shm-region-prefix-name={prefix}",
             f"--exit-timeout-secs={EXIT_TIMEOUT}",
-            "--disable-auto-complete-config",  # ours are complete; guessing would start every Python model twice
+            # ours are complete; guessing would start every Python model twice
+            "--disable-auto-complete-config",
             *addresses,
             *ports,
             *control,
@@ -213,7 +226,9 @@ class EmbeddedTriton:
         deadline = time.monotonic() + timeout
         while not self._ready():
             if running.process.poll() is not None:
-                raise ServerError(f"the server ended with code {running.process.returncode}: {running.log.reason()}")
+                raise ServerError(
+                    f"the server ended with code {running.process.returncode}: {running.log.reason()}"
+                )
             if time.monotonic() > deadline:
                 raise ServerError(f"the server was not ready after {timeout:g} s: {running.log.reason()}")
             time.sleep(0.02)
@@ -251,7 +266,10 @@ def _fill_backends(folder: Path, installation: Installation) -> None:
     """Make the private backend directory: copies, since the server refuses links that lead out of it."""
     python = folder / "python"
     python.mkdir(parents=True)
-    for file in (*(installation.root / "backends" / "python").glob("*.so"), *(installation.root / "backends" / "python").glob("*.py")):
+    for file in (
+        *(installation.root / "backends" / "python").glob("*.so"),
+        *(installation.root / "backends" / "python").glob("*.py"),
+    ):
         shutil.copy(file, python)
     shutil.copy(installation.stub, python)
     for model in Path(backends.__file__).parent.glob("*/model.py"):

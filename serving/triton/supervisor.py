@@ -1,7 +1,8 @@
 """Keeping an embedded server answering: Triton does not restart the process of a Python model that died.
 
-Every second the server's process and its models' processes are looked at; every few seconds each model gets a canary (canary.py). When
-one of them is dead or its answers say so, the whole server is started again: only that brings the model back.
+Every second the server's process and its models' processes are looked at; every few seconds each model gets a
+canary (canary.py). When one of them is dead or its answers say so, the whole server is started again: only
+that brings the model back.
 """
 
 import threading
@@ -29,7 +30,12 @@ class Supervisor:
     """
 
     def __init__(
-        self, server: EmbeddedTriton, *, look: float = 1.0, canary: float = 10.0, report: Callable[[str], None] = lambda line: None
+        self,
+        server: EmbeddedTriton,
+        *,
+        look: float = 1.0,
+        canary: float = 10.0,
+        report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.server = server
         self.look = look
@@ -55,7 +61,8 @@ class Supervisor:
         if not self.server.alive:
             return "the server's process has ended"
         dead = set(self.server.dead_stubs())
-        confirmed, self._suspects = dead & self._suspects, dead  # a process being unloaded is a zombie for an instant
+        # a process being unloaded is a zombie for an instant
+        confirmed, self._suspects = dead & self._suspects, dead
         if confirmed:
             return f"a model's process has died (pid {min(confirmed)})"
         if time.monotonic() < self._next_canary:
@@ -80,7 +87,9 @@ class Supervisor:
                 self.server.start()
             except ServerError as error:
                 if attempt == ATTEMPTS:
-                    raise ServerError(f"the server could not be started again in {ATTEMPTS} attempts: {error}") from None
+                    raise ServerError(
+                        f"the server could not be started again in {ATTEMPTS} attempts: {error}"
+                    ) from None
                 self.report(f"attempt {attempt} failed: {error}")
                 if stop.wait(2.0**attempt):
                     return

@@ -1,6 +1,7 @@
 """Errors a user can act on: each message names the value, the rule and the next step.
 
-The command line prints them as one line and exits with 1; any other exception is a bug and shows its traceback.
+The command line prints them as one line and exits with 1; any other exception is a bug and shows its
+traceback.
 """
 
 from collections.abc import Iterable

@@ -24,12 +24,16 @@ class TinySegmenter(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(inplace=True)
+        )
         self.gate = SqueezeExcite(8, reduction=4)
         self.classifier = nn.Conv2d(8, CLASSES, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.interpolate(self.classifier(self.gate(self.stem(x))), size=x.shape[2:], mode="bilinear", align_corners=False)
+        return F.interpolate(
+            self.classifier(self.gate(self.stem(x))), size=x.shape[2:], mode="bilinear", align_corners=False
+        )
 
 
 class Pooled(nn.Module):
@@ -43,7 +47,10 @@ class Pooled(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.stem(x)
-        pooled = [F.interpolate(pool(features), size=x.shape[2:], mode="bilinear", align_corners=False) for pool in self.pools]
+        pooled = [
+            F.interpolate(pool(features), size=x.shape[2:], mode="bilinear", align_corners=False)
+            for pool in self.pools
+        ]
         return self.classifier(torch.cat([features, *pooled], dim=1))
 
 
@@ -97,7 +104,9 @@ def exported(tmp_path_factory: pytest.TempPathFactory, images: list[Pixels]) -> 
     """A TinySegmenter with its attention map."""
     network, card, stages = seeded(TinySegmenter()), tiny_card(), []
     folder = tmp_path_factory.mktemp("exported") / "tiny"
-    artifact = export_onnx(network, card, folder, images=images, images_from="samples", explain="weights", report=stages.append)
+    artifact = export_onnx(
+        network, card, folder, images=images, images_from="samples", explain="weights", report=stages.append
+    )
     return Exported(network, artifact.card, artifact, stages)
 
 

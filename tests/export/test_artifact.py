@@ -43,7 +43,9 @@ def test_an_empty_graph(copy: Path) -> None:
         ({"output": {"labels": tuple(map(str, range(CLASSES)))}}, "differ in output"),
     ],
 )
-def test_a_card_that_contradicts_the_graph(copy: Path, exported: Exported, changes: dict[str, object], message: str) -> None:
+def test_a_card_that_contradicts_the_graph(
+    copy: Path, exported: Exported, changes: dict[str, object], message: str
+) -> None:
     fields = exported.card.model_dump()
     for key, value in changes.items():
         fields[key] = fields[key] | value if isinstance(value, dict) else value

@@ -19,4 +19,6 @@ def test_se_resnet18_with_its_attention(tmp_path: Path, images: list[Pixels]) ->
     card: Card = tiny_card("classification")
     artifact = export_onnx(network, card, tmp_path / "out", images=images, explain="weights")
     scores, attention = artifact.card.certificates
-    assert max(comparison.relative_error for comparison in (*scores.comparisons, *attention.comparisons)) < 1e-5
+    assert (
+        max(comparison.relative_error for comparison in (*scores.comparisons, *attention.comparisons)) < 1e-5
+    )

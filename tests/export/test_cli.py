@@ -44,14 +44,18 @@ def test_for_machines(ready: Exported, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()
     for index in range(2):
-        Image.fromarray(np.random.default_rng(index).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(pictures / f"{index}.png")
+        Image.fromarray(np.random.default_rng(index).integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(
+            pictures / f"{index}.png"
+        )
     result = run("-o", tmp_path / "out", "--images", pictures, "--json")
     answer = json.loads(result.stdout)
     assert answer["sha256"] == read_artifact(tmp_path / "out").sha256
     assert answer["card"]["certificates"][0]["images"] == str(pictures)
 
 
-def test_a_failed_proof_shows_the_certificate_and_fails(ready: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_proof_shows_the_certificate_and_fails(
+    ready: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = onnx.load(ready.artifact.model)
     tensor = next(tensor for tensor in model.graph.initializer if tensor.name == "network.gate.excite.weight")
     tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) + 1, tensor.name))

@@ -1,4 +1,6 @@
-"""Explanations as outputs of the graph: proven, dynamic in the batch, and refused with the reason where there is none."""
+"""Explanations as outputs of the graph: proven, dynamic in the batch, and refused with the reason where there
+is none.
+"""
 
 from pathlib import Path
 
@@ -94,17 +96,24 @@ def test_grad_cam_of_a_deep_head_is_autograds_in_the_graph(tmp_path: Path, image
     assert maps.reference.startswith("Grad-CAM by autograd")
     assert max(comparison.relative_error for comparison in (*scores.comparisons, *maps.comparisons)) < 1e-5
     value = onnx.load(artifact.model).graph.output[1]
-    assert [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] == ["batch", HEIGHT, WIDTH]
+    assert [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] == [
+        "batch",
+        HEIGHT,
+        WIDTH,
+    ]
     assert value.name == MAP
 
-    batch = np.random.default_rng(5).integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8)  # of an untraced size
+    # of an untraced size
+    batch = np.random.default_rng(5).integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8)
     found = answers(artifact, batch)[MAP]
     assert found.dtype == np.float32
     assert (found.reshape(5, -1).max(axis=1) > 0).sum() >= 2
     with torch.no_grad():
         logits, expected = by_autograd(network, normalized(batch, artifact.card))
     np.testing.assert_allclose(found, expected[MAP].numpy(), atol=1e-5 * float(expected[MAP].max()))
-    assert len(set(logits.argmax(dim=1).tolist())) > 1, "one class only: the choice of the class is not tested"
+    assert len(set(logits.argmax(dim=1).tolist())) > 1, (
+        "one class only: the choice of the class is not tested"
+    )
 
 
 def test_the_closed_form_in_the_graph(tmp_path: Path, images: list[Pixels]) -> None:
@@ -116,12 +125,23 @@ def test_the_closed_form_in_the_graph(tmp_path: Path, images: list[Pixels]) -> N
     with torch.no_grad():
         features, linear = network.feature_map(x), network.head[1]
         top = network(x).argmax(dim=1)
-        naive = torch.stack([(linear.weight[label][:, None, None] * maps).sum(dim=0) for label, maps in zip(top, features, strict=True)])
-        expected = nn.functional.interpolate(naive[:, None], size=(HEIGHT, WIDTH), mode="bilinear")[:, 0].numpy()
-    np.testing.assert_allclose(answers(artifact, batch)[MAP], expected, atol=1e-5 * float(np.abs(expected).max()))
+        naive = torch.stack(
+            [
+                (linear.weight[label][:, None, None] * maps).sum(dim=0)
+                for label, maps in zip(top, features, strict=True)
+            ]
+        )
+        expected = nn.functional.interpolate(naive[:, None], size=(HEIGHT, WIDTH), mode="bilinear")[
+            :, 0
+        ].numpy()
+    np.testing.assert_allclose(
+        answers(artifact, batch)[MAP], expected, atol=1e-5 * float(np.abs(expected).max())
+    )
 
 
-def test_a_wrong_product_is_caught(tmp_path: Path, images: list[Pixels], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_product_is_caught(
+    tmp_path: Path, images: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
     right = VJP[nn.MaxPool2d]
     monkeypatch.setitem(VJP, nn.MaxPool2d, lambda layer, step, g: 1.01 * right(layer, step, g))
     with pytest.raises(ParityError, match="departs from Grad-CAM by autograd") as caught:
@@ -153,7 +173,10 @@ def test_networks_of_the_catalog(name: str, explain: Explain, tmp_path: Path, im
     torch.manual_seed(0)
     network = build(name, num_classes=CLASSES, width=16).eval()
     artifact = exported(network, tmp_path, images, explain)
-    assert max(comparison.relative_error for c in artifact.card.certificates for comparison in c.comparisons) < 2e-5
+    assert (
+        max(comparison.relative_error for c in artifact.card.certificates for comparison in c.comparisons)
+        < 2e-5
+    )
 
 
 @pytest.mark.parametrize(
@@ -161,14 +184,20 @@ def test_networks_of_the_catalog(name: str, explain: Explain, tmp_path: Path, im
     [
         (TinySegmenter(), "segmentation", "cam", "TinySegmenter is no Classifier.*weights"),
         (TinySegmenter(), "segmentation", "gradcam", "TinySegmenter is no Classifier"),
-        (TinyClassifier(), "classification", "cam", "TinyClassifier is no Classifier: .*feature map and a head"),
+        (
+            TinyClassifier(),
+            "classification",
+            "cam",
+            "TinyClassifier is no Classifier: .*feature map and a head",
+        ),
         (TinyClassifier(), "classification", "weights", "TinyClassifier has nothing to explain"),
         (Deep(), "classification", "cam", r"the head of Deep is Conv2d, .*use gradcam"),
         (
             Explained(nn.Flatten(), nn.Linear(576, 3), nn.GELU(), nn.Linear(3, CLASSES)),
             "classification",
             "gradcam",
-            r"Grad-CAM cannot go back through layer 2 of the head of Explained \(Flatten, Linear, GELU, Linear\): .* for GELU",
+            r"Grad-CAM cannot go back through layer 2 of the head of Explained \(Flatten, Linear, GELU, "
+            r"Linear\): .* for GELU",
         ),
     ],
 )

@@ -34,7 +34,9 @@ def test_an_artifact_says_what_it_is(exported: Exported) -> None:
     model = onnx.load(artifact.model)
     onnx.checker.check_model(model, full_check=True)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == OPSET
-    inside = card_from_json(next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), source="metadata")
+    inside = card_from_json(
+        next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), source="metadata"
+    )
     assert inside == artifact.card.updated(certificates=())
     assert artifact.card.tools.keys() >= {"torch", "onnx", "onnxruntime"}
 
@@ -42,7 +44,8 @@ def test_an_artifact_says_what_it_is(exported: Exported) -> None:
 def test_inputs_and_outputs_are_dynamic_by_name(exported: Exported) -> None:
     graph = onnx.load(exported.artifact.model).graph
     dims = {
-        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in [*graph.input, *graph.output]
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in [*graph.input, *graph.output]
     }
     assert dims == {
         "image": ["batch", "height", "width", 3],
@@ -58,7 +61,9 @@ def test_no_path_or_source_of_this_machine_is_left(exported: Exported) -> None:
 
 
 def test_a_classifier_of_static_size(tmp_path: Path, images: list[Pixels]) -> None:
-    artifact = export_onnx(seeded(TinyClassifier()), tiny_card("classification"), tmp_path / "out", images=images)
+    artifact = export_onnx(
+        seeded(TinyClassifier()), tiny_card("classification"), tmp_path / "out", images=images
+    )
     assert read_artifact(tmp_path / "out") == artifact
     assert [comparison.agreement for comparison in artifact.card.certificates[0].comparisons] == [1, 1, 1]
 
@@ -68,11 +73,17 @@ def test_pooling_pyramids_are_exact_at_any_size(tmp_path: Path, images: list[Pix
     assert max(comparison.relative_error for comparison in artifact.card.certificates[0].comparisons) < 1e-5
 
 
-def test_a_baked_in_pooling_is_caught_and_named(tmp_path: Path, images: list[Pixels], monkeypatch: pytest.MonkeyPatch) -> None:
-    """The exporter's own translation keeps the traced size without a word: 4 bins of 32 x 48 are one AveragePool of 8 x 12."""
+def test_a_baked_in_pooling_is_caught_and_named(
+    tmp_path: Path, images: list[Pixels], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The exporter's own translation keeps the traced size without a word: 4 bins of 32 x 48 are one
+    AveragePool of 8 x 12.
+    """
     monkeypatch.setattr(onnx_export, "TRANSLATIONS", {})
     target = tmp_path / "out"
-    with pytest.raises(ParityError, match=r"First departing layer: pools\.1 \(AdaptiveAvgPool2d\).*draft is kept in") as caught:
+    with pytest.raises(
+        ParityError, match=r"First departing layer: pools\.1 \(AdaptiveAvgPool2d\).*draft is kept in"
+    ) as caught:
         export_onnx(seeded(Pooled(1, 4)), tiny_card(), target, images=images)
     traced, *others = caught.value.certificates[0].comparisons
     assert traced.relative_error < 1e-5
@@ -114,13 +125,17 @@ class ThroughNumpy(Switching):
 
 
 @pytest.mark.parametrize("network", [Switching, FixedSize, FixedReshape, ThroughNumpy])
-def test_what_cannot_follow_its_input_is_never_certified(network: type[nn.Module], tmp_path: Path, images: list[Pixels]) -> None:
+def test_what_cannot_follow_its_input_is_never_certified(
+    network: type[nn.Module], tmp_path: Path, images: list[Pixels]
+) -> None:
     with pytest.raises(RegardError):
         export_onnx(seeded(network()), tiny_card(), tmp_path / "out", images=images)
     assert not (tmp_path / "out").exists()
 
 
-def test_an_untraceable_line_is_named(tmp_path: Path, images: list[Pixels], capfd: pytest.CaptureFixture[str]) -> None:
+def test_an_untraceable_line_is_named(
+    tmp_path: Path, images: list[Pixels], capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(ExportError, match=r"cannot be traced: .*test_onnx_export\.py:\d+"):
         export_onnx(seeded(Switching()), tiny_card(), tmp_path / "out", images=images)
     assert nothing_left(tmp_path / "out")
@@ -168,7 +183,9 @@ def ready(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> Exported:
     return exported
 
 
-def test_a_folder_with_something_else_in_it_is_left_alone(tmp_path: Path, ready: Exported, images: list[Pixels]) -> None:
+def test_a_folder_with_something_else_in_it_is_left_alone(
+    tmp_path: Path, ready: Exported, images: list[Pixels]
+) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(ExportError, match=r"holds thesis\.tex.*name a new folder"):
         export_onnx(ready.network, ready.card, tmp_path, images=images)
@@ -185,7 +202,9 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path, ready: Exported, imag
 
 @contextmanager
 def small_disk() -> Iterator[None]:
-    """No file of this process may grow beyond 1 kB: the system answers as a full disk does, with another number."""
+    """No file of this process may grow beyond 1 kB: the system answers as a full disk does, with another
+    number.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1024, limits[1]))
     try:
@@ -242,9 +261,19 @@ class Pair(TinySegmenter):
         (Overflowing().eval(), "segmentation", CLASSES, "answers NaN or infinity"),
         (Certain().eval(), "classification", CLASSES, "already returns probabilities"),
         (Pair().eval(), "segmentation", CLASSES, "one tensor of logits, got tuple"),
-        (TinySegmenter().eval(), "segmentation", 7, r"contradicts the network: segmentation with 7 labels .*\(1, 5, 32, 48\)"),
+        (
+            TinySegmenter().eval(),
+            "segmentation",
+            7,
+            r"contradicts the network: segmentation with 7 labels .*\(1, 5, 32, 48\)",
+        ),
         (TinySegmenter().eval(), "classification", CLASSES, "contradicts the network: classification"),
-        (OfOneSize().eval(), "segmentation", CLASSES, "does not take images of 32 x 48, the size of its Card: only 64 x 64"),
+        (
+            OfOneSize().eval(),
+            "segmentation",
+            CLASSES,
+            "does not take images of 32 x 48, the size of its Card: only 64 x 64",
+        ),
     ],
 )
 def test_unfit_networks_are_refused_before_anything_is_written(

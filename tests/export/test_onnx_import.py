@@ -1,4 +1,6 @@
-"""Models that others exported, as graphs of a few nodes: each must come out served and proven, or be refused with the reason."""
+"""Models that others exported, as graphs of a few nodes: each must come out served and proven, or be refused
+with the reason.
+"""
 
 import json
 from pathlib import Path
@@ -24,7 +26,8 @@ from regard.serving.cli.app import app
 
 K, SIDE = 5, 16
 RANDOM = np.random.default_rng(0)
-WEIGHT = RANDOM.normal(size=(K, 3, 3, 3)).astype(np.float32) / 8  # tanh must not saturate: equal scores would tie
+# tanh must not saturate: equal scores would tie
+WEIGHT = RANDOM.normal(size=(K, 3, 3, 3)).astype(np.float32) / 8
 DYNAMIC = ["n", 3, "h", "w"]
 
 
@@ -62,14 +65,24 @@ def write(
 
 
 CONVOLVED = [node("Conv", ["x", "weight"], "y", pads=[1, 1, 1, 1]), node("Tanh", ["y"], "features")]
-POOLED = [*CONVOLVED, node("GlobalAveragePool", ["features"], "pooled"), node("Flatten", ["pooled"], "scores")]
+POOLED = [
+    *CONVOLVED,
+    node("GlobalAveragePool", ["features"], "pooled"),
+    node("Flatten", ["pooled"], "scores"),
+]
 DENSE = [*CONVOLVED, node("Identity", ["features"], "scores")]
 SOFT = [*POOLED[:-1], node("Flatten", ["pooled"], "flat"), node("Softmax", ["flat"], "scores", axis=1)]
 LAST = [node("Transpose", ["given"], "x_first", perm=[0, 3, 1, 2])]
 
 
 def classifier(**changes: Any) -> Card:
-    contract = {"height": SIDE, "width": SIDE, "resize": "stretch", "mean": (0.5, 0.4, 0.3), "std": (0.2, 0.25, 0.3)}
+    contract = {
+        "height": SIDE,
+        "width": SIDE,
+        "resize": "stretch",
+        "mean": (0.5, 0.4, 0.3),
+        "std": (0.2, 0.25, 0.3),
+    }
     return tiny_card("classification", labels=K).updated(input=contract | changes)
 
 
@@ -108,7 +121,9 @@ def test_logits_become_probabilities(tmp_path: Path, images: list[Pixels]) -> No
     assert [row.batch for row in certificate.comparisons] == [2, 1, 3]
     assert "converted from opset 17 to 20" in imported.notes
     batch = noise(7, SIDE, SIDE)
-    np.testing.assert_allclose(answers(tmp_path / "out", card, batch), softmax(original(path, card, batch)), atol=1e-6)
+    np.testing.assert_allclose(
+        answers(tmp_path / "out", card, batch), softmax(original(path, card, batch)), atol=1e-6
+    )
 
 
 def test_probabilities_stay_as_they_are(tmp_path: Path, images: list[Pixels]) -> None:
@@ -122,13 +137,19 @@ def test_probabilities_stay_as_they_are(tmp_path: Path, images: list[Pixels]) ->
     ("nodes", "options", "stride"),
     [
         (DENSE, {}, 1),
-        ([*DENSE[:-1], node("ArgMax", ["features"], "scores", axis=1, keepdims=1)], {"answer_kind": TensorProto.INT64}, 1),
+        (
+            [*DENSE[:-1], node("ArgMax", ["features"], "scores", axis=1, keepdims=1)],
+            {"answer_kind": TensorProto.INT64},
+            1,
+        ),
         ([node("Conv", ["x", "weight"], "scores", pads=[1, 1, 1, 1], strides=[2, 2])], {}, 2),
         ([*CONVOLVED, node("Transpose", ["features"], "scores", perm=[0, 2, 3, 1])], {}, 1),
     ],
     ids=["scores", "labels", "scores at half the size", "scores with the classes last"],
 )
-def test_segmenters(tmp_path: Path, images: list[Pixels], nodes: list[onnx.NodeProto], options: dict[str, Any], stride: int) -> None:
+def test_segmenters(
+    tmp_path: Path, images: list[Pixels], nodes: list[onnx.NodeProto], options: dict[str, Any], stride: int
+) -> None:
     path, card = write(tmp_path / "given.onnx", nodes, **options), segmenter()
     imported = import_onnx(path, card, tmp_path / "out", images=images)
     assert any("resized" in note for note in imported.notes) == (stride == 2)
@@ -137,11 +158,15 @@ def test_segmenters(tmp_path: Path, images: list[Pixels], nodes: list[onnx.NodeP
     assert found.dtype == np.uint8
     assert found.shape == (2, 32, 40)
     if stride == 1:
-        expected = given[:, 0] if given.dtype == np.int64 else given.argmax(axis=1 if given.shape[1] == K else 3)
+        expected = (
+            given[:, 0] if given.dtype == np.int64 else given.argmax(axis=1 if given.shape[1] == K else 3)
+        )
         np.testing.assert_array_equal(found, expected)
 
 
-def test_channels_last_half_precision_and_the_served_names_inside(tmp_path: Path, images: list[Pixels]) -> None:
+def test_channels_last_half_precision_and_the_served_names_inside(
+    tmp_path: Path, images: list[Pixels]
+) -> None:
     """The model's own tensors are called as those of the served graph."""
     nodes = [
         node("Transpose", ["x"], "image", perm=[0, 3, 1, 2]),
@@ -174,7 +199,9 @@ def test_a_batch_that_is_only_written_down_is_freed(tmp_path: Path, images: list
 
 def test_a_batch_that_is_built_in_is_refused(tmp_path: Path, images: list[Pixels]) -> None:
     nodes = [*POOLED[:-1], node("Reshape", ["pooled", "shape"], "scores")]
-    path = write(tmp_path / "given.onnx", nodes, image=[1, 3, SIDE, SIDE], constants={"shape": np.array([1, K])})
+    path = write(
+        tmp_path / "given.onnx", nodes, image=[1, 3, SIDE, SIDE], constants={"shape": np.array([1, K])}
+    )
     with pytest.raises(ExportError, match="exported for a batch of 1, which is part of it"):
         import_onnx(path, classifier(), tmp_path / "out", images=images)
     assert not (tmp_path / "out").exists()
@@ -203,10 +230,22 @@ def second_input() -> tuple[onnx.ValueInfoProto, ...]:
         (POOLED, {"extra": second_input()}, r"2 inputs \(x, threshold\)"),
         (POOLED, {"outputs": ("pooled",)}, "2 outputs; say which one to serve with --answer: scores, pooled"),
         (POOLED, {"image": ["n", "c", "h", "w"]}, "three channels fixed"),
-        (POOLED, {"image": ["n", 1, "h", "w"], "constants": {"weight": WEIGHT[:, :1]}}, "three channels fixed"),
+        (
+            POOLED,
+            {"image": ["n", 1, "h", "w"], "constants": {"weight": WEIGHT[:, :1]}},
+            "three channels fixed",
+        ),
         (POOLED, {"image": ["n", 3, 20, 20]}, "the Card says height 16, .* takes height 20"),
-        ([node("Cast", ["x"], "f", to=1), *[node("Conv", ["f", "weight"], "y"), *POOLED[1:]]], {"kind": TensorProto.UINT8}, "type uint8"),
-        ([*POOLED[:-1], node("Flatten", ["pooled"], "f"), node("Sigmoid", ["f"], "scores")], {}, "ends in a sigmoid"),
+        (
+            [node("Cast", ["x"], "f", to=1), *[node("Conv", ["f", "weight"], "y"), *POOLED[1:]]],
+            {"kind": TensorProto.UINT8},
+            "type uint8",
+        ),
+        (
+            [*POOLED[:-1], node("Flatten", ["pooled"], "f"), node("Sigmoid", ["f"], "scores")],
+            {},
+            "ends in a sigmoid",
+        ),
         (DENSE, {}, r"means classification in 5 classes.*\(2, 5\)"),
         (
             [*POOLED, node("ArgMax", ["scores"], "best", axis=1, keepdims=0)],
@@ -274,7 +313,9 @@ def test_the_command(tmp_path: Path) -> None:
     assert fields["card"]["certificates"]
 
 
-def test_the_command_shows_the_numbers_of_a_failed_proof(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_shows_the_numbers_of_a_failed_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     preprocessing, other = onnx_import._preprocessing, classifier(mean=(0.5, 0.4, 0.31))
     monkeypatch.setattr(onnx_import, "_preprocessing", lambda given, card: preprocessing(given, other))
     path, card = write(tmp_path / "given.onnx", POOLED), tmp_path / "card.json"

@@ -35,7 +35,9 @@ def one_nan(weights: np.ndarray) -> np.ndarray:
 
 def failure(exported: Exported, path: Path, images: list[Pixels]) -> ParityError:
     with pytest.raises(ParityError) as caught:
-        certify(exported.network, exported.card, path, images=images, images_from="samples", explain="weights")
+        certify(
+            exported.network, exported.card, path, images=images, images_from="samples", explain="weights"
+        )
     return caught.value
 
 
@@ -70,7 +72,12 @@ def test_the_certificate_covers_what_was_never_traced(exported: Exported) -> Non
 )
 @pytest.mark.parametrize("fault", [one_wrong_weight, one_nan])
 def test_a_planted_fault_is_caught_and_its_layer_named(
-    exported: Exported, draft: Path, images: list[Pixels], tensor: str, layer: str, fault: Callable[[np.ndarray], np.ndarray]
+    exported: Exported,
+    draft: Path,
+    images: list[Pixels],
+    tensor: str,
+    layer: str,
+    fault: Callable[[np.ndarray], np.ndarray],
 ) -> None:
     change(draft, tensor, fault)
     error = failure(exported, draft, images)
@@ -83,7 +90,9 @@ def test_a_wrong_normalization_is_caught(exported: Exported, draft: Path, images
     assert "departs from PyTorch" in str(failure(exported, draft, images))
 
 
-def test_the_served_answer_is_compared_apart_from_the_scores(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+def test_the_served_answer_is_compared_apart_from_the_scores(
+    exported: Exported, draft: Path, images: list[Pixels]
+) -> None:
     model = onnx.load(draft)
     node = next(node for node in model.graph.node if node.op_type == "ArgMax")
     flipped = onnx.helper.make_node("Neg", [node.input[0]], ["flipped"])
@@ -97,7 +106,9 @@ def test_the_served_answer_is_compared_apart_from_the_scores(exported: Exported,
     assert error.certificates[0].comparisons[0].agreement < 0.5
 
 
-def test_a_wrong_attention_map_is_caught_though_the_answer_is_right(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+def test_a_wrong_attention_map_is_caught_though_the_answer_is_right(
+    exported: Exported, draft: Path, images: list[Pixels]
+) -> None:
     model = onnx.load(draft)
     for node in model.graph.node:
         for values in (node.input, node.output):
@@ -113,7 +124,9 @@ def test_a_wrong_attention_map_is_caught_though_the_answer_is_right(exported: Ex
     assert "attention maps" in str(error)
 
 
-def test_a_graph_that_stops_at_a_shape_is_caught(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+def test_a_graph_that_stops_at_a_shape_is_caught(
+    exported: Exported, draft: Path, images: list[Pixels]
+) -> None:
     model = onnx.load(draft)
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 2  # the traced batch, baked in
     onnx.save(model, draft)
@@ -122,11 +135,15 @@ def test_a_graph_that_stops_at_a_shape_is_caught(exported: Exported, draft: Path
     assert "stops at batch 1" in str(error)
 
 
-def test_the_layer_where_a_graph_stops_is_named(exported: Exported, draft: Path, images: list[Pixels]) -> None:
+def test_the_layer_where_a_graph_stops_is_named(
+    exported: Exported, draft: Path, images: list[Pixels]
+) -> None:
     model = onnx.load(draft)
     last = next(node for node in model.graph.node if node.output[0] == "attention_gate")
     product = next(node for node in model.graph.node if "attention_gate" in node.input)
-    baked = onnx.helper.make_node("Reshape", ["attention_gate", "traced_shape"], ["baked"], name="baked_reshape")
+    baked = onnx.helper.make_node(
+        "Reshape", ["attention_gate", "traced_shape"], ["baked"], name="baked_reshape"
+    )
     baked.metadata_props.extend(last.metadata_props)
     model.graph.initializer.append(numpy_helper.from_array(np.array([2, 8, 1, 1]), "traced_shape"))
     product.input[list(product.input).index("attention_gate")] = "baked"

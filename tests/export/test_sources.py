@@ -42,7 +42,8 @@ def trained(folder: Path, name: str = "se_resnet18_tiny") -> tuple[Path, Card]:
 @pytest.fixture
 def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module in the working directory that imports another from there."""
-    name = f"user_models_{tmp_path.name.replace('-', '_')}"  # imported once in a process: a new name for every test
+    # imported once in a process: a new name for every test
+    name = f"user_models_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(USER_MODULE.format(name=name))
     (tmp_path / f"helpers_of_{name}.py").touch()
     monkeypatch.chdir(tmp_path)
@@ -107,7 +108,9 @@ def test_weights_that_cannot_be_taken(cause: str, tmp_path: Path) -> None:
 
 def test_weights_of_other_classes_want_their_card(tmp_path: Path) -> None:
     save_weights(build("se_resnet18", **OPTIONS), tmp_path / "alone.safetensors")
-    with pytest.raises(InvalidWeights, match=r"does not fit .*shapes differ .*\. Weights of other classes .* --card"):
+    with pytest.raises(
+        InvalidWeights, match=r"does not fit .*shapes differ .*\. Weights of other classes .* --card"
+    ):
         resolve("se_resnet18", weights=str(tmp_path / "alone.safetensors"))
     with pytest.raises(InvalidWeights, match="cannot read") as unreadable:
         resolve("se_resnet18", weights=str(tmp_path / "missing.safetensors"))

@@ -40,7 +40,9 @@ def translate(function: Callable[[Tensor], Tensor], *, dynamic: bool = True) -> 
 
 def assert_same(model: ModelProto, function: Callable[[Tensor], Tensor], x: Tensor) -> None:
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    np.testing.assert_allclose(session.run(None, {"x": x.numpy()})[0], function(x).numpy(), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        session.run(None, {"x": x.numpy()})[0], function(x).numpy(), rtol=1e-5, atol=1e-5
+    )
 
 
 def pools(x: Tensor) -> Tensor:

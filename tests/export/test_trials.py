@@ -7,7 +7,14 @@ from regard.models.card import InputContract
 
 
 def contract(**changes: object) -> InputContract:
-    fields = {"height": 360, "width": 480, "resize": "none", "dynamic_size": True, "min_size": 64, "max_size": 2048}
+    fields = {
+        "height": 360,
+        "width": 480,
+        "resize": "none",
+        "dynamic_size": True,
+        "min_size": 64,
+        "max_size": 2048,
+    }
     return InputContract.model_validate(fields | changes)
 
 

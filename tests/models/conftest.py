@@ -1,4 +1,6 @@
-"""What the tests of models share: modules with every number off its initial value, and maps drawn at random."""
+"""What the tests of models share: modules with every number off its initial value, and maps drawn at
+random.
+"""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -12,7 +14,9 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @pytest.fixture
 def randomized() -> Callable[[Module], Module]:
-    """Draw every parameter and statistic, so that no zero or one hides a mistake; evaluation mode, float64."""
+    """Draw every parameter and statistic, so that no zero or one hides a mistake; evaluation mode,
+    float64.
+    """
 
     def draw(module: Module) -> Module:
         random = torch.Generator().manual_seed(7)
@@ -28,7 +32,9 @@ def randomized() -> Callable[[Module], Module]:
 
 @pytest.fixture
 def awakened() -> Callable[[Module], Module]:
-    """Move every parameter off its initial value, so that zero-initialized gates do not hide what is behind them; all else as it was."""
+    """Move every parameter off its initial value, so that zero-initialized gates do not hide what is behind
+    them; all else as it was.
+    """
 
     def move(module: Module) -> Module:
         random = torch.Generator().manual_seed(3)

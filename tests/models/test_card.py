@@ -40,7 +40,11 @@ def fields(**changes: Any) -> dict[str, Any]:
             "max_size": 640,
             "max_batch": 4,
         },
-        "output": {"labels": ("shirt", "shoe", "été ✓"), "palette": ((0, 0, 0), (255, 255, 255), (1, 2, 3)), "ignore_index": 255},
+        "output": {
+            "labels": ("shirt", "shoe", "été ✓"),
+            "palette": ((0, 0, 0), (255, 255, 255), (1, 2, 3)),
+            "ignore_index": 255,
+        },
         "origin": {
             "builder": "se_resnet18",
             "options": {"num_classes": 3, "width": 16, "nested": {"a": [1, 2]}},
@@ -72,7 +76,15 @@ def fields(**changes: Any) -> dict[str, Any]:
 
 
 def comparison(**changes: Any) -> dict[str, Any]:
-    whole = {"batch": 2, "height": 28, "width": 28, "traced": True, "max_error": 1e-6, "relative_error": 1e-5, "agreement": 1.0}
+    whole = {
+        "batch": 2,
+        "height": 28,
+        "width": 28,
+        "traced": True,
+        "max_error": 1e-6,
+        "relative_error": 1e-5,
+        "agreement": 1.0,
+    }
     return whole | changes
 
 
@@ -119,7 +131,9 @@ def test_file(tmp_path: Path) -> None:
 
 
 def test_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"cannot read the Card .*none\.json: No such file.*beside the model"):
+    with pytest.raises(
+        InvalidInput, match=r"cannot read the Card .*none\.json: No such file.*beside the model"
+    ):
         card_from_file(tmp_path / "none.json")
     with pytest.raises(InvalidInput, match="cannot read the Card"):
         card_from_file(tmp_path)
@@ -178,7 +192,9 @@ RULES = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value", "message"), RULES, ids=[f"{field}={value!r:.20}" for field, value, _ in RULES])
+@pytest.mark.parametrize(
+    ("field", "value", "message"), RULES, ids=[f"{field}={value!r:.20}" for field, value, _ in RULES]
+)
 def test_each_rule(field: str, value: object, message: str) -> None:
     with pytest.raises(InvalidInput, match=rf"^the test is not a valid Card: (.*)({message})"):
         card_from_mapping(fields(**{field: value}), source="the test")
@@ -199,7 +215,14 @@ def test_required_fields(field: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changes", [{"input__height": 31}, {"input__width": 16}, {"input__height": 700}, {"input__width": 641}, {"input__min_size": 900}]
+    "changes",
+    [
+        {"input__height": 31},
+        {"input__width": 16},
+        {"input__height": 700},
+        {"input__width": 641},
+        {"input__min_size": 900},
+    ],
 )
 def test_dynamic_size_bounds_hold_the_training_size(changes: dict[str, int]) -> None:
     with pytest.raises(InvalidInput, match="between min_size and max_size"):
@@ -208,13 +231,22 @@ def test_dynamic_size_bounds_hold_the_training_size(changes: dict[str, int]) -> 
 
 def test_a_label_map_holds_256_labels() -> None:
     card_from_mapping(
-        segmentation(output__labels=tuple(map(str, range(256))), output__palette=None, output__ignore_index=None), source="test"
+        segmentation(
+            output__labels=tuple(map(str, range(256))), output__palette=None, output__ignore_index=None
+        ),
+        source="test",
     )
     with pytest.raises(InvalidInput, match="at most 256 labels, got 257"):
         card_from_mapping(
-            segmentation(output__labels=tuple(map(str, range(257))), output__palette=None, output__ignore_index=None), source="test"
+            segmentation(
+                output__labels=tuple(map(str, range(257))), output__palette=None, output__ignore_index=None
+            ),
+            source="test",
         )
-    card_from_mapping(fields(output__labels=tuple(map(str, range(1000))), output__palette=None, output__ignore_index=None), source="test")
+    card_from_mapping(
+        fields(output__labels=tuple(map(str, range(1000))), output__palette=None, output__ignore_index=None),
+        source="test",
+    )
 
 
 def test_all_faults_are_listed() -> None:
@@ -246,7 +278,13 @@ def test_updated() -> None:
 
 def certificate(*comparisons: dict[str, Any], **bounds: float) -> Certificate:
     limits = {"max_error": 1e-4, "min_agreement": 0.999} | bounds
-    return Certificate(reference="a", candidate="b", images="c", comparisons=tuple(Comparison(**c) for c in comparisons), **limits)
+    return Certificate(
+        reference="a",
+        candidate="b",
+        images="c",
+        comparisons=tuple(Comparison(**c) for c in comparisons),
+        **limits,
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,9 @@ def test_entry_is_complete(name: str) -> None:
 
 @pytest.mark.parametrize("name", CATALOG)
 def test_builds_at_full_size(name: str) -> None:
-    """The defaults are the paper's: 64 channels in ResNet's first stage, and a plausible number of parameters."""
+    """The defaults are the paper's: 64 channels in ResNet's first stage, and a plausible number of
+    parameters.
+    """
     with torch.device("meta"):
         network = build(name)
     assert network.training
@@ -35,18 +37,60 @@ def test_builds_at_full_size(name: str) -> None:
 
 
 def test_holds_what_was_promised() -> None:
-    mechanisms = ["saliency", "external_attention", "external_multi_head", "simam", "self_attention", "multi_head"]
+    mechanisms = [
+        "saliency",
+        "external_attention",
+        "external_multi_head",
+        "simam",
+        "self_attention",
+        "multi_head",
+    ]
     mechanisms += ["se", "cbam", "bam", "stn"]
-    mechanisms += ["cgnl", "cgnlx", "interaction_aware", "pam", "chan_am", "object_context", "cca", "snl", "gc", "aa_conv", "local"]
+    mechanisms += [
+        "cgnl",
+        "cgnlx",
+        "interaction_aware",
+        "pam",
+        "chan_am",
+        "object_context",
+        "cca",
+        "snl",
+        "gc",
+        "aa_conv",
+        "local",
+    ]
     mechanisms += [f"nonlocal_{form}" for form in ("gaussian", "embedded_gaussian", "dot", "concat")]
     mechanisms += [f"generalized_attention_{terms}" for terms in ("1111", "1000", "0100", "0010", "0001")]
-    heads = ["fcn", "pspnet", "deeplabv3", "nonlocal", "danet", "base_oc", "pyramid_oc", "asp_oc", "ccnet", "gcnet", "eanet", "pan"]
+    heads = [
+        "fcn",
+        "pspnet",
+        "deeplabv3",
+        "nonlocal",
+        "danet",
+        "base_oc",
+        "pyramid_oc",
+        "asp_oc",
+        "ccnet",
+        "gcnet",
+        "eanet",
+        "pan",
+    ]
     expected = {f"{prefix}_resnet{depth}" for prefix in (*mechanisms, *heads) for depth in DEPTHS}
-    expected |= {f"resnet{depth}" for depth in DEPTHS} | {"mobilenet_v2"} | {f"{head}_mobilenet_v2" for head in heads}
+    expected |= (
+        {f"resnet{depth}" for depth in DEPTHS} | {"mobilenet_v2"} | {f"{head}_mobilenet_v2" for head in heads}
+    )
     expected |= {f"san{depth}_{form}" for depth in (10, 15, 19) for form in ("pairwise", "patchwise")}
     expected |= {f"stn_{warp}" for warp in ("affine", "attention", "projective", "tps")}
     expected |= {f"mil_{pooling}_resnet18" for pooling in ("max", "noisy_or", "attention")}
-    expected |= {"senet154", "attention56", "attention92", "vit_base", "eamlp_7", "gain_resnet18", "acol_resnet18"}
+    expected |= {
+        "senet154",
+        "attention56",
+        "attention92",
+        "vit_base",
+        "eamlp_7",
+        "gain_resnet18",
+        "acol_resnet18",
+    }
     expected |= {"two_level", "racnn", "macnn", "mgd", "fcan", "dvan"}
     assert expected <= CATALOG.keys()
 
@@ -60,12 +104,16 @@ def test_attention_is_really_there(name: str, depth: int) -> None:
 
 
 def test_unknown_network_suggests_neighbours() -> None:
-    with pytest.raises(UnknownName, match=r"no network named 'se_resnet5'\. Did you mean .*'se_resnet50'.*Known: .*resnet18"):
+    with pytest.raises(
+        UnknownName, match=r"no network named 'se_resnet5'\. Did you mean .*'se_resnet50'.*Known: .*resnet18"
+    ):
         build("se_resnet5")
 
 
 def test_unknown_attention_suggests_neighbours() -> None:
-    with pytest.raises(UnknownName, match=r"no attention named 'sse'\. Did you mean .*'se'.*Known: .*cbam, cca, "):
+    with pytest.raises(
+        UnknownName, match=r"no attention named 'sse'\. Did you mean .*'se'.*Known: .*cbam, cca, "
+    ):
         find_attention("sse")
     with pytest.raises(UnknownName, match="no attention named 'sse'"):
         build("resnet18", attention="sse")

@@ -89,7 +89,9 @@ def test_saving_replaces_whole(tmp_path: Path) -> None:
 def test_reads_pytorch_files(tmp_path: Path, zipped: bool, wrap: bool) -> None:
     state = network().state_dict()
     path = tmp_path / "w.pt"
-    path.write_bytes(bytes_of({"state_dict": state, "epoch": 3} if wrap else state, _use_new_zipfile_serialization=zipped))
+    path.write_bytes(
+        bytes_of({"state_dict": state, "epoch": 3} if wrap else state, _use_new_zipfile_serialization=zipped)
+    )
     read = read_state_dict(path)
     assert read.keys() == state.keys()
     assert all(torch.equal(read[key], value) for key, value in state.items())
@@ -98,8 +100,16 @@ def test_reads_pytorch_files(tmp_path: Path, zipped: bool, wrap: bool) -> None:
 @pytest.mark.parametrize("zipped", [True, False])
 def test_a_pickle_with_code_is_refused_and_does_not_run(tmp_path: Path, zipped: bool) -> None:
     witness = tmp_path / "it_ran"
-    for content in (Evil(witness), {"w": torch.zeros(1), "x": Evil(witness)}, OrderedDict(state_dict={"x": Evil(witness)})):
-        refuse(tmp_path / "evil.pt", bytes_of(content, _use_new_zipfile_serialization=zipped), "would run its code.*safetensors")
+    for content in (
+        Evil(witness),
+        {"w": torch.zeros(1), "x": Evil(witness)},
+        OrderedDict(state_dict={"x": Evil(witness)}),
+    ):
+        refuse(
+            tmp_path / "evil.pt",
+            bytes_of(content, _use_new_zipfile_serialization=zipped),
+            "would run its code.*safetensors",
+        )
         assert not witness.exists()
 
 
@@ -162,7 +172,11 @@ def test_damaged_anywhere(tmp_path: Path, form: str) -> None:
     """Whatever a few flipped bytes do, only InvalidWeights comes out."""
     path = tmp_path / ("w.safetensors" if form == "safetensors" else "w.pt")
     save_weights(network(), path)
-    whole = path.read_bytes() if form == "safetensors" else bytes_of(network().state_dict(), _use_new_zipfile_serialization=form == "zip")
+    whole = (
+        path.read_bytes()
+        if form == "safetensors"
+        else bytes_of(network().state_dict(), _use_new_zipfile_serialization=form == "zip")
+    )
     draw = random.Random(0)
     for _ in range(300):
         damaged = bytearray(whole)
@@ -173,7 +187,10 @@ def test_damaged_anywhere(tmp_path: Path, form: str) -> None:
             load_weights(network(), read_state_dict(path), source="w")
 
 
-@pytest.mark.parametrize("content", [[1, 2], {"a": 3}, {"a": torch.zeros(1), "b": "x"}, torch.zeros(2), None, 7, {0: torch.zeros(1)}])
+@pytest.mark.parametrize(
+    "content",
+    [[1, 2], {"a": 3}, {"a": torch.zeros(1), "b": "x"}, torch.zeros(2), None, 7, {0: torch.zeros(1)}],
+)
 def test_contents_that_are_no_state_dict(tmp_path: Path, content: object) -> None:
     refuse(tmp_path / "w.pt", bytes_of(content), "holds no state dict")
 
@@ -181,7 +198,9 @@ def test_contents_that_are_no_state_dict(tmp_path: Path, content: object) -> Non
 def test_missing_keys_are_named() -> None:
     state = network().state_dict()
     del state["0.bias"], state["2.weight"]
-    with pytest.raises(InvalidWeights, match=r"^here does not fit Sequential: 2 keys missing \(0\.bias, 2\.weight\)$"):
+    with pytest.raises(
+        InvalidWeights, match=r"^here does not fit Sequential: 2 keys missing \(0\.bias, 2\.weight\)$"
+    ):
         load_weights(network(), state, source="here")
 
 

@@ -1,4 +1,6 @@
-"""What holds for every attention mechanism and every network of the catalog: a new entry is tested by being listed."""
+"""What holds for every attention mechanism and every network of the catalog: a new entry is tested by being
+listed.
+"""
 
 import copy
 from collections.abc import Callable
@@ -77,7 +79,9 @@ def test_attention_shows_its_weights(mechanism: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("name", ATTENTION)
-def test_attention_survives_a_round_trip(name: str, tmp_path: Path, awakened: Callable[[nn.Module], nn.Module]) -> None:
+def test_attention_survives_a_round_trip(
+    name: str, tmp_path: Path, awakened: Callable[[nn.Module], nn.Module]
+) -> None:
     saved = awakened(ATTENTION[name].build(CHANNELS)).eval()
     save_weights(saved, tmp_path / "w.safetensors")
     loaded = ATTENTION[name].build(CHANNELS).eval()
@@ -121,11 +125,15 @@ def network(request: pytest.FixtureRequest) -> tuple[str, nn.Module]:
 
 def test_network_gives_logits(network: tuple[str, nn.Module]) -> None:
     name, module = network
-    sizes = [] if CATALOG[name].fixed_size else [(CATALOG[name].small_size + 1, CATALOG[name].small_size + 15)]
+    sizes = (
+        [] if CATALOG[name].fixed_size else [(CATALOG[name].small_size + 1, CATALOG[name].small_size + 15)]
+    )
     with torch.inference_mode():
         for size in [(CATALOG[name].small_size, CATALOG[name].small_size), *sizes]:
             scores = module.eval()(maps(2, 3, *size))
-            assert scores.shape == ((2, CLASSES) if CATALOG[name].task == "classification" else (2, CLASSES, *size))
+            assert scores.shape == (
+                (2, CLASSES) if CATALOG[name].task == "classification" else (2, CLASSES, *size)
+            )
             assert torch.isfinite(scores).all()
 
 
@@ -140,7 +148,11 @@ def test_network_refuses_sizes_it_was_not_built_for(network: tuple[str, nn.Modul
 def test_network_has_finite_gradients(network: tuple[str, nn.Module]) -> None:
     name, module = network[0], copy.deepcopy(network[1]).train()
     x = photographs(name)
-    targets = torch.arange(2) if CATALOG[name].task == "classification" else torch.arange(2)[:, None, None].expand(2, *x.shape[2:])
+    targets = (
+        torch.arange(2)
+        if CATALOG[name].task == "classification"
+        else torch.arange(2)[:, None, None].expand(2, *x.shape[2:])
+    )
     training_loss(module, x, targets, cross_entropy()).backward()
     assert_finite_gradients(module)
 

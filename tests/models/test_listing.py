@@ -23,7 +23,9 @@ def test_every_network_is_listed_in_the_catalogs_order() -> None:
 @pytest.mark.parametrize("row", list_networks(), ids=lambda row: row.name)
 def test_a_row_says_what_the_catalog_says(row) -> None:
     entry = find(row.name)
-    assert (row.task, row.paper, row.year, row.size) == (entry.task, entry.paper, entry.year, entry.size), AGAIN
+    assert (row.task, row.paper, row.year, row.size) == (entry.task, entry.paper, entry.year, entry.size), (
+        AGAIN
+    )
     with torch.device("meta"):
         assert row.parameters == sum(parameter.numel() for parameter in entry.build().parameters()), AGAIN
     assert row.multiply_adds > 1e6
@@ -33,7 +35,9 @@ def test_a_row_says_what_the_catalog_says(row) -> None:
 
 
 def test_multiply_adds() -> None:
-    """As the paper of ResNet counts them: 1.8, 3.6, 3.8 and 7.6 billion; the stride in the 3x3 convolution adds 0.2 to the deeper."""
+    """As the paper of ResNet counts them: 1.8, 3.6, 3.8 and 7.6 billion; the stride in the 3x3 convolution
+    adds 0.2 to the deeper.
+    """
     found = {row.name: row.multiply_adds for row in list_networks()}
     expected = {"resnet18": 1.814e9, "resnet34": 3.663e9, "resnet50": 4.089e9, "resnet101": 7.801e9}
     for name, multiply_adds in expected.items():
@@ -53,10 +57,14 @@ def test_trained_weights_are_listed_once_each() -> None:
 
 def test_the_command_needs_no_pytorch() -> None:
     hidden = "import sys; sys.modules['torch'] = None; "
-    done = subprocess.run([sys.executable, "-c", hidden + RUN, "models", "--json"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", hidden + RUN, "models", "--json"], capture_output=True, text=True, check=True
+    )
     rows = json.loads(done.stdout)
     assert [row["name"] for row in rows] == list(CATALOG)
     weights = {name for row in rows for name in row["weights"]}
     assert weights == set(shipped())
-    long = subprocess.run([sys.executable, "-c", hidden + RUN, "models", "--long"], capture_output=True, text=True, check=True)
+    long = subprocess.run(
+        [sys.executable, "-c", hidden + RUN, "models", "--long"], capture_output=True, text=True, check=True
+    )
     assert all(name in long.stdout for name in CATALOG)

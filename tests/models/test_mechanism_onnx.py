@@ -1,4 +1,6 @@
-"""Every attention mechanism alone as ONNX: traced at one batch and size, it answers as PyTorch does at others."""
+"""Every attention mechanism alone as ONNX: traced at one batch and size, it answers as PyTorch does at
+others.
+"""
 
 from collections.abc import Callable
 
@@ -36,7 +38,11 @@ def exported(module: nn.Module) -> onnxruntime.InferenceSession:
         )
     assert program is not None
     model = program.model_proto
-    assert {entry.domain for entry in model.opset_import if any(node.domain == entry.domain for node in model.graph.node)} == {""}
+    assert {
+        entry.domain
+        for entry in model.opset_import
+        if any(node.domain == entry.domain for node in model.graph.node)
+    } == {""}
     return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
 
 
@@ -49,7 +55,9 @@ def relative_error(session: onnxruntime.InferenceSession, module: nn.Module, x: 
 
 
 @pytest.mark.parametrize("name", ATTENTION)
-def test_a_mechanism_as_onnx_answers_as_pytorch_does(name: str, awakened: Callable[[nn.Module], nn.Module]) -> None:
+def test_a_mechanism_as_onnx_answers_as_pytorch_does(
+    name: str, awakened: Callable[[nn.Module], nn.Module]
+) -> None:
     module = awakened(ATTENTION[name].build(CHANNELS)).eval()
     session = exported(module)
     for shape in UNTRACED:

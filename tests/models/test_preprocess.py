@@ -1,4 +1,6 @@
-"""From bytes to pixels: every kind of file, every kind of damage, and the fit policies against their definition."""
+"""From bytes to pixels: every kind of file, every kind of damage, and the fit policies against their
+definition.
+"""
 
 import ast
 import io
@@ -20,14 +22,21 @@ from PIL import Image
 from regard.models import preprocess
 from regard.models.preprocess import MAX_PIXELS, BadImage, Pixels, decode, fit
 
-BOUNDED = settings(max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(
+    max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 
 
 def picture(rows: int = 12, columns: int = 16) -> Pixels:
     """A picture that is smooth enough for JPEG and looks different from every side."""
     i, j = np.mgrid[0:rows, 0:columns]
     return np.stack(
-        [i * 255 // max(1, rows - 1), j * 255 // max(1, columns - 1), np.where(i * columns > j * rows, 200, 40)], axis=2
+        [
+            i * 255 // max(1, rows - 1),
+            j * 255 // max(1, columns - 1),
+            np.where(i * columns > j * rows, 200, 40),
+        ],
+        axis=2,
     ).astype(np.uint8)
 
 
@@ -43,12 +52,20 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 
 def png(columns: int, rows: int, depth: int, colour: int, lines: bytes, *extra: bytes) -> bytes:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", columns, rows, depth, colour, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(extra) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + header
+        + b"".join(extra)
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
 
 
 def exif(*entries: tuple[int, int, int, bytes]) -> bytes:
     """A little-endian EXIF block of one directory: (tag, type, count, four bytes of value)."""
-    packed = b"".join(struct.pack("<HHI", tag, kind, count) + value for tag, kind, count, value in sorted(entries))
+    packed = b"".join(
+        struct.pack("<HHI", tag, kind, count) + value for tag, kind, count, value in sorted(entries)
+    )
     return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + packed + struct.pack("<I", 0)
 
 
@@ -60,7 +77,8 @@ def orientation(value: int) -> tuple[int, int, int, bytes]:
 
 
 @pytest.mark.parametrize(
-    ("form", "options", "tolerance"), [("PNG", {}, 0), ("WEBP", {"lossless": True}, 0), ("JPEG", {"quality": 100, "subsampling": 0}, 6)]
+    ("form", "options", "tolerance"),
+    [("PNG", {}, 0), ("WEBP", {"lossless": True}, 0), ("JPEG", {"quality": 100, "subsampling": 0}, 6)],
 )
 def test_formats(form: str, options: dict, tolerance: int) -> None:
     i, j = np.mgrid[0:24, 0:32]
@@ -127,7 +145,9 @@ def test_transparency_is_laid_over_white(form: str) -> None:
     image[:, 0] = (10, 20, 30, 255)
     image[:, 1] = (10, 20, 30, 0)
     image[:, 2] = (0, 0, 0, 128)
-    pixels = decode(encode(Image.fromarray(image), form, **({"lossless": True, "exact": True} if form == "WEBP" else {})))
+    pixels = decode(
+        encode(Image.fromarray(image), form, **({"lossless": True, "exact": True} if form == "WEBP" else {}))
+    )
     assert pixels[0, 0].tolist() == [10, 20, 30]
     assert pixels[0, 1].tolist() == [255, 255, 255]
     assert np.abs(pixels[0, 2].astype(int) - 127).max() <= 1
@@ -179,7 +199,9 @@ def test_exif_rotation(value: int, form: str) -> None:
 
 @pytest.mark.parametrize("value", [0, 9, 0xFFFF])
 def test_unknown_exif_rotation_is_ignored(value: int) -> None:
-    assert (decode(encode(Image.fromarray(picture()), "PNG", exif=exif(orientation(value)))) == picture()).all()
+    assert (
+        decode(encode(Image.fromarray(picture()), "PNG", exif=exif(orientation(value)))) == picture()
+    ).all()
 
 
 ODD_TAGS = {  # what cameras and editors get wrong: a known tag in a type that it should not have
@@ -199,7 +221,9 @@ ODD_TAGS = {  # what cameras and editors get wrong: a known tag in a type that i
 @pytest.mark.parametrize("tag", ODD_TAGS.values(), ids=ODD_TAGS.keys())
 @pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow's, of the damaged block
 def test_whole_pixels_with_odd_exif_are_served(tag: tuple[int, int, int, bytes], form: str) -> None:
-    """Metadata that cannot be understood is no reason to refuse a photograph, still less to crash; the rotation is still applied."""
+    """Metadata that cannot be understood is no reason to refuse a photograph, still less to crash; the
+    rotation is still applied.
+    """
     encoded = encode(Image.fromarray(picture()), form, exif=exif(orientation(6), tag))
     assert decode(encoded).shape == (16, 12, 3)
 
@@ -213,7 +237,16 @@ def test_empty() -> None:
 
 
 @pytest.mark.parametrize(
-    "junk", [b"\0", b"hello", b"<html></html>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"RIFF\0\0\0\0WEBP", bytes(10_000)]
+    "junk",
+    [
+        b"\0",
+        b"hello",
+        b"<html></html>",
+        b"\xff\xd8\xff",
+        b"\x89PNG\r\n\x1a\n",
+        b"RIFF\0\0\0\0WEBP",
+        bytes(10_000),
+    ],
 )
 def test_not_an_image(junk: bytes) -> None:
     with pytest.raises(BadImage):
@@ -237,7 +270,12 @@ def test_the_reason_is_told() -> None:
 
 def seeds() -> list[bytes]:
     image = Image.fromarray(picture())
-    metadata = exif(orientation(6), (0x010F, 2, 2, b"m\0\0\0"), (0x0128, 3, 1, b"\x02\0\0\0"), (0x011A, 5, 1, b"\x08\0\0\0"))
+    metadata = exif(
+        orientation(6),
+        (0x010F, 2, 2, b"m\0\0\0"),
+        (0x0128, 3, 1, b"\x02\0\0\0"),
+        (0x011A, 5, 1, b"\x08\0\0\0"),
+    )
     second = Image.fromarray(picture()[::-1])
     return [
         encode(image, "JPEG", exif=metadata),
@@ -282,14 +320,22 @@ def test_random_bytes_after_a_true_start(start: bytes, rest: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "seed", SEEDS, ids=["jpeg", "progressive", "cmyk", "mpo", "png", "palette", "apng", "webp", "lossless", "animated"]
+    "seed",
+    SEEDS,
+    ids=["jpeg", "progressive", "cmyk", "mpo", "png", "palette", "apng", "webp", "lossless", "animated"],
 )
 def test_mutated_files(seed: bytes) -> None:
-    """A few bytes changed, inserted or removed anywhere, most of them in the headers; PNG checksums made right again half of the time."""
+    """A few bytes changed, inserted or removed anywhere, most of them in the headers; PNG checksums made
+    right again half of the time.
+    """
 
     @BOUNDED
     @given(
-        st.lists(st.tuples(st.integers(0, min(len(seed), 250)), st.binary(max_size=3), st.integers(0, 3)), min_size=1, max_size=5),
+        st.lists(
+            st.tuples(st.integers(0, min(len(seed), 250)), st.binary(max_size=3), st.integers(0, 3)),
+            min_size=1,
+            max_size=5,
+        ),
         st.integers(0, len(seed) - 1),
         st.booleans(),
     )
@@ -346,7 +392,15 @@ def bomb_webp(columns: int, rows: int) -> bytes:
     still = encode(Image.new("RGB", (4, 4)), "WEBP", lossless=True)[12:]
     frame = bytes(6) + struct.pack("<I", 3)[:3] + struct.pack("<I", 3)[:3] + bytes([100, 0, 0, 0]) + still
     size = struct.pack("<I", columns - 1)[:3] + struct.pack("<I", rows - 1)[:3]
-    body = b"WEBPVP8X" + struct.pack("<I", 10) + bytes([2, 0, 0, 0]) + size + b"ANIM" + struct.pack("<I", 6) + bytes(6)
+    body = (
+        b"WEBPVP8X"
+        + struct.pack("<I", 10)
+        + bytes([2, 0, 0, 0])
+        + size
+        + b"ANIM"
+        + struct.pack("<I", 6)
+        + bytes(6)
+    )
     body += b"ANMF" + struct.pack("<I", len(frame)) + frame
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
@@ -378,7 +432,8 @@ PEAK = """
 import sys
 from pathlib import Path
 def peak():
-    return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1])
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 from regard.models.preprocess import BadImage, decode
 try:
@@ -393,11 +448,15 @@ except BadImage:
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read from /proc, which Linux has")
+@pytest.mark.skipif(
+    not Path("/proc/self/status").exists(), reason="peak memory is read from /proc, which Linux has"
+)
 @pytest.mark.parametrize("make", [bomb_png, bomb_jpeg, bomb_webp])
 def test_bombs_take_no_memory(make: Callable[[int, int], bytes]) -> None:
     arguments = [make(16_000, 16_000).hex(), make(8, 8).hex()]
-    result = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True, timeout=60)
+    result = subprocess.run(
+        [sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True, timeout=60
+    )
     assert int(result.stdout) < 8 * 1024  # kilobytes; decoded it would be 768 MB
 
 
@@ -413,18 +472,25 @@ pages = int(open("/proc/self/statm").read().split()[0])
 limit = pages * resource.getpagesize() + (512 << 20)
 resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
 try:
-    print(fit(decode(encoded.getvalue()), resize=sys.argv[2], height=224, width=224, interpolation="bilinear", crop=0.875).shape)
+    pixels = decode(encoded.getvalue())
+    print(fit(pixels, resize=sys.argv[2], height=224, width=224, interpolation="bilinear", crop=0.875).shape)
 except BadImage:
     print("BadImage")
 """
 
 
-@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="memory is read from /proc, which Linux has")
+@pytest.mark.skipif(
+    not Path("/proc/self/statm").exists(), reason="memory is read from /proc, which Linux has"
+)
 @pytest.mark.parametrize("resize", ["center_crop", "stretch"])
 @pytest.mark.parametrize("size", ["65000x1", "1x65000", "20000x2"])
 def test_a_strip_is_no_bomb(size: str, resize: str) -> None:
-    """A file of a few hundred bytes, far below MAX_PIXELS, must not need gigabytes to be brought to 224 x 224."""
-    result = subprocess.run([sys.executable, "-c", STRIP, size, resize], capture_output=True, text=True, timeout=60, check=False)
+    """A file of a few hundred bytes, far below MAX_PIXELS, must not need gigabytes to be brought to 224 x
+    224.
+    """
+    result = subprocess.run(
+        [sys.executable, "-c", STRIP, size, resize], capture_output=True, text=True, timeout=60, check=False
+    )
     assert result.stdout.strip() in ("(224, 224, 3)", "BadImage"), result.stderr[-300:]
 
 
@@ -456,7 +522,9 @@ def naive_resize(line: np.ndarray, size: int, name: str) -> np.ndarray:
 
 
 def naive_stretch(pixels: Pixels, height: int, width: int, name: str, rows_first: bool) -> np.ndarray:
-    """Both axes in turn, clipped to bytes in between: where bicubic overshoots, the order shows, and either is right."""
+    """Both axes in turn, clipped to bytes in between: where bicubic overshoots, the order shows, and either
+    is right.
+    """
 
     def across(image: np.ndarray) -> np.ndarray:
         return np.clip(naive_resize(image.transpose(1, 0, 2), width, name).transpose(1, 0, 2), 0, 255)
@@ -475,14 +543,25 @@ def noise(rows: int, columns: int) -> Pixels:
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
 @pytest.mark.parametrize(
     ("size", "target"),
-    [((13, 17), (13, 17)), ((13, 17), (28, 28)), ((40, 31), (12, 9)), ((9, 30), (20, 10)), ((1, 1), (5, 4)), ((7, 5), (1, 1))],
+    [
+        ((13, 17), (13, 17)),
+        ((13, 17), (28, 28)),
+        ((40, 31), (12, 9)),
+        ((9, 30), (20, 10)),
+        ((1, 1), (5, 4)),
+        ((7, 5), (1, 1)),
+    ],
 )
 def test_stretch(size: tuple[int, int], target: tuple[int, int], interpolation: str) -> None:
     pixels = noise(*size)
-    fitted = fit(pixels, resize="stretch", height=target[0], width=target[1], interpolation=interpolation, crop=1.0)
+    fitted = fit(
+        pixels, resize="stretch", height=target[0], width=target[1], interpolation=interpolation, crop=1.0
+    )
     assert fitted.shape == (*target, 3)
     assert fitted.dtype == np.uint8
-    errors = [np.abs(fitted - naive_stretch(pixels, *target, interpolation, order)).max() for order in (False, True)]
+    errors = [
+        np.abs(fitted - naive_stretch(pixels, *target, interpolation, order)).max() for order in (False, True)
+    ]
     assert min(errors) <= 1.6  # two roundings
 
 
@@ -498,27 +577,45 @@ def test_stretch(size: tuple[int, int], target: tuple[int, int], interpolation: 
         ((60, 20), (24, 24), 0.8),
     ],
 )
-def test_center_crop_at_exact_scales(size: tuple[int, int], target: tuple[int, int], crop: float, interpolation: str) -> None:
-    """Scale so that the crop covers `crop` of the side that limits it, then cut the centre; sizes at which nothing is rounded."""
+def test_center_crop_at_exact_scales(
+    size: tuple[int, int], target: tuple[int, int], crop: float, interpolation: str
+) -> None:
+    """Scale so that the crop covers `crop` of the side that limits it, then cut the centre; sizes at which
+    nothing is rounded.
+    """
     pixels = noise(*size)
     scale = max(target[0] / size[0], target[1] / size[1]) / crop
     rows, columns = (round(side * scale, 9) for side in size)
     assert (rows, columns) == (int(rows), int(columns))
     top, left = (int(rows) - target[0]) // 2, (int(columns) - target[1]) // 2
-    fitted = fit(pixels, resize="center_crop", height=target[0], width=target[1], interpolation=interpolation, crop=crop)
+    fitted = fit(
+        pixels,
+        resize="center_crop",
+        height=target[0],
+        width=target[1],
+        interpolation=interpolation,
+        crop=crop,
+    )
     wholes = [naive_stretch(pixels, int(rows), int(columns), interpolation, order) for order in (False, True)]
-    assert min(np.abs(fitted - whole[top : top + target[0], left : left + target[1]]).max() for whole in wholes) <= 1.6
+    assert (
+        min(np.abs(fitted - whole[top : top + target[0], left : left + target[1]]).max() for whole in wholes)
+        <= 1.6
+    )
 
 
 @pytest.mark.parametrize("crop", [1.0, 0.875, 0.5])
 @pytest.mark.parametrize("target", [(32, 32), (28, 40), (33, 17)])
 @pytest.mark.parametrize("size", [(50, 70), (97, 61), (201, 200), (30, 31), (3, 90)])
 def test_center_crop_looks_at_the_centre(size: tuple[int, int], target: tuple[int, int], crop: float) -> None:
-    """On a ramp, each fitted pixel says where it came from: the centre, at the scale that the policy states, to a pixel of the result."""
+    """On a ramp, each fitted pixel says where it came from: the centre, at the scale that the policy states,
+    to a pixel of the result.
+    """
     rows, columns = size
     i, j = np.mgrid[0:rows, 0:columns]
     ramp = np.stack([i * 255 / (rows - 1), j * 255 / (columns - 1), 0 * i], axis=2).round().astype(np.uint8)
-    fitted = fit(ramp, resize="center_crop", height=target[0], width=target[1], interpolation="bilinear", crop=crop)
+    fitted = fit(
+        ramp, resize="center_crop", height=target[0], width=target[1], interpolation="bilinear", crop=crop
+    )
     assert fitted.shape == (*target, 3)
     scale = max(target[0] / rows, target[1] / columns) / crop
     for axis, (source, length) in enumerate(zip(size, target, strict=True)):
@@ -536,12 +633,16 @@ def test_none_leaves_the_pixels_alone() -> None:
 @pytest.mark.parametrize("resize", ["stretch", "center_crop"])
 def test_a_fitting_image_is_not_touched(resize: str) -> None:
     pixels = noise(24, 32)
-    assert (fit(pixels, resize=resize, height=24, width=32, interpolation="bicubic", crop=1.0) == pixels).all()
+    assert (
+        fit(pixels, resize=resize, height=24, width=32, interpolation="bicubic", crop=1.0) == pixels
+    ).all()
 
 
 def test_a_crop_is_cut_even_from_a_fitting_image() -> None:
     pixels = noise(32, 32)
-    assert not (fit(pixels, resize="center_crop", height=32, width=32, interpolation="bilinear", crop=0.5) == pixels).all()
+    assert not (
+        fit(pixels, resize="center_crop", height=32, width=32, interpolation="bilinear", crop=0.5) == pixels
+    ).all()
 
 
 @BOUNDED
@@ -553,7 +654,9 @@ def test_a_crop_is_cut_even_from_a_fitting_image() -> None:
     st.floats(0.05, 1),
     st.sampled_from(["stretch", "center_crop"]),
 )
-def test_fit_always_gives_the_size(rows: int, columns: int, height: int, width: int, crop: float, resize: str) -> None:
+def test_fit_always_gives_the_size(
+    rows: int, columns: int, height: int, width: int, crop: float, resize: str
+) -> None:
     flat = np.full((rows, columns, 3), 77, np.uint8)
     fitted = fit(flat, resize=resize, height=height, width=width, interpolation="bicubic", crop=crop)
     assert fitted.shape == (height, width, 3)

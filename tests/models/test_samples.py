@@ -23,7 +23,9 @@ def card(**contract: object) -> Card:
 
 
 def test_there_are_four_streets_and_a_garment_of_each_class() -> None:
-    streets, garments = ([decode(path.read_bytes()) for path in folder(kind).iterdir()] for kind in ("street", "garment"))
+    streets, garments = (
+        [decode(path.read_bytes()) for path in folder(kind).iterdir()] for kind in ("street", "garment")
+    )
     assert [pixels.shape for pixels in streets] == [(360, 480, 3)] * 4
     assert [pixels.shape for pixels in garments] == [(28, 28, 3)] * 10
     assert len({pixels.tobytes() for pixels in (*streets, *garments)}) == 14
@@ -46,12 +48,16 @@ def test_images_have_the_size_of_the_card() -> None:
     for image in sample_images(card(height=32, width=48, resize="stretch")):
         assert image.shape == (32, 48, 3)
         assert image.dtype == np.uint8
-    assert {image.shape for image in sample_images(card(height=96, width=96, resize="none", dynamic_size=True))} == {(360, 480, 3)}
+    assert {
+        image.shape for image in sample_images(card(height=96, width=96, resize="none", dynamic_size=True))
+    } == {(360, 480, 3)}
 
 
 def test_images_come_in_the_order_of_their_names() -> None:
     first = min(folder("garment").iterdir(), key=lambda path: path.name)
-    assert np.array_equal(sample_images(card(height=28, width=28, resize="stretch"))[0], decode(first.read_bytes()))
+    assert np.array_equal(
+        sample_images(card(height=28, width=28, resize="stretch"))[0], decode(first.read_bytes())
+    )
 
 
 def test_a_card_without_weights_is_not_shipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

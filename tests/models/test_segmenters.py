@@ -26,7 +26,11 @@ from regard.models.losses.category_consistent import category_consistent_loss
 from regard.models.losses.criterion import UNLABELLED, cross_entropy
 from regard.models.segmenters import PAN, ConsistentCCNet, DANet, Segmenter
 
-HEADS = sorted(name.removesuffix("_resnet18") for name, entry in CATALOG.items() if entry.task == "segmentation" and "_resnet18" in name)
+HEADS = sorted(
+    name.removesuffix("_resnet18")
+    for name, entry in CATALOG.items()
+    if entry.task == "segmentation" and "_resnet18" in name
+)
 DECODED = [head for head in HEADS if head != "pan"]  # PAN has a decoder of its own
 PARTS = {"pan": 8, "eanet": 8, "deeplabv3": 8}  # of the backbone's channels, where not a quarter
 SIZES = [(32, 32), (33, 65), (50, 37), (1, 1), (7, 100)]
@@ -78,7 +82,10 @@ def test_every_network_has_the_head_of_its_name(backbone: str) -> None:
         assert {head: type(small(f"{head}_{backbone}").head) for head in HEADS} == expected
 
 
-@pytest.mark.parametrize("name", [f"{head}_resnet18" for head in HEADS] + ["ccnet_mobilenet_v2", "danet_mobilenet_v2", "pan_mobilenet_v2"])
+@pytest.mark.parametrize(
+    "name",
+    [f"{head}_resnet18" for head in HEADS] + ["ccnet_mobilenet_v2", "danet_mobilenet_v2", "pan_mobilenet_v2"],
+)
 def test_first_training_logits_are_the_answer(name: str) -> None:
     network = small(name)
     x = torch.randn(2, 3, 33, 47)
@@ -100,7 +107,9 @@ def test_loss_weights_of_the_papers(head: str) -> None:
 def test_auxiliary_scores_come_from_the_third_stage(head: str) -> None:
     network = small(f"{head}_resnet18")
     x = torch.randn(1, 3, 32, 40)
-    expected = F.interpolate(network.auxiliary(network.backbone.stages(x)[2]), size=(32, 40), mode="bilinear", align_corners=False)
+    expected = F.interpolate(
+        network.auxiliary(network.backbone.stages(x)[2]), size=(32, 40), mode="bilinear", align_corners=False
+    )
     assert torch.equal(network.training_logits(x)[-1][1], expected)
     # and nothing of the fourth stage or of the head is behind them
     network.zero_grad()
@@ -125,7 +134,9 @@ def test_danet_answers_from_the_sum_of_its_branches() -> None:
     x = torch.randn(1, 3, 32, 32)
     position, channel = network.head.branches(network.backbone.stages(x)[-1])
     assert torch.allclose(network.head(network.backbone.stages(x)[-1]), position + channel)
-    expected = F.interpolate(network.classifier(position + channel), size=(32, 32), mode="bilinear", align_corners=False)
+    expected = F.interpolate(
+        network.classifier(position + channel), size=(32, 32), mode="bilinear", align_corners=False
+    )
     assert torch.allclose(network(x), expected, atol=1e-6)
 
 
@@ -183,7 +194,9 @@ def test_pan_takes_no_other_decoder() -> None:
 def test_category_consistent_ccnet_answers_as_ccnet(recurrence: int) -> None:
     plain = small("ccnet_resnet18", recurrence=recurrence)
     consistent = small("ccnet_resnet18", recurrence=recurrence, category_consistent=True)
-    assert {key.split(".")[0] for key in consistent.state_dict().keys() - plain.state_dict().keys()} == {"embedding"}
+    assert {key.split(".")[0] for key in consistent.state_dict().keys() - plain.state_dict().keys()} == {
+        "embedding"
+    }
     consistent.load_state_dict(plain.state_dict(), strict=False)
     x = torch.randn(2, 3, 32, 48)
     assert torch.equal(consistent(x), plain(x))
@@ -207,7 +220,9 @@ def test_category_consistent_loss_is_that_of_the_attended_features() -> None:
 
 @pytest.mark.parametrize(("stride", "dilations"), [(8, [4, 8, 16]), (16, [1, 2, 2])])
 def test_danets_multi_grid(stride: int, dilations: list[int]) -> None:
-    """At output stride 8 the last stage's blocks dilate as in the authors' code; elsewhere, and in other networks, as usual."""
+    """At output stride 8 the last stage's blocks dilate as in the authors' code; elsewhere, and in other
+    networks, as usual.
+    """
     for head, expected in [("danet", dilations), ("ccnet", {8: [2, 4, 4], 16: [1, 2, 2]}[stride])]:
         blocks = build(f"{head}_resnet50", num_classes=4, width=16, output_stride=stride).backbone.layer4
         assert [block.conv2.dilation[0] for block in blocks] == expected

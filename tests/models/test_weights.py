@@ -1,4 +1,6 @@
-"""The weights that come with regard: whole, described by their Cards, and as good as the Cards say on images that were never trained on."""
+"""The weights that come with regard: whole, described by their Cards, and as good as the Cards say on images
+that were never trained on.
+"""
 
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from regard.models.weights_index import shipped
 
 FASHION_MNIST = Path("/usr/share/datasets/fashion-mnist")
 MAX_BYTES = 12 * 10**6
-FLOORS = {"se_resnet18_fashion_mnist": 0.94, "ccnet_mobilenet_v2_camvid": 0.66}  # of those that were trained to the end
+# of those that were trained to the end
+FLOORS = {"se_resnet18_fashion_mnist": 0.94, "ccnet_mobilenet_v2_camvid": 0.66}
 
 
 def network_of(card: Card, path: Path) -> torch.nn.Module:
@@ -43,16 +46,21 @@ def test_card_describes_the_weights(name: str) -> None:
 def measured(name: str, root: Path) -> tuple[dict[str, float], Card]:
     card = card_from_file(shipped()[name])
     recipe = recipe_from_file(find_recipe(Path(name)))
-    return evaluate(network_of(card, shipped()[name].with_suffix(".safetensors")), load(recipe, root, "val"), recipe), card
+    return evaluate(
+        network_of(card, shipped()[name].with_suffix(".safetensors")), load(recipe, root, "val"), recipe
+    ), card
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not FASHION_MNIST.is_dir(), reason=f"no {FASHION_MNIST}: apt install dataset-fashion-mnist")
+@pytest.mark.skipif(
+    not FASHION_MNIST.is_dir(), reason=f"no {FASHION_MNIST}: apt install dataset-fashion-mnist"
+)
 @pytest.mark.parametrize("name", [name for name in shipped() if name.endswith("fashion_mnist")])
 def test_garments(name: str) -> None:
     metrics, card = measured(name, FASHION_MNIST)
     assert metrics["top1"] >= FLOORS.get(name, 0.9)
-    assert metrics["top1"] == pytest.approx(card.origin.metrics["top1"], abs=2e-4)  # two images of 10 000: another processor
+    # two images of 10 000: another processor
+    assert metrics["top1"] == pytest.approx(card.origin.metrics["top1"], abs=2e-4)
 
 
 @pytest.mark.slow

@@ -1,4 +1,6 @@
-"""A real server for the tests of the server, the client and the benchmark, and models of a few nodes for tests of the server alone."""
+"""A real server for the tests of the server, the client and the benchmark, and models of a few nodes for
+tests of the server alone.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -45,7 +47,8 @@ class Served:
     Attributes:
         grpc_url, http_url, metrics_url: host and port, without a scheme.
         repository: the model repository served from, watched for changes.
-        classifier: name of a SE-ResNet18 for 28x28 images (stretched) in 10 classes; `<name>_image` takes encoded images.
+        classifier: name of a SE-ResNet18 for 28x28 images (stretched) in 10 classes; `<name>_image` takes
+            encoded images.
         segmenter: name of a CCNet on ResNet18 for 11 classes and any size from 32 to 256; likewise.
         networks: name -> the torch network in evaluation mode, to compare answers with.
         cards: name -> its Card.
@@ -66,11 +69,19 @@ class Served:
 
 
 def _export(
-    name: str, builder: str, folder: Path, *, task: str, contract: InputContract, labels: int, options: dict[str, object]
+    name: str,
+    builder: str,
+    folder: Path,
+    *,
+    task: str,
+    contract: InputContract,
+    labels: int,
+    options: dict[str, object],
 ) -> Exported:
     torch.manual_seed(0)
     network = build(builder, num_classes=labels, **options)
-    for module in network.modules():  # as if trained: with its initial statistics an untrained network answers much the same to everything
+    # as if trained: with its initial statistics an untrained network answers much the same to everything
+    for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
             assert module.running_var is not None
@@ -114,14 +125,18 @@ def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Exported:
         "ccnet_resnet18",
         tmp_path_factory.mktemp("exported") / SEGMENTER,
         task="segmentation",
-        contract=InputContract(height=64, width=96, resize="none", dynamic_size=True, min_size=32, max_size=256, max_batch=4),
+        contract=InputContract(
+            height=64, width=96, resize="none", dynamic_size=True, min_size=32, max_size=256, max_batch=4
+        ),
         labels=11,
         options={"output_stride": 16, "width": 16, "inner": 16},
     )
 
 
 @pytest.fixture(scope="session")
-def served(classifier: Exported, segmenter: Exported, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(
+    classifier: Exported, segmenter: Exported, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Served]:
     """A running server with a classifier and a segmenter; see `Served` for its fields."""
     folder = tmp_path_factory.mktemp("served")
     exported = {CLASSIFIER: classifier, SEGMENTER: segmenter}
@@ -129,7 +144,12 @@ def served(classifier: Exported, segmenter: Exported, tmp_path_factory: pytest.T
         add(each.artifact, folder / "repository")
     http, grpc, metrics = free_ports(3)
     with EmbeddedTriton(
-        folder / "repository", http_port=http, grpc_port=grpc, metrics_port=metrics, watch=True, log=folder / "triton.log"
+        folder / "repository",
+        http_port=http,
+        grpc_port=grpc,
+        metrics_port=metrics,
+        watch=True,
+        log=folder / "triton.log",
     ) as server:
         yield Served(
             grpc_url=server.grpc_url,
@@ -168,7 +188,9 @@ def largest_channel(folder: Path, *, bias: int = 0) -> Artifact:
     card = Card(
         name="largest",
         task="segmentation",
-        input=InputContract(height=48, width=64, resize="none", dynamic_size=True, min_size=16, max_size=128, max_batch=4),
+        input=InputContract(
+            height=48, width=64, resize="none", dynamic_size=True, min_size=16, max_size=128, max_batch=4
+        ),
         output=OutputContract(labels=tuple(f"label {index}" for index in range(CLASSES))),
         origin=Origin(builder="tests:largest_channel"),
     )
@@ -178,7 +200,10 @@ def largest_channel(folder: Path, *, bias: int = 0) -> Artifact:
 def mean_colour(folder: Path) -> Artifact:
     """A "classifier" in three classes for 8x8 images: probabilities = softmax(mean colour / 32)."""
     folder.mkdir(parents=True)
-    constants: dict[str, npt.NDArray[Any]] = {"axes": np.array([1, 2], np.int64), "scale": np.array(32, np.float32)}
+    constants: dict[str, npt.NDArray[Any]] = {
+        "axes": np.array([1, 2], np.int64),
+        "scale": np.array(32, np.float32),
+    }
     graph = helper.make_graph(
         [
             helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
@@ -239,20 +264,31 @@ def embedded() -> Callable[..., EmbeddedTriton]:
 
     def make(repository: Path, **options: Any) -> EmbeddedTriton:
         http, grpc, metrics = free_ports(3)
-        return EmbeddedTriton(repository, **({"http_port": http, "grpc_port": grpc, "metrics_port": metrics} | options))
+        return EmbeddedTriton(
+            repository, **({"http_port": http, "grpc_port": grpc, "metrics_port": metrics} | options)
+        )
 
     return make
 
 
 @pytest.fixture
 def connect() -> Callable[[str], AbstractContextManager[Infer]]:
-    """`with connect(grpc_url) as infer: infer(model, array, *, input="image", **options)` returns tritonclient's result."""
+    """`with connect(grpc_url) as infer: infer(model, array, *, input="image", **options)` returns
+    tritonclient's result.
+    """
 
     @contextmanager
     def open_(url: str) -> Iterator[Infer]:
         with triton.InferenceServerClient(url) as client:
 
-            def infer(model: str, array: npt.NDArray[Any], *, input: str = "image", kind: str | None = None, **options: Any) -> Any:
+            def infer(
+                model: str,
+                array: npt.NDArray[Any],
+                *,
+                input: str = "image",
+                kind: str | None = None,
+                **options: Any,
+            ) -> Any:
                 kinds = {np.dtype(np.uint8): "UINT8", np.dtype(np.float32): "FP32", np.dtype(object): "BYTES"}
                 tensor = triton.InferInput(input, list(array.shape), kind or kinds[array.dtype])
                 tensor.set_data_from_numpy(array)

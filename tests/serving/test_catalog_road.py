@@ -1,7 +1,8 @@
-"""Every system of the catalog goes the whole road: exported, certified, added to a repository, served; answers are PyTorch's.
+"""Every system of the catalog goes the whole road: exported, certified, added to a repository, served;
+answers are PyTorch's.
 
-A system that comes on several backbones or in several sizes goes it once, in the first of the catalog; a segmenter on MobileNetV2, whose
-tracing is slow, once.
+A system that comes on several backbones or in several sizes goes it once, in the first of the catalog; a
+segmenter on MobileNetV2, whose tracing is slow, once.
 """
 
 import re
@@ -32,7 +33,9 @@ SIZE = re.compile(r"_(resnet|mobilenet_v|tiny|small|base|7|14)$")
 
 
 def system_of(name: str) -> str:
-    """A name without its backbone, depth and size: small networks of one system differ in nothing else, if at all."""
+    """A name without its backbone, depth and size: small networks of one system differ in nothing else, if at
+    all.
+    """
     return SIZE.sub("", re.sub(r"(?<=[a-z])\d+", "", name))
 
 
@@ -40,7 +43,9 @@ NAMES = [*{system_of(name): name for name in reversed(CATALOG)}.values(), ON_MOB
 
 
 def small_network(name: str) -> tuple[torch.nn.Module, Card]:
-    """A small network as if trained - with its initial statistics it would answer much the same to everything -, and its Card."""
+    """A small network as if trained - with its initial statistics it would answer much the same to everything
+    -, and its Card.
+    """
     entry = CATALOG[name]
     torch.manual_seed(0)
     network = build(name, num_classes=CLASSES, **entry.small)
@@ -55,7 +60,9 @@ def small_network(name: str) -> tuple[torch.nn.Module, Card]:
     if entry.task == "classification" or entry.fixed_size:
         contract = InputContract(height=side, width=side, resize="stretch", max_batch=4)
     else:
-        contract = InputContract(height=64, width=96, resize="none", dynamic_size=True, min_size=side, max_size=256, max_batch=4)
+        contract = InputContract(
+            height=64, width=96, resize="none", dynamic_size=True, min_size=side, max_size=256, max_batch=4
+        )
     labels = OutputContract(labels=tuple(f"label {index}" for index in range(CLASSES)))
     origin = Origin(builder=name, options=dict(entry.small))
     return network.eval(), Card(name=name, task=entry.task, input=contract, output=labels, origin=origin)
@@ -68,7 +75,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]
     (folder / "repository").mkdir()
     http, grpc, metrics = free_ports(3)
     with EmbeddedTriton(
-        folder / "repository", http_port=http, grpc_port=grpc, metrics_port=metrics, watch=True, log=folder / "log"
+        folder / "repository",
+        http_port=http,
+        grpc_port=grpc,
+        metrics_port=metrics,
+        watch=True,
+        log=folder / "log",
     ) as running:
         yield running
 
@@ -107,4 +119,15 @@ def test_the_whole_road(name: str, server: EmbeddedTriton, tmp_path: Path) -> No
 def test_every_system_is_on_the_road() -> None:
     on_it = {system_of(name) for name in NAMES}
     assert on_it == {system_of(name) for name in CATALOG}
-    assert {"san_pairwise", "attention", "senet", "stn_tps", "vit", "eamlp", "racnn", "pan", "gc", "generalized_attention_1111"} <= on_it
+    assert {
+        "san_pairwise",
+        "attention",
+        "senet",
+        "stn_tps",
+        "vit",
+        "eamlp",
+        "racnn",
+        "pan",
+        "gc",
+        "generalized_attention_1111",
+    } <= on_it

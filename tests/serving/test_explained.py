@@ -22,7 +22,9 @@ from regard.serving.triton.server import EmbeddedTriton
 
 
 @pytest.mark.slow
-def test_grad_cam_is_served_through_both_doors(tmp_path: Path, embedded: Callable[..., EmbeddedTriton]) -> None:
+def test_grad_cam_is_served_through_both_doors(
+    tmp_path: Path, embedded: Callable[..., EmbeddedTriton]
+) -> None:
     plain = _export(
         "explained",
         "acol_resnet18",
@@ -33,23 +35,34 @@ def test_grad_cam_is_served_through_both_doors(tmp_path: Path, embedded: Callabl
         options={"width": 16, "inner": 16},
     )
     images = sample_images(plain.card)
-    artifact = export_onnx(plain.network, plain.card, tmp_path / "explained", images=images, explain="gradcam")
+    artifact = export_onnx(
+        plain.network, plain.card, tmp_path / "explained", images=images, explain="gradcam"
+    )
     add(artifact, tmp_path / "repository", instances=1)
     for door in ("explained", "explained_image"):
-        outputs = {tensor.name: list(tensor.dims) for tensor in read_config(tmp_path / "repository" / door / "config.pbtxt").output}
+        outputs = {
+            tensor.name: list(tensor.dims)
+            for tensor in read_config(tmp_path / "repository" / door / "config.pbtxt").output
+        }
         assert outputs == {"probabilities": [5], "class_activation_map": [64, 96]}
 
     batch = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (plain.card.input.mean, plain.card.input.std))
+    mean, std = (
+        torch.tensor(values).view(3, 1, 1) for values in (plain.card.input.mean, plain.card.input.std)
+    )
     with torch.no_grad():
-        logits, maps = grad_cam(plain.network, (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std)
+        logits, maps = grad_cam(
+            plain.network, (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std
+        )
     with embedded(tmp_path / "repository") as server, Client(server.grpc_url) as client:
         answer = client.infer("explained", {"image": batch})
         encoded = np.array([[png(image)] for image in batch], dtype=object)
         through_image_door = client.infer("explained_image", {"encoded_image": encoded})
         (typed, *_) = client.classify("explained", list(batch), top_k=1)
     np.testing.assert_allclose(answer["class_activation_map"], maps.numpy(), atol=1e-4 * maps.max().item())
-    np.testing.assert_allclose(through_image_door["class_activation_map"], maps.numpy(), atol=1e-4 * maps.max().item())
+    np.testing.assert_allclose(
+        through_image_door["class_activation_map"], maps.numpy(), atol=1e-4 * maps.max().item()
+    )
     np.testing.assert_allclose(answer["probabilities"], logits.softmax(dim=1).numpy(), atol=1e-5)
     assert typed.label == f"label {logits[0].argmax().item()}"
 

@@ -27,13 +27,18 @@ def config_of(folder: Path) -> ModelConfig:
 def changed(artifact: Artifact, **changes: Any) -> Artifact:
     """The artifact with another Card; an input or output is changed in the fields given."""
     fields = {
-        name: getattr(artifact.card, name).model_dump() | value if isinstance(value, dict) else value for name, value in changes.items()
+        name: getattr(artifact.card, name).model_dump() | value if isinstance(value, dict) else value
+        for name, value in changes.items()
     }
     return Artifact(artifact.folder, artifact.card.updated(**fields), artifact.sha256)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_what_is_written(tmp_path: Path, colour: Artifact) -> None:
@@ -57,7 +62,9 @@ def test_what_is_written(tmp_path: Path, colour: Artifact) -> None:
     }
     assert (repository / "colour" / "labels.txt").read_text() == "red\ngreen\nblue\n"
     assert (repository / "colour" / "1" / "model.onnx").read_bytes() == colour.model.read_bytes()
-    assert (repository / "colour_preprocess/1/preprocess.py").read_bytes() == Path(preprocess.__file__).read_bytes()
+    assert (repository / "colour_preprocess/1/preprocess.py").read_bytes() == Path(
+        preprocess.__file__
+    ).read_bytes()
     assert [path.name for path in repository.parent.iterdir()] == ["repository"]  # no draft is left
 
 
@@ -67,10 +74,18 @@ def test_configuration_of_a_classifier(tmp_path: Path, colour: Artifact) -> None
     cores = len(os.sched_getaffinity(0))
     assert (config.name, config.backend, config.max_batch_size) == ("colour", "onnxruntime", 8)
     assert [(tensor.name, list(tensor.dims)) for tensor in config.input] == [("image", [8, 8, 3])]
-    assert [(tensor.name, list(tensor.dims), tensor.label_filename) for tensor in config.output] == [("probabilities", [3], "labels.txt")]
+    assert [(tensor.name, list(tensor.dims), tensor.label_filename) for tensor in config.output] == [
+        ("probabilities", [3], "labels.txt")
+    ]
     (group,) = config.instance_group
-    assert (group.kind, group.count, list(group.gpus)) == (ModelInstanceGroup.KIND_AUTO, min(cores, store.MAX_INSTANCES), [])
-    assert config.parameters["intra_op_thread_count"].string_value == str(max(1, cores // store.MAX_INSTANCES))
+    assert (group.kind, group.count, list(group.gpus)) == (
+        ModelInstanceGroup.KIND_AUTO,
+        min(cores, store.MAX_INSTANCES),
+        [],
+    )
+    assert config.parameters["intra_op_thread_count"].string_value == str(
+        max(1, cores // store.MAX_INSTANCES)
+    )
     assert config.HasField("dynamic_batching")
     assert len(config.model_warmup) == 1
     text = config.parameters["card"].string_value
@@ -84,11 +99,17 @@ def test_configuration_of_a_segmenter(tmp_path: Path, largest: Artifact) -> None
     assert not config.output[0].label_filename
     assert not (tmp_path / "repository" / "largest" / "labels.txt").exists()
     ensemble = config_of(tmp_path / "repository" / "largest_image")
-    assert [step.model_name for step in ensemble.ensemble_scheduling.step] == ["largest_preprocess", "largest"]
-    assert [tensor.name for tensor in ensemble.output] == ["label_map"]  # the pixels between the steps are not exposed
+    assert [step.model_name for step in ensemble.ensemble_scheduling.step] == [
+        "largest_preprocess",
+        "largest",
+    ]
+    # the pixels between the steps are not exposed
+    assert [tensor.name for tensor in ensemble.output] == ["label_map"]
 
 
-def test_an_ensemble_never_appears_before_its_parts(tmp_path: Path, colour: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_ensemble_never_appears_before_its_parts(
+    tmp_path: Path, colour: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Every state between two renames is one that a polling server may see."""
     repository = tmp_path / "repository"
     rename, states = os.rename, list[set[str]]()
@@ -101,7 +122,14 @@ def test_an_ensemble_never_appears_before_its_parts(tmp_path: Path, colour: Arti
     add(colour, repository)
     remove(repository, "colour")
     parts = {"colour", "colour_preprocess"}
-    assert states == [{"colour_preprocess"}, parts, parts | {"colour_image"}, parts, {"colour_preprocess"}, set()]
+    assert states == [
+        {"colour_preprocess"},
+        parts,
+        parts | {"colour_image"},
+        parts,
+        {"colour_preprocess"},
+        set(),
+    ]
 
 
 def test_a_new_version_appears_by_one_rename_and_brings_its_card(
@@ -158,7 +186,9 @@ def test_a_newer_preprocessing_step_comes_with_the_next_version(tmp_path: Path, 
         ({"input": {"max_batch": 2}}, "input contract is {'max_batch': 2}"),
     ],
 )
-def test_a_version_that_is_called_otherwise_is_refused(tmp_path: Path, largest: Artifact, changes: dict[str, Any], words: str) -> None:
+def test_a_version_that_is_called_otherwise_is_refused(
+    tmp_path: Path, largest: Artifact, changes: dict[str, Any], words: str
+) -> None:
     repository = tmp_path / "repository"
     add(largest, repository)
     before = tree(repository)
@@ -180,7 +210,9 @@ def test_a_version_with_other_normalization_is_welcome(tmp_path: Path, largest: 
     assert add(changed(largest, input={"mean": (0.1, 0.2, 0.3)}), tmp_path / "repository").version == 2
 
 
-@pytest.mark.parametrize("name", ["", "../escape", "a b", ".hidden", "x" * 129, "photo_image", "photo_preprocess"])
+@pytest.mark.parametrize(
+    "name", ["", "../escape", "a b", ".hidden", "x" * 129, "photo_image", "photo_preprocess"]
+)
 def test_bad_names(tmp_path: Path, colour: Artifact, name: str) -> None:
     with pytest.raises(InvalidInput, match="name"):
         add(colour, tmp_path / "repository", name=name)
@@ -205,8 +237,12 @@ def photos(folder: Path) -> None:
     (folder / "photos").mkdir(parents=True)
 
 
-@pytest.mark.parametrize("make", [photos, lambda folder: folder.write_text("")], ids=["other folders", "a file"])
-def test_a_folder_that_is_no_repository(tmp_path: Path, colour: Artifact, make: Callable[[Path], Any]) -> None:
+@pytest.mark.parametrize(
+    "make", [photos, lambda folder: folder.write_text("")], ids=["other folders", "a file"]
+)
+def test_a_folder_that_is_no_repository(
+    tmp_path: Path, colour: Artifact, make: Callable[[Path], Any]
+) -> None:
     folder = tmp_path / "folder"
     make(folder)
     for act in (lambda: add(colour, folder), lambda: listing(folder), lambda: remove(folder, "colour")):
@@ -269,7 +305,11 @@ def test_a_model_of_somebody_else_is_listed(tmp_path: Path, largest: Artifact) -
     (tmp_path / "repository" / "README.md").touch()
     entries = {entry.name: entry for entry in listing(tmp_path / "repository")}
     assert set(entries) == {"largest", "theirs"}
-    assert (entries["theirs"].backend, entries["theirs"].card, entries["theirs"].doors) == ("python", None, ("theirs",))
+    assert (entries["theirs"].backend, entries["theirs"].card, entries["theirs"].doors) == (
+        "python",
+        None,
+        ("theirs",),
+    )
     with pytest.raises(InvalidInput, match="was not added by regard"):
         add(largest, tmp_path / "repository", name="theirs")
 

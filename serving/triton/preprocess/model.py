@@ -1,7 +1,8 @@
-"""The server-side step from encoded images to pixels: JPEG, PNG or WebP bytes in, uint8 (B, height, width, 3) out.
+"""The server-side step from encoded images to pixels: JPEG, PNG or WebP bytes in, uint8 (B, height, width, 3)
+out.
 
-`regard repo add` copies this file into `<name>_preprocess/1`, beside the Card and regard's own preprocess.py. It runs inside
-the server's Python stub and needs only numpy and Pillow.
+`regard repo add` copies this file into `<name>_preprocess/1`, beside the Card and regard's own preprocess.py.
+It runs inside the server's Python stub and needs only numpy and Pillow.
 """
 
 import importlib.util
@@ -49,7 +50,8 @@ class TritonPythonModel:
         if len(sizes) > 1:
             shown = ", ".join(f"{height} x {width}" for height, width in sizes)
             return failed(
-                f"the images of one request must share a size, got {shown} (height x width); send them in requests of their own",
+                f"the images of one request must share a size, got {shown} (height x width); send them in "
+                "requests of their own",
                 pb_utils.TritonError.INVALID_ARG,
             )
         batch = pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
@@ -63,7 +65,8 @@ class TritonPythonModel:
         smallest, largest = contract["min_size"], contract["max_size"]
         if contract["dynamic_size"] and not smallest <= min(height, width) <= max(height, width) <= largest:
             raise self.preprocess.BadImage(
-                f"it is {height} x {width} (height x width), and the model takes {smallest} to {largest} on a side; resize it first"
+                f"it is {height} x {width} (height x width), and the model takes {smallest} to {largest} on "
+                "a side; resize it first"
             )
         return self.preprocess.fit(
             pixels,

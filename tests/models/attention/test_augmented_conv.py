@@ -17,7 +17,10 @@ def small(**options):
 def naive_scores(module, p, x):
     """l_h(i, j) by a double loop over the positions of one image (C, H, W): (heads, HW, HW)."""
     _, rows, columns = x.shape
-    q, k = (np.einsum("oc,chw->ohw", p[f"{n}.weight"], x).reshape(module.heads, -1, rows, columns) for n in ("query", "key"))
+    q, k = (
+        np.einsum("oc,chw->ohw", p[f"{n}.weight"], x).reshape(module.heads, -1, rows, columns)
+        for n in ("query", "key")
+    )
     depth, zero = q.shape[1], module.max_size - 1
     scores = np.empty((module.heads, rows * columns, rows * columns))
     for i in range(rows * columns):
@@ -56,13 +59,17 @@ def test_equations(randomized, arrays, draw):
 
 
 def test_without_offsets_it_is_convolution_and_multi_head_attention(randomized, draw):
-    """PyTorch's own attention, whose keys and values have as many channels as its queries: here 2 heads of 20."""
+    """PyTorch's own attention, whose keys and values have as many channels as its queries: here 2 heads of
+    20.
+    """
     module = randomized(AugmentedConv(80, heads=2, upsilon=0.5, kappa=0.5, max_size=5))
     nn.init.zeros_(module.row_offsets)
     nn.init.zeros_(module.column_offsets)
     x = draw(2, 80, 4, 5)
     tokens = x.flatten(2).transpose(1, 2)
-    q, k, v = (F.linear(tokens, layer.weight[:, :, 0, 0]) for layer in (module.query, module.key, module.value))
+    q, k, v = (
+        F.linear(tokens, layer.weight[:, :, 0, 0]) for layer in (module.query, module.key, module.value)
+    )
     library = nn.MultiheadAttention(40, 2, bias=False, batch_first=True).double().eval()
     with torch.no_grad():
         library.in_proj_weight.copy_(torch.eye(40).repeat(3, 1))
@@ -82,7 +89,9 @@ def test_fully_attentional(randomized, draw):
     assert out.shape == x.shape
     assert torch.equal(out, module.attend(x))
     for channel in range(12):
-        assert (torch.autograd.grad(out[0, channel, 0, 0], x, retain_graph=True)[0].abs().sum(dim=1) > 0).all()
+        assert (
+            torch.autograd.grad(out[0, channel, 0, 0], x, retain_graph=True)[0].abs().sum(dim=1) > 0
+        ).all()
 
 
 def test_the_convolution_sees_its_kernel_and_attention_the_whole_map(randomized, draw):
@@ -104,26 +113,34 @@ def relative_preference(module, x, row, column):
 
 
 def test_translation_equivariance(randomized, draw):
-    """Within a patch that moves, what positions think of each other moves along: only offsets count. Absolute positions break it."""
+    """Within a patch that moves, what positions think of each other moves along: only offsets count. Absolute
+    positions break it.
+    """
     module = randomized(small())
     patch, blank = draw(1, 12, 3, 3, seed=1), draw(1, 12, 6, 6, seed=2)
     absolute = draw(1, 12, 6, 6, seed=3)
     here, there = blank.clone(), blank.clone()
     here[:, :, 0:3, 0:3] = patch
     there[:, :, 2:5, 3:6] = patch
-    assert torch.allclose(relative_preference(module, here, 0, 0), relative_preference(module, there, 2, 3), atol=1e-10)
+    assert torch.allclose(
+        relative_preference(module, here, 0, 0), relative_preference(module, there, 2, 3), atol=1e-10
+    )
     moved = relative_preference(module, there + absolute, 2, 3)
     assert not torch.allclose(relative_preference(module, here + absolute, 0, 0), moved, atol=1e-2)
 
 
 def test_offsets_tell_directions_apart(randomized, draw):
-    """On a constant map contents are equal, so that the weights are the offsets' alone; without them attention is uniform."""
+    """On a constant map contents are equal, so that the weights are the offsets' alone; without them
+    attention is uniform.
+    """
     module = randomized(small())
     x = draw(1, 12, 1, 1).expand(1, 12, 4, 4)
     assert not torch.allclose(module.weights(x)[0, 0, 5, 4], module.weights(x)[0, 0, 5, 6], atol=1e-3)
     nn.init.zeros_(module.row_offsets)
     nn.init.zeros_(module.column_offsets)
-    assert torch.allclose(module.weights(x), torch.full((1, 2, 16, 16), 1 / 16, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(
+        module.weights(x), torch.full((1, 2, 16, 16), 1 / 16, dtype=torch.float64), atol=1e-12
+    )
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,17 @@ def norm(values, p, name):
     """BatchNorm in evaluation over the first axis."""
     scale = p[f"{name}.weight"] / np.sqrt(p[f"{name}.running_var"] + 1e-5)
     shape = (-1,) + (1,) * (values.ndim - 1)
-    return (values - p[f"{name}.running_mean"].reshape(shape)) * scale.reshape(shape) + p[f"{name}.bias"].reshape(shape)
+    return (values - p[f"{name}.running_mean"].reshape(shape)) * scale.reshape(shape) + p[
+        f"{name}.bias"
+    ].reshape(shape)
 
 
 def naive_channel_gate(x, p):
     """Mc of one image (C, H, W)."""
     means = np.array([sum(map(float, plane.flat)) / plane.size for plane in x])
-    hidden = np.maximum(norm(p["channel_gate.0.weight"] @ means + p["channel_gate.0.bias"], p, "channel_gate.1"), 0)
+    hidden = np.maximum(
+        norm(p["channel_gate.0.weight"] @ means + p["channel_gate.0.bias"], p, "channel_gate.1"), 0
+    )
     return p["channel_gate.3.weight"] @ hidden + p["channel_gate.3.bias"]
 
 
@@ -82,14 +86,18 @@ def test_a_zero_gate_gives_one_and_a_half(randomized, draw, gate):
 
 
 def test_the_gates_multiply(randomized, draw):
-    """logit(weights - 1) = Mc (over channels) x Ms (over space): of rank one in every image, of rank two for a sum."""
+    """logit(weights - 1) = Mc (over channels) x Ms (over space): of rank one in every image, of rank two for
+    a sum.
+    """
     gates = (randomized(BAM(16)).weights(draw(2, 16, 4, 5)) - 1).logit()
     singular = torch.linalg.svdvals(gates.flatten(2))
     assert (singular[:, 1] < 1e-9 * singular[:, 0]).all()
 
 
 def test_spatial_gate_sees_with_holes(randomized, draw):
-    """Two 3x3 convolutions of dilation 4 reach 0, 4 and 8 positions away along each axis, and nothing between."""
+    """Two 3x3 convolutions of dilation 4 reach 0, 4 and 8 positions away along each axis, and nothing
+    between.
+    """
     gate = randomized(BAM(16, reduction=2)).spatial_gate
     x = draw(1, 16, 19, 19).requires_grad_()
     support = torch.autograd.grad(gate(x)[0, 0, 9, 9], x)[0].abs().sum(dim=(0, 1)) > 0

@@ -24,7 +24,9 @@ def naive_channel_gate(x, p, prefix):
     """Mc of one image (C, H, W)."""
 
     def mlp(z):
-        hidden = [max(0.0, value) for value in affine(p[f"{prefix}mlp.0.weight"], p[f"{prefix}mlp.0.bias"], z)]
+        hidden = [
+            max(0.0, value) for value in affine(p[f"{prefix}mlp.0.weight"], p[f"{prefix}mlp.0.bias"], z)
+        ]
         return affine(p[f"{prefix}mlp.2.weight"], p[f"{prefix}mlp.2.bias"], hidden)
 
     means = [sum(map(float, plane.flat)) / plane.size for plane in x]
@@ -38,7 +40,9 @@ def naive_spatial_gate(x, p, prefix):
     pooled = np.stack([x.max(axis=0), x.mean(axis=0)])
     kernel = p[f"{prefix}conv.weight"][0]
     half = kernel.shape[1] // 2
-    scale, shift, mean, variance = (p[f"{prefix}bn.{k}"][0] for k in ("weight", "bias", "running_mean", "running_var"))
+    scale, shift, mean, variance = (
+        p[f"{prefix}bn.{k}"][0] for k in ("weight", "bias", "running_mean", "running_var")
+    )
     gate = np.empty((rows, columns))
     for i in range(rows):
         for j in range(columns):
@@ -62,7 +66,12 @@ def test_equations(randomized, arrays, draw, size, kernel_size):
     expected = np.empty(x.shape)
     for b in range(2):
         image = x[b].numpy()
-        gated = np.stack([plane * gate for plane, gate in zip(image, naive_channel_gate(image, p, "channel_gate."), strict=True)])
+        gated = np.stack(
+            [
+                plane * gate
+                for plane, gate in zip(image, naive_channel_gate(image, p, "channel_gate."), strict=True)
+            ]
+        )
         expected[b] = gated * naive_spatial_gate(gated, p, "spatial_gate.")
     assert np.abs(module(x).detach().numpy() - expected).max() < 1e-10
     assert np.abs((x * module.weights(x)).detach().numpy() - expected).max() < 1e-10

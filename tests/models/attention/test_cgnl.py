@@ -13,11 +13,15 @@ from regard.models.attention.cgnl import CGNL, CGNLx
 
 def taylor(order, gamma):
     """The kernel of CGNLx between two arrays of entries: exp(2 gamma t p - 2 gamma), cut off."""
-    return lambda t, p: math.exp(-2 * gamma) * sum((2 * gamma * t * p) ** n / math.factorial(n) for n in range(order + 1))
+    return lambda t, p: (
+        math.exp(-2 * gamma) * sum((2 * gamma * t * p) ** n / math.factorial(n) for n in range(order + 1))
+    )
 
 
 def naive_block(x, p, groups, kernel):
-    """One image (C, H, W): each group's full matrix over its entries, then the grouped convolution and norm."""
+    """One image (C, H, W): each group's full matrix over its entries, then the grouped convolution and
+    norm.
+    """
     channels, rows, columns = x.shape
     t, phi, g = (np.einsum("oc,chw->ohw", p[f"{name}.weight"], x) for name in ("theta", "phi", "g"))
     inner, outer = channels // 2 // groups, channels // groups
@@ -29,7 +33,9 @@ def naive_block(x, p, groups, kernel):
         theirs = slice(group * outer, (group + 1) * outer)
         z = np.einsum("oc,chw->ohw", p["project.weight"][theirs], y)
         z = (z - z.mean()) / np.sqrt(z.var() + 1e-5)
-        out[theirs] = p["norm.weight"][theirs, None, None] * z + p["norm.bias"][theirs, None, None] + x[theirs]
+        out[theirs] = (
+            p["norm.weight"][theirs, None, None] * z + p["norm.bias"][theirs, None, None] + x[theirs]
+        )
     return out
 
 
@@ -51,7 +57,9 @@ def test_rbf_is_the_full_matrix_of_the_expansion(randomized, arrays, draw, order
     x = draw(2, 16, *size)
     out = module(x).detach().numpy()
     for b in range(2):
-        assert np.abs(out[b] - naive_block(x[b].numpy(), arrays(module), 4, taylor(order, gamma))).max() < 1e-8
+        assert (
+            np.abs(out[b] - naive_block(x[b].numpy(), arrays(module), 4, taylor(order, gamma))).max() < 1e-8
+        )
 
 
 def test_taylor_error_falls_with_each_order(randomized, draw):
@@ -59,7 +67,8 @@ def test_taylor_error_falls_with_each_order(randomized, draw):
     x, gamma, errors = draw(1, 16, 3, 4), 1e-3, []
     for order in range(1, 5):
         module = randomized(CGNLx(16, 2, order, gamma))
-        theta, phi, g = (module.grouped(conv(x)) for conv in (module.theta, module.phi, module.g))  # (1, groups, entries)
+        # (1, groups, entries)
+        theta, phi, g = (module.grouped(conv(x)) for conv in (module.theta, module.phi, module.g))
         exact = torch.exp(2 * gamma * theta[..., :, None] * phi[..., None, :] - 2 * gamma) @ g[..., None]
         errors.append((module.respond(theta, module.weights(x)) - exact[..., 0]).abs().max().item())
     assert all(later < 0.1 * earlier for earlier, later in pairwise(errors))
@@ -86,13 +95,16 @@ def test_groups_are_independent_blocks(randomized, draw, build):
 
 @pytest.mark.parametrize("build", [CGNL, CGNLx])
 def test_every_entry_reaches_its_whole_group(randomized, draw, build):
-    """The response at one channel of one position depends on every position, through every channel of its group and of no other."""
+    """The response at one channel of one position depends on every position, through every channel of its
+    group and of no other.
+    """
     module = randomized(build(16, 2))
     for embedding in (module.theta, module.phi, module.g):
         embedding.weight.data = torch.eye(16, dtype=torch.float64)[:8, :, None, None]
     x = draw(1, 16, 3, 4).requires_grad_()
     y = module.respond(module.grouped(module.theta(x)), module.weights(x))
-    gradient = torch.autograd.grad(y[0, 0, 0], x)[0][0]  # entry 0 of group 0, which embeds channels 0 to 3 of x
+    # entry 0 of group 0, which embeds channels 0 to 3 of x
+    gradient = torch.autograd.grad(y[0, 0, 0], x)[0][0]
     assert (gradient[:4] != 0).all()
     assert (gradient[4:] == 0).all()
 

@@ -18,7 +18,10 @@ def cross(i, j, rows, columns):
 def naive_pass(x, p):
     """gamma sum_i a_iu v_i + x_u of one image (C, H, W)."""
     _channels, rows, columns = x.shape
-    q, k, v = (np.einsum("oc,chw->ohw", p[f"{n}.weight"], x) + p[f"{n}.bias"][:, None, None] for n in ("query", "key", "value"))
+    q, k, v = (
+        np.einsum("oc,chw->ohw", p[f"{n}.weight"], x) + p[f"{n}.bias"][:, None, None]
+        for n in ("query", "key", "value")
+    )
     out = np.empty_like(x)
     for i in range(rows):
         for j in range(columns):
@@ -26,7 +29,9 @@ def naive_pass(x, p):
             scores = [float(q[:, i, j] @ k[:, r, c]) for r, c in seen]
             top = max(scores)
             total = sum(math.exp(s - top) for s in scores)
-            context = sum(math.exp(s - top) / total * v[:, r, c] for s, (r, c) in zip(scores, seen, strict=True))
+            context = sum(
+                math.exp(s - top) / total * v[:, r, c] for s, (r, c) in zip(scores, seen, strict=True)
+            )
             out[:, i, j] = p["gamma"][0] * context + x[:, i, j]
     return out
 
@@ -83,7 +88,10 @@ def test_weights_are_columns_then_rows_and_sum_to_one(randomized, draw):
 
 
 def test_passes_share_their_weights(randomized, draw):
-    once, twice = randomized(CrissCrossAttention(8, recurrence=1)), randomized(CrissCrossAttention(8, recurrence=2))
+    once, twice = (
+        randomized(CrissCrossAttention(8, recurrence=1)),
+        randomized(CrissCrossAttention(8, recurrence=2)),
+    )
     assert sum(p.numel() for p in once.parameters()) == sum(p.numel() for p in twice.parameters())
     twice.load_state_dict(once.state_dict())
     x = draw(2, 8, 3, 5)
@@ -102,7 +110,9 @@ def test_survives_large_inputs(randomized, draw):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 def test_the_mask_fits_half_precision(draw, dtype):
-    """The masked score must not overflow into an error or a NaN where weights are stored or run in 16 bits."""
+    """The masked score must not overflow into an error or a NaN where weights are stored or run in 16
+    bits.
+    """
     module = CrissCrossAttention(8).to(dtype)
     nn.init.ones_(module.gamma)
     assert torch.isfinite(module(draw(1, 8, 3, 4).to(dtype))).all()

@@ -35,7 +35,9 @@ def test_fractional_corners_sample_between_pixels():
 
 def test_each_image_has_its_boxes_in_order(draw):
     x = draw(2, 3, 6, 6)
-    boxes = torch.tensor([[[0, 0, 2, 2], [4, 4, 6, 6], [1, 3, 3, 5]], [[2, 2, 4, 4], [0, 4, 2, 6], [3, 0, 5, 2]]])
+    boxes = torch.tensor(
+        [[[0, 0, 2, 2], [4, 4, 6, 6], [1, 3, 3, 5]], [[2, 2, 4, 4], [0, 4, 2, 6], [3, 0, 5, 2]]]
+    )
     out = crop(x, boxes, (2, 2))
     for b in range(2):
         for r in range(3):

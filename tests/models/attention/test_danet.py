@@ -20,11 +20,16 @@ def naive_position(x, p):
     """y_j = alpha sum_i s_ji d_i + x_j of one image (C, H, W)."""
     _channels, rows, columns = x.shape
     pixels = [x[:, i, j] for i in range(rows) for j in range(columns)]
-    b, c, d = ([p[f"{name}.weight"] @ pixel + p[f"{name}.bias"] for pixel in pixels] for name in ("query", "key", "value"))
+    b, c, d = (
+        [p[f"{name}.weight"] @ pixel + p[f"{name}.bias"] for pixel in pixels]
+        for name in ("query", "key", "value")
+    )
     weights, out = np.empty((len(pixels), len(pixels))), np.empty_like(x)
     for j in range(len(pixels)):
         weights[j] = softmax([float(b[j] @ c[i]) for i in range(len(pixels))])
-        out[:, j // columns, j % columns] = p["alpha"][0] * sum(w * v for w, v in zip(weights[j], d, strict=True)) + pixels[j]
+        out[:, j // columns, j % columns] = (
+            p["alpha"][0] * sum(w * v for w, v in zip(weights[j], d, strict=True)) + pixels[j]
+        )
     return weights, out
 
 
@@ -74,7 +79,9 @@ def test_position_is_equivariant_to_moving_positions(randomized, draw):
 
 
 def test_position_attention_mixes_space_only(randomized, draw):
-    """With the values themselves as d and every score equal, a channel sees the mean of itself and of no other."""
+    """With the values themselves as d and every score equal, a channel sees the mean of itself and of no
+    other.
+    """
     module = randomized(PositionAttention(8))
     nn.init.zeros_(module.query.weight)
     nn.init.zeros_(module.query.bias)

@@ -46,8 +46,11 @@ def test_single_head_equations(randomized, arrays, draw, size):
 def naive_multi_head(p, tokens, heads, expansion):
     entered = tokens @ p["enter.weight"].T + p["enter.bias"]
     parts = np.split(entered, heads * expansion, axis=1)
-    weights = [naive_weights(part @ p["memory_key.weight"].T + p["memory_key.bias"]) for part in parts]  # the memories are shared
-    joined = np.concatenate([w @ p["memory_value.weight"].T + p["memory_value.bias"] for w in weights], axis=1)
+    # the memories are shared
+    weights = [naive_weights(part @ p["memory_key.weight"].T + p["memory_key.bias"]) for part in parts]
+    joined = np.concatenate(
+        [w @ p["memory_value.weight"].T + p["memory_value.bias"] for w in weights], axis=1
+    )
     return joined @ p["project.weight"].T + p["project.bias"]
 
 
@@ -59,7 +62,12 @@ def test_multi_head_equations(randomized, arrays, draw, heads, expansion):
     sequence = x.flatten(2).transpose(1, 2)
     out = tokens(sequence).detach()
     for b in range(2):
-        assert np.abs(out[b].numpy() - naive_multi_head(arrays(tokens), sequence[b].numpy(), heads, expansion)).max() < 1e-6
+        assert (
+            np.abs(
+                out[b].numpy() - naive_multi_head(arrays(tokens), sequence[b].numpy(), heads, expansion)
+            ).max()
+            < 1e-6
+        )
     assert torch.allclose((on_map(x) - x).flatten(2).transpose(1, 2), out, atol=1e-12, rtol=0)
     assert torch.equal(on_map.weights(x), tokens.weights(sequence))
 
@@ -71,11 +79,14 @@ def test_columns_then_rows_sum_to_one(draw):
     columns = scores.softmax(dim=1)
     ratio = weights / columns  # one number per position
     assert torch.allclose(ratio, ratio[:, :, :1].expand_as(ratio), rtol=1e-12)
-    assert not torch.allclose(weights, scores.softmax(dim=2), atol=0.01), "a single softmax over the slots is something else"
+    assert not torch.allclose(weights, scores.softmax(dim=2), atol=0.01), (
+        "a single softmax over the slots is something else"
+    )
 
 
 @pytest.mark.parametrize(
-    ("module", "shape", "slots"), [(ExternalAttention(8, 5), (2, 5, 12), 1), (MultiHeadExternalAttention(8, 2, 4, 5), (2, 8, 12, 5), 3)]
+    ("module", "shape", "slots"),
+    [(ExternalAttention(8, 5), (2, 5, 12), 1), (MultiHeadExternalAttention(8, 2, 4, 5), (2, 8, 12, 5), 3)],
 )
 def test_weights_sum_to_one_over_the_slots(randomized, draw, module, shape, slots):
     weights = randomized(module).weights(draw(2, 8, 3, 4))
@@ -104,7 +115,9 @@ def bend(module):
 
 @pytest.mark.parametrize("module", [ExternalAttention(16), MultiHeadExternalAttention(16)])
 def test_work_and_memory_are_linear_in_the_positions(module):
-    """Every product is of something kept with parameters of a fixed size, so its work is linear where the memory is."""
+    """Every product is of something kept with parameters of a fixed size, so its work is linear where the
+    memory is.
+    """
     assert kept(module, 128) > kept(module, 64)
     assert bend(module) == 0
     assert bend(SelfAttention(16)) >= 2 * 64**2, "the check must tell the quadratic form apart"

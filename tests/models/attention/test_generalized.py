@@ -1,4 +1,6 @@
-"""Generalized attention against Zhu et al., ICCV 2019: each of the fifteen subsets of the four terms, and mmcv."""
+"""Generalized attention against Zhu et al., ICCV 2019: each of the fifteen subsets of the four terms, and
+mmcv.
+"""
 
 import math
 from itertools import product
@@ -46,12 +48,16 @@ def naive_block(x, module, terms, heads, stride, p):
             for r, c in keys:
                 score = 0.0
                 if terms[0] == "1":
-                    score += (p["query.weight"] @ x[:, i, j])[mine] @ (p["parts.0.key.weight"] @ x[:, r, c])[mine]
+                    score += (p["query.weight"] @ x[:, i, j])[mine] @ (p["parts.0.key.weight"] @ x[:, r, c])[
+                        mine
+                    ]
                 if terms[2] == "1":
                     score += u[m] @ (p["parts.0.key.weight"] @ x[:, r, c])[mine]
                 if terms[1] == "1" or terms[3] == "1":
                     across = p[place + "across.weight"] @ sinusoids(j - c, channels)
-                    relative = ((across + p[place + "down.weight"] @ sinusoids(i - r, channels)) / math.sqrt(2))[mine]
+                    relative = (
+                        (across + p[place + "down.weight"] @ sinusoids(i - r, channels)) / math.sqrt(2)
+                    )[mine]
                     if terms[1] == "1":
                         score += (p["query.weight"] @ x[:, i, j])[mine] @ relative
                     if terms[3] == "1":
@@ -59,7 +65,10 @@ def naive_block(x, module, terms, heads, stride, p):
                 scores.append(float(score))
             f = np.exp(np.array(scores) - max(scores))
             weights[m, a] = f / f.sum()
-            context[mine] = sum(weight * (p["value.weight"] @ x[:, r, c])[mine] for weight, (r, c) in zip(weights[m, a], keys, strict=True))
+            context[mine] = sum(
+                weight * (p["value.weight"] @ x[:, r, c])[mine]
+                for weight, (r, c) in zip(weights[m, a], keys, strict=True)
+            )
         out[:, i, j] = p["gamma"][0] * (p["project.weight"] @ context + p["project.bias"]) + x[:, i, j]
     return out, weights
 
@@ -90,13 +99,20 @@ def test_relative_position_alone_does_not_look_at_the_image(randomized, draw):
     module = randomized(GeneralizedAttention(8, "0001", heads=2))
     assert torch.equal(module.weights(draw(2, 8, 4, 5)), module.weights(draw(2, 8, 4, 5, seed=1)))
     other = randomized(GeneralizedAttention(8, "0011", heads=2))
-    assert not torch.allclose(other.weights(draw(2, 8, 4, 5)), other.weights(draw(2, 8, 4, 5, seed=1)), atol=1e-3)
+    assert not torch.allclose(
+        other.weights(draw(2, 8, 4, 5)), other.weights(draw(2, 8, 4, 5, seed=1)), atol=1e-3
+    )
 
 
 def test_relative_position_alone_depends_on_the_distance(randomized, draw):
-    """Without the ends of the map in between: the ratio of two weights is the same for a query and keys all moved by one."""
+    """Without the ends of the map in between: the ratio of two weights is the same for a query and keys all
+    moved by one.
+    """
     weights = (
-        randomized(GeneralizedAttention(8, "0001", heads=2, stride=1)).weights(draw(1, 8, 3, 6)).unflatten(2, (3, 6)).unflatten(4, (3, 6))
+        randomized(GeneralizedAttention(8, "0001", heads=2, stride=1))
+        .weights(draw(1, 8, 3, 6))
+        .unflatten(2, (3, 6))
+        .unflatten(4, (3, 6))
     )
     first, moved = weights[0, :, 1, 2], weights[0, :, 1, 3]
     assert torch.allclose(first[:, 1, 1] / first[:, 1, 4], moved[:, 1, 2] / moved[:, 1, 5], atol=1e-12)
@@ -122,8 +138,19 @@ def test_all_four_terms_are_the_sum_of_the_parts(randomized, draw):
 @pytest.mark.parametrize("terms", SUBSETS)
 def test_has_the_parameters_of_its_terms_only(terms):
     module = GeneralizedAttention(16, terms, heads=4)
-    query, content, position = "1" in terms[:2], terms[0] == "1" or terms[2] == "1", terms[1] == "1" or terms[3] == "1"
-    expected = 16 * 16 * (query + content) + 2 * 8 * 16 * position + 16 * (terms[2:].count("1")) + 16 * 16 + (16 * 16 + 16) + 1
+    query, content, position = (
+        "1" in terms[:2],
+        terms[0] == "1" or terms[2] == "1",
+        terms[1] == "1" or terms[3] == "1",
+    )
+    expected = (
+        16 * 16 * (query + content)
+        + 2 * 8 * 16 * position
+        + 16 * (terms[2:].count("1"))
+        + 16 * 16
+        + (16 * 16 + 16)
+        + 1
+    )
     assert sum(p.numel() for p in module.parameters()) == expected
 
 
@@ -152,7 +179,8 @@ def test_refuses_bad_arguments():
         GeneralizedAttention(16, stride=0)
 
 
-# mmcv 2.1.0 takes the query of the term down the rows from the transposed map when "0100" is on and "0001" is off: it fails unless H = W
+# mmcv 2.1.0 takes the query of the term down the rows from the transposed map when "0100" is on and "0001" is
+# off: it fails unless H = W
 @pytest.mark.parametrize("terms", [terms for terms in SUBSETS if terms[1] <= terms[3]])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_equals_mmcv(randomized, draw, terms, stride):

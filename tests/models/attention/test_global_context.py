@@ -1,4 +1,6 @@
-"""Simplified non-local and GC blocks against Cao et al., ICCV workshops 2019, and against a non-local block and mmcv."""
+"""Simplified non-local and GC blocks against Cao et al., ICCV workshops 2019, and against a non-local block
+and mmcv.
+"""
 
 import math
 
@@ -17,7 +19,10 @@ FORMS = [(pooling, fusion) for pooling in ("attention", "average") for fusion in
 def naive_context(x, p):
     """sum_j a_j x_j of one image (C, H, W), position by position; equal weights without a key."""
     positions = [(i, j) for i in range(x.shape[1]) for j in range(x.shape[2])]
-    scores = [float(p["key.weight"][0] @ x[:, i, j] + p["key.bias"][0]) if "key.weight" in p else 0.0 for i, j in positions]
+    scores = [
+        float(p["key.weight"][0] @ x[:, i, j] + p["key.bias"][0]) if "key.weight" in p else 0.0
+        for i, j in positions
+    ]
     total = sum(math.exp(s) for s in scores)
     return sum(math.exp(s) / total * x[:, i, j] for s, (i, j) in zip(scores, positions, strict=True))
 
@@ -62,10 +67,13 @@ class QueryIndependent(NonLocal):
 def test_is_a_non_local_block_with_query_independent_weights(randomized, draw):
     block = randomized(SimplifiedNonLocal(8))
     x = draw(2, 8, 4, 5)
-    assert torch.allclose(block(x), QueryIndependent(block)(x), atol=1e-12)  # sum_j a_j W_v x_j == W_v sum_j a_j x_j
+    # sum_j a_j W_v x_j == W_v sum_j a_j x_j
+    assert torch.allclose(block(x), QueryIndependent(block)(x), atol=1e-12)
 
 
-@pytest.mark.parametrize("module", [SimplifiedNonLocal(8), GlobalContext(8, 2), GlobalContext(8, 2, pooling="average")])
+@pytest.mark.parametrize(
+    "module", [SimplifiedNonLocal(8), GlobalContext(8, 2), GlobalContext(8, 2, pooling="average")]
+)
 def test_the_context_is_the_same_everywhere(randomized, draw, module):
     x = draw(2, 8, 4, 5)
     change = randomized(module)(x) - x
@@ -100,7 +108,9 @@ def test_costs_as_many_times_less_as_there_are_positions():
 def test_average_pooling_weighs_all_positions_equally(draw):
     module = GlobalContext(32, pooling="average").double()
     x = draw(2, 32, 3, 5)
-    assert torch.allclose(module.weights(x), torch.full((2, 1, 3, 5), 1 / 15, dtype=torch.float64), atol=1e-15)
+    assert torch.allclose(
+        module.weights(x), torch.full((2, 1, 3, 5), 1 / 15, dtype=torch.float64), atol=1e-15
+    )
     assert torch.allclose(module.context(x), x.mean(dim=(2, 3), keepdim=True), atol=1e-14)
     assert not [name for name, _ in module.named_parameters() if name.startswith("key")]
 
@@ -133,10 +143,15 @@ def test_refuses_bad_arguments():
 def test_equals_mmcv(randomized, draw, pooling, fusion):
     bricks = pytest.importorskip("mmcv.cnn.bricks", reason="mmcv is not installed")
     module = randomized(GlobalContext(8, 2, pooling=pooling, fusion=fusion))
-    theirs = bricks.ContextBlock(8, 1 / 2, {"attention": "att", "average": "avg"}[pooling], (f"channel_{fusion[:3]}",)).double()
+    theirs = bricks.ContextBlock(
+        8, 1 / 2, {"attention": "att", "average": "avg"}[pooling], (f"channel_{fusion[:3]}",)
+    ).double()
     names = {"key": "conv_mask", "transform": f"channel_{fusion[:3]}_conv"}
     theirs.load_state_dict(
-        {names[name.split(".")[0]] + name[len(name.split(".")[0]) :]: value for name, value in module.state_dict().items()}
+        {
+            names[name.split(".")[0]] + name[len(name.split(".")[0]) :]: value
+            for name, value in module.state_dict().items()
+        }
     )
     x = draw(2, 8, 4, 5)
     assert torch.allclose(module(x), theirs(x), atol=1e-12)

@@ -59,12 +59,16 @@ def test_sampled_takes_one_value_whole(keys, query, values, noise, training):
     expected = (query @ keys.transpose(1, 2) + noise).argmax(dim=2)
     assert_each_is_one_of(module(keys, query, noise, values), values, expected)
     assert_each_is_one_of(module(keys, query, noise), keys, expected)
-    assert not torch.equal(expected, ArgmaxAttention(Dot()).choice(keys, query)), "the noise must matter for this test to mean anything"
+    assert not torch.equal(expected, ArgmaxAttention(Dot()).choice(keys, query)), (
+        "the noise must matter for this test to mean anything"
+    )
 
 
 def test_zero_noise_gives_the_argmax(keys, query, values):
     zero = torch.zeros(2, 3, 7).double()
-    assert torch.equal(SampledAttention(Dot()).eval()(keys, query, zero, values), ArgmaxAttention(Dot())(keys, query, values))
+    assert torch.equal(
+        SampledAttention(Dot()).eval()(keys, query, zero, values), ArgmaxAttention(Dot())(keys, query, values)
+    )
 
 
 def chi_squared(counts: Tensor, probabilities: Tensor) -> float:
@@ -82,7 +86,9 @@ def test_samples_have_softmax_frequencies(draw):
     assert counts.sum() == draws
     assert chi_squared(counts, probabilities) < limit
     normal = torch.randn(draws, 1, 5, generator=random).double()
-    assert chi_squared(module.weights(keys, query, normal).sum(dim=(0, 1)), probabilities) > limit, "the check must tell noises apart"
+    assert chi_squared(module.weights(keys, query, normal).sum(dim=(0, 1)), probabilities) > limit, (
+        "the check must tell noises apart"
+    )
 
 
 def test_noise_is_gumbel():

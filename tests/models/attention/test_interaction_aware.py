@@ -1,4 +1,6 @@
-"""Interaction-aware attention against its equations, for one feature map and for several; and the network that trains it."""
+"""Interaction-aware attention against its equations, for one feature map and for several; and the network
+that trains it.
+"""
 
 import numpy as np
 import pytest
@@ -24,7 +26,9 @@ def average(x, rows, columns):
 
 
 def naive_block(features, p):
-    """One image: feature maps (C, H, W), the first one attended. Position by position, with X as (positions, channels)."""
+    """One image: feature maps (C, H, W), the first one attended. Position by position, with X as
+    (positions, channels).
+    """
     rows, columns = features[0].shape[1:]
     fused = 0
     for layer, x in enumerate(features):
@@ -38,7 +42,13 @@ def naive_block(features, p):
 
 
 @pytest.mark.parametrize(
-    "shapes", [[(6, 3, 4)], [(6, 3, 4), (4, 6, 8)], [(6, 3, 2), (4, 7, 5), (2, 9, 9), (3, 3, 2)], [(6, 1, 2), (3, 1, 1)]]
+    "shapes",
+    [
+        [(6, 3, 4)],
+        [(6, 3, 4), (4, 6, 8)],
+        [(6, 3, 2), (4, 7, 5), (2, 9, 9), (3, 3, 2)],
+        [(6, 1, 2), (3, 1, 1)],
+    ],
 )
 def test_equations_for_any_number_of_maps(randomized, arrays, draw, shapes):
     module = randomized(InteractionAware(6, 3, [shape[0] for shape in shapes[1:]]))
@@ -58,7 +68,9 @@ def test_maps_have_unit_length(randomized, draw):
 
 
 def test_the_bias_absorbs_a_shift_of_the_mean(randomized, draw):
-    """As PCA removes the mean: features moved by a vector, and b by -W of it, give the same maps; without b they do not."""
+    """As PCA removes the mean: features moved by a vector, and b by -W of it, give the same maps; without b
+    they do not.
+    """
     module = randomized(InteractionAware(8, 3))
     x, shift = draw(2, 8, 3, 4), draw(8, seed=1)
     maps = module.weights(x)
@@ -74,7 +86,10 @@ def test_each_map_is_found_from_all_its_layers(randomized, draw):
     features = [draw(1, 8, 3, 4), draw(1, 4, 6, 8), draw(1, 2, 12, 16)]
     maps = module.weights(*features)
     for layer in range(3):
-        changed = [feature + 1 * (layer == other) * draw(*feature.shape, seed=9) for other, feature in enumerate(features)]
+        changed = [
+            feature + 1 * (layer == other) * draw(*feature.shape, seed=9)
+            for other, feature in enumerate(features)
+        ]
         assert not torch.allclose(module.weights(*changed), maps, atol=1e-3)
 
 
@@ -108,7 +123,9 @@ def test_refuses_bad_arguments():
 @pytest.mark.parametrize("scales", [2, 4])
 def test_the_network_trains_on_all_three_losses(scales):
     torch.manual_seed(0)
-    network = build("interaction_pyramid_resnet18", num_classes=5, width=8, scales=scales, interaction=0.3, diversity=0.7)
+    network = build(
+        "interaction_pyramid_resnet18", num_classes=5, width=8, scales=scales, interaction=0.3, diversity=0.7
+    )
     nn.init.ones_(network.attention.gamma)
     network.double().eval()
     x, targets = torch.randn(2, 3, 64, 64, dtype=torch.float64), torch.tensor([1, 3])
@@ -116,11 +133,17 @@ def test_the_network_trains_on_all_three_losses(scales):
     expected = cross_entropy()(network(x), targets).item()
     expected += 0.3 * interaction_loss(network.attention.weights(last, *others), last).item()
     expected += 0.7 * scale_diversity_loss(network.attention.scales(last, *others)).item()
-    assert abs(network.training_loss(x, targets, cross_entropy()).item() - expected) < 1e-5  # the criterion is float32
+    # the criterion is float32
+    assert abs(network.training_loss(x, targets, cross_entropy()).item() - expected) < 1e-5
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"scales": 1}, "scales.*1"), ({"interaction": -1.0}, "interaction=-1"), ({"diversity": float("nan")}, "nan")]
+    ("options", "message"),
+    [
+        ({"scales": 1}, "scales.*1"),
+        ({"interaction": -1.0}, "interaction=-1"),
+        ({"diversity": float("nan")}, "nan"),
+    ],
 )
 def test_the_network_refuses_bad_arguments(options, message):
     with pytest.raises(InvalidInput, match=message):

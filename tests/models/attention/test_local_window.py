@@ -1,4 +1,6 @@
-"""Local self-attention against its equation, position by position, and against attention over the whole map."""
+"""Local self-attention against its equation, position by position, and against attention over the whole
+map.
+"""
 
 import math
 
@@ -12,19 +14,26 @@ from regard.models.attention.local_window import LocalSelfAttention
 
 def neighbours(i, j, rows, columns, window):
     reach = window // 2
-    return [(r, c) for r in range(rows) for c in range(columns) if abs(r - i) <= reach and abs(c - j) <= reach]
+    return [
+        (r, c) for r in range(rows) for c in range(columns) if abs(r - i) <= reach and abs(c - j) <= reach
+    ]
 
 
 def naive_block(x, p, window):
     rows, columns = x.shape[1:]
-    q, k, v = (np.einsum("oc,chw->ohw", p[f"{n}.weight"], x) + p[f"{n}.bias"][:, None, None] for n in ("query", "key", "value"))
+    q, k, v = (
+        np.einsum("oc,chw->ohw", p[f"{n}.weight"], x) + p[f"{n}.bias"][:, None, None]
+        for n in ("query", "key", "value")
+    )
     out = np.empty_like(x)
     for i in range(rows):
         for j in range(columns):
             seen = neighbours(i, j, rows, columns, window)
             scores = [float(q[:, i, j] @ k[:, r, c]) / math.sqrt(len(q)) for r, c in seen]
             total = sum(math.exp(s - max(scores)) for s in scores)
-            context = sum(math.exp(s - max(scores)) / total * v[:, r, c] for s, (r, c) in zip(scores, seen, strict=True))
+            context = sum(
+                math.exp(s - max(scores)) / total * v[:, r, c] for s, (r, c) in zip(scores, seen, strict=True)
+            )
             out[:, i, j] = p["gamma"][0] * context + x[:, i, j]
     return out
 
@@ -53,7 +62,8 @@ def test_gradient_support_is_the_window(randomized, draw, window):
 def test_a_window_over_the_whole_map_is_self_attention(randomized, draw, size, window):
     module = randomized(LocalSelfAttention(16, window))
     x = draw(2, 16, *size)
-    q, k, v = (conv(x).flatten(2).transpose(1, 2) for conv in (module.query, module.key, module.value))  # (B, HW, .)
+    # (B, HW, .)
+    q, k, v = (conv(x).flatten(2).transpose(1, 2) for conv in (module.query, module.key, module.value))
     whole = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).view_as(x)
     assert torch.allclose(module(x), module.gamma * whole + x, atol=1e-12)
     if window > 3:
@@ -64,7 +74,9 @@ def test_is_equivariant_to_translation_away_from_the_border(randomized, draw):
     module = randomized(LocalSelfAttention(8, 3))
     x = draw(1, 8, 9, 9)
     moved = module(x.roll((1, 2), dims=(2, 3)))
-    assert torch.allclose(moved[:, :, 3:-2, 4:-2], module(x).roll((1, 2), dims=(2, 3))[:, :, 3:-2, 4:-2], atol=1e-12)
+    assert torch.allclose(
+        moved[:, :, 3:-2, 4:-2], module(x).roll((1, 2), dims=(2, 3))[:, :, 3:-2, 4:-2], atol=1e-12
+    )
 
 
 def test_weights_sum_to_one_and_count_each_neighbour_once(randomized, draw):
@@ -75,7 +87,8 @@ def test_weights_sum_to_one_and_count_each_neighbour_once(randomized, draw):
     weights = module.weights(draw(2, 8, 4, 7))
     assert weights.shape == (2, 2 * 3, 9, 25)
     assert torch.allclose(weights.sum(dim=3), torch.ones(2, 6, 9, dtype=torch.float64), atol=1e-12)
-    corner = weights[0, 0, 0].reshape(5, 5)  # query (0, 0) of the first tile: 2 x 2 neighbours, from row and column 1 of what is around
+    # query (0, 0) of the first tile: 2 x 2 neighbours, from row and column 1 of what is around
+    corner = weights[0, 0, 0].reshape(5, 5)
     expected = torch.zeros(5, 5, dtype=torch.float64)
     expected[1:3, 1:3] = 1 / 4
     assert torch.allclose(corner, expected, atol=1e-12)

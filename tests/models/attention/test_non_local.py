@@ -66,7 +66,9 @@ def naive_block(form, x, p, side):
     for i, row in enumerate(weights):
         y = sum(weight * value for weight, value in zip(row, values, strict=True))
         wy = p["project.weight"] @ y + p["project.bias"]
-        normed = (wy - p["bn.running_mean"]) / np.sqrt(p["bn.running_var"] + 1e-5) * p["bn.weight"] + p["bn.bias"]
+        normed = (wy - p["bn.running_mean"]) / np.sqrt(p["bn.running_var"] + 1e-5) * p["bn.weight"] + p[
+            "bn.bias"
+        ]
         r, c = divmod(i, x.shape[2])
         out[:, r, c] = normed + x[:, r, c]
     return out
@@ -145,7 +147,12 @@ def test_forms_differ_only_in_the_pairwise_function():
     c, inner = 16, 8
     base = (c * inner + inner) + (inner * c + c) + 2 * c  # g, W_z, BN
     embeddings = 2 * (c * inner + inner)
-    assert [count(form(c)) for form in FORMS] == [base, base + embeddings, base + embeddings, base + embeddings + 2 * inner]
+    assert [count(form(c)) for form in FORMS] == [
+        base,
+        base + embeddings,
+        base + embeddings,
+        base + embeddings + 2 * inner,
+    ]
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -5,9 +5,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from regard.models.attention.object_context import ObjectContext, ObjectContextPooling, TiledObjectContextPooling
+from regard.models.attention.object_context import (
+    ObjectContext,
+    ObjectContextPooling,
+    TiledObjectContextPooling,
+)
 
-SIZES = [(7, 5), (6, 6), (13, 8), (4, 5), (2, 9), (1, 1)]  # multiples of the tiles, remainders, and maps smaller than them
+# multiples of the tiles, remainders, and maps smaller than them
+SIZES = [(7, 5), (6, 6), (13, 8), (4, 5), (2, 9), (1, 1)]
 
 
 def dense(x, p, name):
@@ -17,7 +22,9 @@ def dense(x, p, name):
 
 def normalized(x, p, name):
     """BatchNorm of (C, H, W) with the stored statistics, and ReLU."""
-    mean, var, scale, shift = (p[f"{name}.{leaf}"][:, None, None] for leaf in ("running_mean", "running_var", "weight", "bias"))
+    mean, var, scale, shift = (
+        p[f"{name}.{leaf}"][:, None, None] for leaf in ("running_mean", "running_var", "weight", "bias")
+    )
     return np.maximum(0, (x - mean) / np.sqrt(var + 1e-5) * scale + shift)
 
 
@@ -37,7 +44,9 @@ def naive_context(x, p, tiles=1):
         seen = [(r, c) for r, c in places if (tile_of(r, rows, tiles), tile_of(c, columns, tiles)) == home]
         scores = np.array([k[:, i, j] @ k[:, r, c] / np.sqrt(len(k)) for r, c in seen])
         weights = np.exp(scores - scores.max())
-        attended[:, i, j] = sum(w / weights.sum() * v[:, r, c] for w, (r, c) in zip(weights, seen, strict=True))
+        attended[:, i, j] = sum(
+            w / weights.sum() * v[:, r, c] for w, (r, c) in zip(weights, seen, strict=True)
+        )
     return dense(attended, p, "project")
 
 
@@ -80,7 +89,9 @@ def test_information_stays_in_its_tile(randomized, draw):
 
 
 def test_weights_of_tiles(randomized, draw):
-    """Rows sum to 1, and what fills a smaller tile weighs nothing: of 7 rows in 3 tiles the first have 2, the last 3."""
+    """Rows sum to 1, and what fills a smaller tile weighs nothing: of 7 rows in 3 tiles the first have 2, the
+    last 3.
+    """
     weights = randomized(TiledObjectContextPooling(8, 3)).weights(draw(2, 8, 7, 3))
     assert weights.shape == (2, 9, 3, 3)
     assert torch.allclose(weights.sum(dim=3), torch.ones(2, 9, 3, dtype=torch.float64), atol=1e-12)
@@ -89,15 +100,21 @@ def test_weights_of_tiles(randomized, draw):
 
 
 def cycles(weights):
-    """w_01 w_12 w_20 and w_02 w_21 w_10, equal where the scores before the softmax are symmetric, whatever its sums."""
-    return weights[:, 0, 1] * weights[:, 1, 2] * weights[:, 2, 0], weights[:, 0, 2] * weights[:, 2, 1] * weights[:, 1, 0]
+    """w_01 w_12 w_20 and w_02 w_21 w_10, equal where the scores before the softmax are symmetric, whatever
+    its sums.
+    """
+    return weights[:, 0, 1] * weights[:, 1, 2] * weights[:, 2, 0], weights[:, 0, 2] * weights[
+        :, 2, 1
+    ] * weights[:, 1, 0]
 
 
 def test_similarity_is_symmetric(randomized, draw):
     module = randomized(ObjectContextPooling(8))
     one, other = cycles(module.weights(draw(2, 8, 3, 4)))
     assert torch.allclose(one, other, rtol=1e-10)
-    separate = torch.randn(2, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).softmax(dim=2)
+    separate = torch.randn(
+        2, 12, 12, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    ).softmax(dim=2)
     assert not torch.allclose(*cycles(separate), rtol=1e-3)  # the check can fail
 
 
@@ -106,17 +123,29 @@ def test_pooling_attends_on_a_smaller_map(randomized, draw, size):
     pooled, plain = randomized(ObjectContextPooling(8, pool=2)), randomized(ObjectContextPooling(8))
     x = draw(2, 8, *size)
     height, width = (-(-side // 2) for side in size)
-    small = torch.stack([x[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].amax(dim=(2, 3)) for i in range(height) for j in range(width)], 2)
+    small = torch.stack(
+        [
+            x[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2].amax(dim=(2, 3))
+            for i in range(height)
+            for j in range(width)
+        ],
+        2,
+    )
     small = small.view(2, 8, height, width)
     assert pooled.weights(pooled.pool(x)).shape == (2, height * width, height * width)
-    assert torch.allclose(pooled(x), F.interpolate(plain(small), size=size, mode="bilinear", align_corners=False), atol=1e-12)
+    assert torch.allclose(
+        pooled(x), F.interpolate(plain(small), size=size, mode="bilinear", align_corners=False), atol=1e-12
+    )
 
 
 def test_base_form_fuses_context_and_features(randomized, arrays, draw):
     module = randomized(ObjectContext(8))
     x, p = draw(1, 8, 4, 3), arrays(module)
     both = np.concatenate([naive_context(x[0].numpy(), p), x[0].numpy()])
-    assert np.abs(module(x)[0].detach().numpy() - normalized(dense(both, p, "fuse.0"), p, "fuse.1")).max() < 1e-10
+    assert (
+        np.abs(module(x)[0].detach().numpy() - normalized(dense(both, p, "fuse.0"), p, "fuse.1")).max()
+        < 1e-10
+    )
 
 
 def test_context_starts_at_zero(draw):
@@ -127,7 +156,9 @@ def test_context_starts_at_zero(draw):
 def test_tiles_export_with_dynamic_size(randomized, draw):
     module = randomized(TiledObjectContextPooling(8, 6))
     dynamic = torch.export.Dim.DYNAMIC
-    program = torch.export.export(module, (draw(2, 8, 14, 19),), dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},)).module()
+    program = torch.export.export(
+        module, (draw(2, 8, 14, 19),), dynamic_shapes=({0: dynamic, 2: dynamic, 3: dynamic},)
+    ).module()
     for size in [(14, 19), (12, 12), (5, 31), (4, 3)]:
         x = draw(3, 8, *size)
         assert torch.allclose(program(x), module(x), atol=1e-12)

@@ -33,7 +33,9 @@ def naive_spatial(x):
     return out
 
 
-@pytest.mark.parametrize(("name", "naive"), [("mixed", naive_mixed), ("channel", naive_channel), ("spatial", naive_spatial)])
+@pytest.mark.parametrize(
+    ("name", "naive"), [("mixed", naive_mixed), ("channel", naive_channel), ("spatial", naive_spatial)]
+)
 @pytest.mark.parametrize("size", [(5, 4), (1, 3)])
 def test_equations(draw, name, naive, size):
     x = 3 * draw(2, 6, *size) + 1
@@ -43,7 +45,9 @@ def test_equations(draw, name, naive, size):
 
 
 def test_channel_mask_has_unit_norm_at_each_position(draw):
-    assert torch.allclose(ChannelMask()(5 * draw(2, 6, 4, 3)).norm(dim=1), torch.ones(2, 4, 3, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(
+        ChannelMask()(5 * draw(2, 6, 4, 3)).norm(dim=1), torch.ones(2, 4, 3, dtype=torch.float64), atol=1e-12
+    )
 
 
 def test_channel_mask_of_nothing_is_nothing():
@@ -55,7 +59,9 @@ def test_channel_mask_of_nothing_is_nothing():
 
 
 def test_spatial_mask_is_centred_at_a_half(draw):
-    """Before the sigmoid each channel has mean 0 and deviation 1, whatever its own were; so each has some positions above 1/2."""
+    """Before the sigmoid each channel has mean 0 and deviation 1, whatever its own were; so each has some
+    positions above 1/2.
+    """
     x = draw(2, 6, 8, 8) * torch.logspace(-1, 2, 6, dtype=torch.float64)[:, None, None] + 7
     mask = SpatialMask()(x)
     standardized = mask.logit()
@@ -69,7 +75,9 @@ def test_spatial_mask_of_a_constant_map_is_a_half():
 
 
 def test_what_each_mask_forgets(draw):
-    """The channel mask forgets the scale of a position, the spatial mask shift and scale of a channel; the mixed mask forgets nothing."""
+    """The channel mask forgets the scale of a position, the spatial mask shift and scale of a channel; the
+    mixed mask forgets nothing.
+    """
     x = draw(1, 6, 4, 4)
     per_position = draw(1, 1, 4, 4, seed=1).abs() + 0.5
     per_channel = draw(1, 6, 1, 1, seed=2).abs() + 0.5

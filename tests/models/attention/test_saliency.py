@@ -23,7 +23,9 @@ def test_equations(randomized, arrays, draw):
 
 
 def test_nothing_asks(randomized, draw):
-    """A position's saliency is its own affair: it depends on no other position, and there is no query among the parameters."""
+    """A position's saliency is its own affair: it depends on no other position, and there is no query among
+    the parameters.
+    """
     module = randomized(Saliency(6))
     x = draw(1, 6, 4, 5).requires_grad_()
     (gradient,) = torch.autograd.grad(module.weights(x)[0, 0, 2, 3], x)

@@ -36,7 +36,9 @@ def linear(p, name, x):
 
 
 def norm(p, name, x):
-    return (x - p[f"{name}.running_mean"]) / np.sqrt(p[f"{name}.running_var"] + 1e-5) * p[f"{name}.weight"] + p[f"{name}.bias"]
+    return (x - p[f"{name}.running_mean"]) / np.sqrt(p[f"{name}.running_var"] + 1e-5) * p[
+        f"{name}.weight"
+    ] + p[f"{name}.bias"]
 
 
 def gamma(p, x):
@@ -45,7 +47,11 @@ def gamma(p, x):
 
 
 def footprint(i, j, rows, columns, k):
-    return [(reflected(i + a, rows), reflected(j + b, columns)) for a in range(-(k // 2), k // 2 + 1) for b in range(-(k // 2), k // 2 + 1)]
+    return [
+        (reflected(i + a, rows), reflected(j + b, columns))
+        for a in range(-(k // 2), k // 2 + 1)
+        for b in range(-(k // 2), k // 2 + 1)
+    ]
 
 
 def place(i, j, rows, columns):
@@ -55,7 +61,10 @@ def place(i, j, rows, columns):
 def naive(p, x, k, groups, relation):
     """One image (C, H, W); `relation` is None for the patchwise form."""
     _, rows, columns = x.shape
-    q, key, value = ({(i, j): linear(p, n, x[:, i, j]) for i in range(rows) for j in range(columns)} for n in ("query", "key", "value"))
+    q, key, value = (
+        {(i, j): linear(p, n, x[:, i, j]) for i in range(rows) for j in range(columns)}
+        for n in ("query", "key", "value")
+    )
     out = np.empty((p["value.weight"].shape[0], rows, columns))
     for i in range(rows):
         for j in range(columns):
@@ -65,7 +74,13 @@ def naive(p, x, k, groups, relation):
             else:
                 at = linear(p, "position", place(i, j, rows, columns))
                 pairs = [
-                    np.concatenate([DELTA[relation](q[i, j], key[s]), at - linear(p, "position", place(*s, rows, columns))]) for s in seen
+                    np.concatenate(
+                        [
+                            DELTA[relation](q[i, j], key[s]),
+                            at - linear(p, "position", place(*s, rows, columns)),
+                        ]
+                    )
+                    for s in seen
                 ]
                 a = np.exp(np.stack([gamma(p, pair) for pair in pairs], axis=1))
                 a /= a.sum(axis=1, keepdims=True)
@@ -74,10 +89,16 @@ def naive(p, x, k, groups, relation):
     return out
 
 
-@pytest.mark.parametrize(("size", "k"), [((5, 4), 3), ((5, 4), 7), ((4, 5), 5), ((1, 3), 3), ((2, 1), 5), ((1, 1), 7)])
+@pytest.mark.parametrize(
+    ("size", "k"), [((5, 4), 3), ((5, 4), 7), ((4, 5), 5), ((1, 3), 3), ((2, 1), 5), ((1, 1), 7)]
+)
 @pytest.mark.parametrize("relation", [*RELATIONS, None])
 def test_equations(randomized, arrays, draw, relation, size, k):
-    form = PatchwiseAttention(8, k, **SMALL) if relation is None else PairwiseAttention(8, k, relation=relation, **SMALL)
+    form = (
+        PatchwiseAttention(8, k, **SMALL)
+        if relation is None
+        else PairwiseAttention(8, k, relation=relation, **SMALL)
+    )
     module = randomized(form)
     x = draw(2, 8, *size)
     out = module(x).detach().numpy()
@@ -88,7 +109,9 @@ def test_equations(randomized, arrays, draw, relation, size, k):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_shifts_equal_the_unfold_form(randomized, draw, form):
-    """The authors' test of their kernel: gathering the patches with unfold, weighing and summing is the same."""
+    """The authors' test of their kernel: gathering the patches with unfold, weighing and summing is the
+    same.
+    """
     module = randomized(form(32, 5))
     x = draw(2, 32, 6, 7)
     weights = module.weights(x)  # (B, 1, 25, 6, 7)
@@ -176,8 +199,12 @@ def test_position_is_the_papers(draw):
     seen = []
     module.position.register_forward_hook(lambda _module, inputs, _out: seen.append(inputs[0]))
     module(draw(1, 16, 3, 5))
-    assert torch.allclose(seen[0][0, 0], torch.linspace(-1, 1, 5, dtype=torch.float64).expand(3, 5), atol=1e-15)
-    assert torch.allclose(seen[0][0, 1], torch.linspace(-1, 1, 3, dtype=torch.float64)[:, None].expand(3, 5), atol=1e-15)
+    assert torch.allclose(
+        seen[0][0, 0], torch.linspace(-1, 1, 5, dtype=torch.float64).expand(3, 5), atol=1e-15
+    )
+    assert torch.allclose(
+        seen[0][0, 1], torch.linspace(-1, 1, 3, dtype=torch.float64)[:, None].expand(3, 5), atol=1e-15
+    )
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,18 @@ PAIRS = {
         lambda k, q, p: p["v.weight"][0] @ np.tanh(p["key.weight"] @ k + p["query.weight"] @ q),
     ),
     "dot": (Dot(), KEY, lambda k, q, p: sum(a * b for a, b in zip(k, q, strict=True))),
-    "scaled_dot": (ScaledDot(), KEY, lambda k, q, p: sum(a * b for a, b in zip(k, q, strict=True)) / math.sqrt(KEY)),
+    "scaled_dot": (
+        ScaledDot(),
+        KEY,
+        lambda k, q, p: sum(a * b for a, b in zip(k, q, strict=True)) / math.sqrt(KEY),
+    ),
     "bilinear": (Bilinear(KEY, QUERY), QUERY, lambda k, q, p: k @ p["w.weight"] @ q),
     "cosine": (Cosine(), KEY, lambda k, q, p: (k @ q) / math.sqrt((k @ k) * (q @ q))),
-    "distance": (Distance(), KEY, lambda k, q, p: -math.sqrt(sum((a - b) ** 2 for a, b in zip(k, q, strict=True)))),
+    "distance": (
+        Distance(),
+        KEY,
+        lambda k, q, p: -math.sqrt(sum((a - b) ** 2 for a, b in zip(k, q, strict=True))),
+    ),
 }
 
 
@@ -34,7 +42,11 @@ def test_equations(randomized, arrays, draw, name):
     for b in range(2):
         for m in range(3):
             for n in range(7):
-                assert math.isclose(scores[b, m, n], pair(keys[b, n].numpy(), query[b, m].numpy(), arrays(module)), abs_tol=1e-12)
+                assert math.isclose(
+                    scores[b, m, n],
+                    pair(keys[b, n].numpy(), query[b, m].numpy(), arrays(module)),
+                    abs_tol=1e-12,
+                )
 
 
 def test_scaled_dot_is_dot_over_the_root_of_the_width(draw):
@@ -67,8 +79,12 @@ def test_additive_saturates_at_the_sum_of_v(randomized, draw):
     with torch.no_grad():  # every hidden unit takes the sign of its v
         module.key.weight.zero_()
         module.query.weight.copy_(1e4 * module.v.weight.T.sign().expand(-1, QUERY))
-    assert torch.allclose(module(keys, torch.ones(2, 1, QUERY).double()), bound.expand(2, 1, 50), atol=1e-14, rtol=0)
-    assert torch.allclose(module(keys, -torch.ones(2, 1, QUERY).double()), -bound.expand(2, 1, 50), atol=1e-14, rtol=0)
+    assert torch.allclose(
+        module(keys, torch.ones(2, 1, QUERY).double()), bound.expand(2, 1, 50), atol=1e-14, rtol=0
+    )
+    assert torch.allclose(
+        module(keys, -torch.ones(2, 1, QUERY).double()), -bound.expand(2, 1, 50), atol=1e-14, rtol=0
+    )
 
 
 def test_distance_ranks_the_nearest_first(draw):
@@ -94,7 +110,9 @@ def test_gradients_are_finite_at_the_singular_point(draw, module):
 def test_cosine_ignores_length(draw):
     keys, query = draw(2, 5, 8), draw(2, 3, 8, seed=1)
     assert torch.allclose(Cosine()(7 * keys, 0.3 * query), Cosine()(keys, query), atol=1e-12, rtol=0)
-    assert torch.allclose(Cosine()(keys, 2 * keys).diagonal(dim1=1, dim2=2), torch.ones(2, 5).double(), atol=1e-12, rtol=0)
+    assert torch.allclose(
+        Cosine()(keys, 2 * keys).diagonal(dim1=1, dim2=2), torch.ones(2, 5).double(), atol=1e-12, rtol=0
+    )
     assert Cosine()(keys, query).abs().max() < 1
     assert torch.equal(Cosine()(keys, torch.zeros(2, 1, 8).double()), torch.zeros(2, 1, 5).double())
 

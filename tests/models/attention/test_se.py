@@ -19,7 +19,10 @@ def affine(weight, bias, z):
 def naive_gate(x, p):
     """s_c of one image (C, H, W), by loops."""
     channels, rows, columns = x.shape
-    z = [sum(x[c, i, j] for i in range(rows) for j in range(columns)) / (rows * columns) for c in range(channels)]
+    z = [
+        sum(x[c, i, j] for i in range(rows) for j in range(columns)) / (rows * columns)
+        for c in range(channels)
+    ]
     hidden = [max(0.0, value) for value in affine(p["squeeze.weight"], p["squeeze.bias"], z)]
     return [1 / (1 + math.exp(-value)) for value in affine(p["excite.weight"], p["excite.bias"], hidden)]
 

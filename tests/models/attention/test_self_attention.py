@@ -32,7 +32,9 @@ def test_single_head_equations(randomized, arrays, draw, size):
     out = module(x).detach().flatten(2).transpose(1, 2).numpy()
     for b in range(2):
         tokens = x[b].flatten(1).T.numpy()
-        expected = tokens + p["gamma"][0] * naive_head(*(linear(p, name, tokens) for name in ("query", "key", "value")))
+        expected = tokens + p["gamma"][0] * naive_head(
+            *(linear(p, name, tokens) for name in ("query", "key", "value"))
+        )
         assert np.abs(out[b] - expected).max() < 1e-10
 
 
@@ -71,7 +73,8 @@ def test_single_head_equals_pytorchs(randomized, draw):
     module = randomized(SelfAttention(16))
     tokens = draw(2, 16, 5, 4).flatten(2).transpose(1, 2)
     q, k, v = (
-        nn.functional.linear(tokens, getattr(module, n).weight.flatten(1), getattr(module, n).bias) for n in ("query", "key", "value")
+        nn.functional.linear(tokens, getattr(module, n).weight.flatten(1), getattr(module, n).bias)
+        for n in ("query", "key", "value")
     )
     x = draw(2, 16, 5, 4)
     expected = module.gamma * nn.functional.scaled_dot_product_attention(q, k, v)

@@ -1,4 +1,6 @@
-"""SimAM against Yang et al., ICML 2021, eqs. 2-6. The signs of w and b follow from the labels; the paper prints the opposite ones."""
+"""SimAM against Yang et al., ICML 2021, eqs. 2-6. The signs of w and b follow from the labels; the paper
+prints the opposite ones.
+"""
 
 import math
 
@@ -18,7 +20,9 @@ def energy(t, mean, variance, lambda_):
 @pytest.mark.parametrize("lambda_", [1e-4, 0.1, 3.0])
 @pytest.mark.parametrize("seed", range(4))
 def test_closed_form_is_the_least_squares_minimum(seed, lambda_):
-    """Least squares over (w, b), as rows of an overdetermined system: one per neuron, one for the weight decay."""
+    """Least squares over (w, b), as rows of an overdetermined system: one per neuron, one for the weight
+    decay.
+    """
     t, *others = np.random.default_rng(seed).normal(1, 2, 12)
     share = math.sqrt(1 / len(others))
     rows = np.array([[share * x, share] for x in others] + [[t, 1], [math.sqrt(lambda_), 0]])
@@ -30,7 +34,8 @@ def test_closed_form_is_the_least_squares_minimum(seed, lambda_):
     scale = (t - mean) ** 2 + 2 * variance + 2 * lambda_
     assert math.isclose(w, 2 * (t - mean) / scale, abs_tol=1e-12)
     assert math.isclose(b, -(t + mean) * w / 2, abs_tol=1e-12)
-    printed = 4 * (mean**2 + lambda_) / ((t - mean) ** 2 + 2 * mean**2 + 2 * lambda_)  # a known misprint: the mean for the variance
+    # a known misprint: the mean for the variance
+    printed = 4 * (mean**2 + lambda_) / ((t - mean) ** 2 + 2 * mean**2 + 2 * lambda_)
     assert abs(least - printed) > 1e-3
 
 
@@ -44,7 +49,9 @@ def test_weights_are_the_inverse_energy(draw, size, lambda_):
             channel = x[b, c].flatten().tolist()
             mean = sum(channel) / len(channel)
             variance = sum((value - mean) ** 2 for value in channel) / (len(channel) - 1)
-            for value, result, weight in zip(channel, out[b, c].flatten(), weights[b, c].flatten(), strict=True):
+            for value, result, weight in zip(
+                channel, out[b, c].flatten(), weights[b, c].flatten(), strict=True
+            ):
                 expected = 1 / (1 + math.exp(-1 / energy(value, mean, variance, lambda_)))
                 assert math.isclose(weight, expected, abs_tol=1e-12)
                 assert math.isclose(result, value * expected, abs_tol=1e-12)
@@ -74,7 +81,9 @@ def test_channels_are_apart(draw):
     assert gradient.abs().sum(dim=(0, 2, 3)).nonzero().flatten().tolist() == [2]
 
 
-@pytest.mark.parametrize(("depth", "count"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160)])
+@pytest.mark.parametrize(
+    ("depth", "count"), [(18, 11_689_512), (34, 21_797_672), (50, 25_557_032), (101, 44_549_160)]
+)
 def test_adds_no_parameters(depth, count):
     """11.69, 21.80, 25.56 and 44.55 million: the authors' table, and a plain ResNet's."""
     with torch.device("meta"):

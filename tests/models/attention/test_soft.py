@@ -22,7 +22,9 @@ def test_equations(randomized, draw, scoring):
     for b in range(2):
         for m in range(3):
             total = sum(math.exp(s) for s in scores[b, m])
-            expected = sum(math.exp(s) / total * v for s, v in zip(scores[b, m], values[b].numpy(), strict=True))
+            expected = sum(
+                math.exp(s) / total * v for s, v in zip(scores[b, m], values[b].numpy(), strict=True)
+            )
             assert np.abs(out[b, m] - expected).max() < 1e-12
 
 
@@ -50,8 +52,12 @@ def test_pairs_have_no_order(draw):
     keys, query, values = draw(2, 7, 6), draw(2, 3, 6, seed=1), draw(2, 7, 4, seed=2)
     out = module(keys, query, values)
     assert torch.allclose(module(keys[:, order], query, values[:, order]), out, atol=1e-12, rtol=0)
-    assert not torch.allclose(module(keys[:, order], query, values), out, atol=0.1), "a value must follow its key"
+    assert not torch.allclose(module(keys[:, order], query, values), out, atol=0.1), (
+        "a value must follow its key"
+    )
 
 
 def test_survives_large_scores(draw):
-    assert torch.isfinite(SoftAttention(Dot())(1e6 * draw(1, 5, 4), 1e6 * draw(1, 2, 4, seed=1), draw(1, 5, 3))).all()
+    assert torch.isfinite(
+        SoftAttention(Dot())(1e6 * draw(1, 5, 4), 1e6 * draw(1, 2, 4, seed=1), draw(1, 5, 3))
+    ).all()

@@ -1,4 +1,6 @@
-"""Spatial transformers against Jaderberg et al., NIPS 2015, eqs. 1-5, and the interpolation property of thin-plate splines."""
+"""Spatial transformers against Jaderberg et al., NIPS 2015, eqs. 1-5, and the interpolation property of
+thin-plate splines.
+"""
 
 import math
 
@@ -76,7 +78,12 @@ def naive_spline(theta, x, y):
     return tuple(terms @ coefficients)
 
 
-NAIVE = {"affine": naive_affine, "attention": naive_attention, "projective": naive_projective, "tps": naive_spline}
+NAIVE = {
+    "affine": naive_affine,
+    "attention": naive_attention,
+    "projective": naive_projective,
+    "tps": naive_spline,
+}
 
 
 def naive_transformer(image, theta, warp):
@@ -157,15 +164,21 @@ def test_families_contain_each_other(draw):
     x = draw(1, 2, 6, 7)
     s, tx, ty = 0.7, 0.2, -0.1
     affine = (0.8, 0.3, 0.1, -0.2, 1.1, -0.3)
-    assert torch.allclose(fixed("attention", (s, tx, ty))(x), fixed("affine", (s, 0, tx, 0, s, ty))(x), atol=1e-12)
+    assert torch.allclose(
+        fixed("attention", (s, tx, ty))(x), fixed("affine", (s, 0, tx, 0, s, ty))(x), atol=1e-12
+    )
     assert torch.allclose(fixed("projective", (*affine, 0, 0))(x), fixed("affine", affine)(x), atol=1e-12)
     control = ThinPlateSpline().control
-    moved = torch.tensor(affine, dtype=torch.float64).view(2, 3) @ torch.cat([control, torch.ones(1, 16, dtype=torch.float64)])
+    moved = torch.tensor(affine, dtype=torch.float64).view(2, 3) @ torch.cat(
+        [control, torch.ones(1, 16, dtype=torch.float64)]
+    )
     assert torch.allclose(fixed("tps", moved.flatten())(x), fixed("affine", affine)(x), atol=1e-11)
 
 
 def test_spline_passes_through_its_control_points(draw):
-    """A 4x4 output lies on the control points, and reads where theta says; between them no other 4x4 map could tell."""
+    """A 4x4 output lies on the control points, and reads where theta says; between them no other 4x4 map
+    could tell.
+    """
     theta = ThinPlateSpline().control.flatten() + 0.3 * draw(32)
     grid = fixed("tps", theta).weights(draw(1, 1, 4, 4))
     assert torch.allclose(grid[0].permute(2, 0, 1).flatten(), theta, atol=1e-12)
@@ -205,7 +218,9 @@ def marks(angles, side=12):
 
 
 def test_learns_to_turn_back():
-    """Trained for 200 steps to show every ray pointing right, theta turns by the ray's own angle, which it was never told."""
+    """Trained for 200 steps to show every ray pointing right, theta turns by the ray's own angle, which it
+    was never told.
+    """
     torch.manual_seed(0)
     module = spatial_transformer(1)
     optimizer = torch.optim.Adam(module.parameters(), 3e-3)
@@ -261,7 +276,10 @@ def test_built_on_the_meta_device_the_spline_still_has_its_constants():
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"transformation": "rigid"}, "affine.*attention.*projective.*tps.*'rigid'"), ({"width": 0}, "width.*0")],
+    [
+        ({"transformation": "rigid"}, "affine.*attention.*projective.*tps.*'rigid'"),
+        ({"width": 0}, "width.*0"),
+    ],
 )
 def test_refuses_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,6 @@
-"""Checkpoints under the names of other libraries: torchvision's and timm's must answer the same, mmsegmentation's are written out here."""
+"""Checkpoints under the names of other libraries: torchvision's and timm's must answer the same,
+mmsegmentation's are written out here.
+"""
 
 import json
 from collections.abc import Callable
@@ -66,7 +68,9 @@ def saved(folder: Path, state: dict[str, Tensor]) -> Path:
 
 def test_resnet_of_torchvision(torchvision, tmp_path: Path) -> None:
     theirs = randomized(torchvision.models.resnet18(num_classes=K))
-    done = convert_checkpoint(saved(tmp_path, theirs.state_dict()), "resnet18", tmp_path / "ours.safetensors", classes=K)
+    done = convert_checkpoint(
+        saved(tmp_path, theirs.state_dict()), "resnet18", tmp_path / "ours.safetensors", classes=K
+    )
     assert done.library == "torchvision"
     assert done.counts == {"as it is": len(theirs.state_dict())}
     ours, card = resolve("resnet18", weights=str(done.weights))
@@ -77,10 +81,16 @@ def test_resnet_of_torchvision(torchvision, tmp_path: Path) -> None:
 
 def test_fcn_of_torchvision(torchvision) -> None:
     """The auxiliary head is half as wide there, and only trains."""
-    theirs = randomized(torchvision.models.segmentation.fcn_resnet50(weights=None, weights_backbone=None, num_classes=K, aux_loss=True))
+    theirs = randomized(
+        torchvision.models.segmentation.fcn_resnet50(
+            weights=None, weights_backbone=None, num_classes=K, aux_loss=True
+        )
+    )
     ours = build("fcn_resnet50", num_classes=K).eval()
     state, expected, naming = theirs.state_dict(), ours.state_dict(), naming_of("torchvision", ours)
-    with pytest.raises(InvalidWeights, match=r"shapes differ: aux_classifier\.0\.weight is \(256, .*--drop PATTERN"):
+    with pytest.raises(
+        InvalidWeights, match=r"shapes differ: aux_classifier\.0\.weight is \(256, .*--drop PATTERN"
+    ):
         rename(state, expected, naming)
     renamed, rows = rename(state, expected, naming, drop=["aux_classifier.*"], keep=["auxiliary.*"])
     assert sum(row.what == "dropped" for row in rows) == sum(key.startswith("aux") for key in state)
@@ -89,10 +99,16 @@ def test_fcn_of_torchvision(torchvision) -> None:
 
 
 def test_squeeze_and_excitation_of_timm(timm) -> None:
-    theirs, ours = randomized(timm.create_model("seresnet50", num_classes=K)), build("se_resnet50", num_classes=K).eval()
+    theirs, ours = (
+        randomized(timm.create_model("seresnet50", num_classes=K)),
+        build("se_resnet50", num_classes=K).eval(),
+    )
     assert guess_library(theirs.state_dict()) == "timm"
     renamed, rows = rename(theirs.state_dict(), ours.state_dict(), naming_of("timm", ours))
-    assert any((row.source, row.target) == ("layer1.0.se.fc1.weight", "layer1.0.attention.squeeze.weight") for row in rows)
+    assert any(
+        (row.source, row.target) == ("layer1.0.se.fc1.weight", "layer1.0.attention.squeeze.weight")
+        for row in rows
+    )
     ours.load_state_dict(renamed)
     same_logits(ours, theirs)
 
@@ -100,9 +116,13 @@ def test_squeeze_and_excitation_of_timm(timm) -> None:
 def test_a_classifier_becomes_a_backbone(torchvision) -> None:
     state, ours = torchvision.models.resnet18(num_classes=K).state_dict(), build("ccnet_resnet18")
     naming, expected = naming_of("torchvision", ours), ours.state_dict()
-    with pytest.raises(InvalidWeights, match=r"2 keys \(fc.weight, fc.bias\) of the checkpoint have no place"):
+    with pytest.raises(
+        InvalidWeights, match=r"2 keys \(fc.weight, fc.bias\) of the checkpoint have no place"
+    ):
         rename(state, expected, naming)
-    renamed, _ = rename(state, expected, naming, drop=["fc.*"], keep=["head.*", "classifier.*", "auxiliary.*"])
+    renamed, _ = rename(
+        state, expected, naming, drop=["fc.*"], keep=["head.*", "classifier.*", "auxiliary.*"]
+    )
     assert torch.equal(renamed["backbone.layer4.1.conv2.weight"], state["layer4.1.conv2.weight"])
 
 
@@ -205,7 +225,9 @@ def test_every_key_of_mmsegmentation_has_its_place(head: str) -> None:
     state, network = mmseg_pair(head)
     assert guess_library(state) == "mmseg"
     expected = network.state_dict()
-    renamed, rows = rename({f"module.{key}": value for key, value in state.items()}, expected, naming_of("mmseg", network))
+    renamed, rows = rename(
+        {f"module.{key}": value for key, value in state.items()}, expected, naming_of("mmseg", network)
+    )
     assert renamed.keys() == expected.keys()
     assert {row.source for row in rows} - {None} == state.keys()
     assert sorted(row.target for row in rows) == sorted(expected)
@@ -230,13 +252,19 @@ def test_the_non_local_head_scales_its_scores_as_there() -> None:
     state, network = mmseg_pair("nonlocal")
     renamed, _ = rename(state, network.state_dict(), naming_of("mmseg", network))
     network.load_state_dict(renamed)
-    head = {key.removeprefix("decode_head."): value.double() for key, value in state.items() if key.startswith("decode_head.")}
+    head = {
+        key.removeprefix("decode_head."): value.double()
+        for key, value in state.items()
+        if key.startswith("decode_head.")
+    }
     x = torch.randn(2, 128, 3, 4, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
     h = conv_bn_relu(head, "convs.0", x)
     theta, phi, g = (
-        F.conv2d(h, head[f"nl_block.{name}.conv.weight"], head[f"nl_block.{name}.conv.bias"]).flatten(2) for name in ("theta", "phi", "g")
+        F.conv2d(h, head[f"nl_block.{name}.conv.weight"], head[f"nl_block.{name}.conv.bias"]).flatten(2)
+        for name in ("theta", "phi", "g")
     )
-    attention = (theta.transpose(1, 2) @ phi / theta.shape[1] ** 0.5).softmax(dim=2)  # divided by the root of the depth
+    # divided by the root of the depth
+    attention = (theta.transpose(1, 2) @ phi / theta.shape[1] ** 0.5).softmax(dim=2)
     y = (g @ attention.transpose(1, 2)).view(2, -1, 3, 4)
     h = h + batch_norm(head, "nl_block.conv_out.bn", F.conv2d(y, head["nl_block.conv_out.conv.weight"]))
     expected = conv_bn_relu(head, "conv_cat", torch.cat([x, conv_bn_relu(head, "convs.1", h)], dim=1))
@@ -254,7 +282,9 @@ def test_the_deep_stem_is_refused_with_the_reason() -> None:
 def test_nothing_is_dropped_or_left_untrained_in_silence() -> None:
     state, network = mmseg_pair("gcnet")
     naming, expected = naming_of("mmseg", network), network.state_dict()
-    with pytest.raises(InvalidWeights, match=r"1 keys \(decode_head.strange\) of the checkpoint have no place"):
+    with pytest.raises(
+        InvalidWeights, match=r"1 keys \(decode_head.strange\) of the checkpoint have no place"
+    ):
         rename(state | {"decode_head.strange": torch.zeros(1)}, expected, naming)
     short = {key: value for key, value in state.items() if key != "decode_head.gc_block.conv_mask.weight"}
     with pytest.raises(InvalidWeights, match=r"nothing for 1 keys \(head.attention.key.weight\).*--keep"):
@@ -268,7 +298,10 @@ def test_nothing_is_dropped_or_left_untrained_in_silence() -> None:
 
 
 def test_a_head_of_another_library_that_has_no_map() -> None:
-    with pytest.raises(InvalidInput, match="no map from mmsegmentation's names to ExternalAttentionHead; there are maps for CCNetHead"):
+    with pytest.raises(
+        InvalidInput,
+        match="no map from mmsegmentation's names to ExternalAttentionHead; there are maps for CCNetHead",
+    ):
         naming_of("mmseg", build("eanet_resnet18", num_classes=K, **OPTIONS))
     with pytest.raises(InvalidInput, match="no map from timm's names to MobileNetV2Classifier"):
         naming_of("timm", build("mobilenet_v2"))
@@ -293,7 +326,9 @@ def test_the_command(tmp_path: Path) -> None:
     network, card = resolve("ccnet_resnet18", weights=str(output))
     assert torch.equal(network.head.attention.query.bias, state["decode_head.cca.query_conv.bias"])
     assert card.origin.options == {"num_classes": K, **OPTIONS}
-    answer = json.loads(run(path, "--to", "ccnet_resnet18", "-o", output, "--classes", K, "--json", *options).stdout)
+    answer = json.loads(
+        run(path, "--to", "ccnet_resnet18", "-o", output, "--classes", K, "--json", *options).stdout
+    )
     assert answer["from"] == "mmseg"
     assert {"source": "decode_head.cca.gamma.scale", "target": "head.attention.gamma"}.items() <= next(
         row for row in answer["keys"] if row["target"] == "head.attention.gamma"

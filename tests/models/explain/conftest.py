@@ -26,7 +26,9 @@ class Small(Classifier):
 
 @pytest.fixture
 def small(randomized: Callable[[Small], Small]) -> Callable[..., Small]:
-    """`small(*layers)`: a classifier of 6 features on (5, 4) positions of a (20, 16) image, every number drawn at random."""
+    """`small(*layers)`: a classifier of 6 features on (5, 4) positions of a (20, 16) image, every number
+    drawn at random.
+    """
 
     def make(*head: nn.Module) -> Small:
         return randomized(Small(*head))

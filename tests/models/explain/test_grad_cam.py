@@ -14,7 +14,9 @@ from regard.models.heads.mil_pooling import GatedAttention
 
 
 def deep_head() -> list[nn.Module]:
-    """Convolutions, activations in place and not, normalization, three poolings and linear layers; 6 features on (5, 4) positions."""
+    """Convolutions, activations in place and not, normalization, three poolings and linear layers; 6 features
+    on (5, 4) positions.
+    """
     return [
         nn.ReLU(inplace=True),
         nn.Sequential(nn.Conv2d(6, 8, 3, padding=1), nn.BatchNorm2d(8), nn.Tanh()),
@@ -47,7 +49,9 @@ def by_autograd(network: nn.Module, x: Tensor, classes: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("likeliest", [True, False])
-def test_it_is_the_papers_map_on_a_deep_head(small: Callable[..., nn.Module], images: Tensor, *, likeliest: bool) -> None:
+def test_it_is_the_papers_map_on_a_deep_head(
+    small: Callable[..., nn.Module], images: Tensor, *, likeliest: bool
+) -> None:
     network = small(*deep_head())
     logits = network(images)
     classes = logits.argmax(dim=1) if likeliest else logits.argmin(dim=1)
@@ -65,13 +69,20 @@ def test_a_pooling_head_gives_the_closed_form(small: Callable[..., nn.Module], i
     with torch.no_grad():
         _, activation = grad_cam(network, images)
         weights = network.head[2].weight[network(images).argmax(dim=1)]
-        closed = (weights[:, :, None, None] * network.feature_map(images)).sum(dim=1, keepdim=True).relu() / 20  # 5 x 4 positions
-    torch.testing.assert_close(activation, F.interpolate(closed, size=(20, 16), mode="bilinear")[:, 0], atol=1e-12, rtol=0)
+        # 5 x 4 positions
+        closed = (weights[:, :, None, None] * network.feature_map(images)).sum(
+            dim=1, keepdim=True
+        ).relu() / 20
+    torch.testing.assert_close(
+        activation, F.interpolate(closed, size=(20, 16), mode="bilinear")[:, 0], atol=1e-12, rtol=0
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet18", "se_resnet50", "mobilenet_v2"])
 def test_both_maps_agree_on_the_catalog(name: str) -> None:
-    """relu(CAM) / positions is Grad-CAM; compared on a feature map of one position, where resizing and relu commute."""
+    """relu(CAM) / positions is Grad-CAM; compared on a feature map of one position, where resizing and relu
+    commute.
+    """
     torch.manual_seed(0)
     network = build(name, num_classes=5, **({} if name == "mobilenet_v2" else {"width": 16})).double().eval()
     x = torch.randn(2, 3, 32, 32, dtype=torch.float64)
@@ -96,10 +107,18 @@ def test_weakly_supervised_heads_are_explained(name: str) -> None:
     with torch.no_grad():
         logits, activation = grad_cam(network, x)
     expected = by_autograd(network, x, logits.argmax(dim=1))
-    torch.testing.assert_close(activation, F.interpolate(expected[:, None], size=(64, 96), mode="bilinear")[:, 0], atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(
+        activation,
+        F.interpolate(expected[:, None], size=(64, 96), mode="bilinear")[:, 0],
+        atol=1e-10,
+        rtol=1e-10,
+    )
 
 
 def test_the_layer_that_stops_it_is_named(small: Callable[..., nn.Module], images: Tensor) -> None:
     network = small(GatedAttention(6, 4), nn.Linear(6, 5))
-    with pytest.raises(ExportError, match=r"layer 0 of the head of Small \(GatedAttention, Linear\): no vector-Jacobian product for Gated"):
+    with pytest.raises(
+        ExportError,
+        match=r"layer 0 of the head of Small \(GatedAttention, Linear\): no vector-Jacobian product for G",
+    ):
         grad_cam(network, images)

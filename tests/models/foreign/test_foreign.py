@@ -1,4 +1,6 @@
-"""Networks of timm, torchvision and smp with random weights: built, adapted without changing an answer, and described by their Card."""
+"""Networks of timm, torchvision and smp with random weights: built, adapted without changing an answer, and
+described by their Card.
+"""
 
 import sys
 from importlib.util import find_spec
@@ -27,7 +29,8 @@ from regard.models.foreign.wrappers import DictOutput, Layers, Padded, same_answ
 from regard.models.samples import sample_images
 
 SMP = "smp:FPN?encoder=tu-test_resnet&classes=3&decoder_pyramid_channels=32&decoder_segmentation_channels=32"
-MAXVIT = "timm:maxvit_tiny_rw_224?classes=4&img_size=64&embed_dim=[32,64]&depths=[1,1]"  # attention whose answer is viewed as windows
+# attention whose answer is viewed as windows
+MAXVIT = "timm:maxvit_tiny_rw_224?classes=4&img_size=64&embed_dim=[32,64]&depths=[1,1]"
 
 
 def library(name: str, module: str | None = None):
@@ -56,7 +59,9 @@ def noise(side: int) -> torch.Tensor:
 
 
 def departure(card: Card, transform) -> float:
-    """Mean difference between the Card's preprocessing of a photograph and a library's own, in units of its standard deviation."""
+    """Mean difference between the Card's preprocessing of a photograph and a library's own, in units of its
+    standard deviation.
+    """
     size = (504, 336)  # both sides are scaled to whole pixels: the libraries round one of them another way
     pixels = np.asarray(Image.fromarray(sample_images(card)[0]).resize(size))
     ours = (card.input.fit(pixels) / 255 - np.array(card.input.mean)) / np.array(card.input.std)
@@ -65,7 +70,9 @@ def departure(card: Card, transform) -> float:
     return float(np.abs(ours - theirs).mean() / theirs.std())
 
 
-@pytest.mark.parametrize("name", ["timm:resnet18", "torchvision:resnet18", "smp:Unet?encoder=resnet18&classes=2"])
+@pytest.mark.parametrize(
+    "name", ["timm:resnet18", "torchvision:resnet18", "smp:Unet?encoder=resnet18&classes=2"]
+)
 def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     for module in ("timm", "torchvision", "segmentation_models_pytorch"):
         monkeypatch.setitem(sys.modules, module, None)
@@ -75,7 +82,9 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch, name: 
 
 
 def test_nothing_is_downloaded_in_silence(timm) -> None:
-    with pytest.raises(InvalidInput, match=r"regard downloads none.*timm\.create_model\('resnet18', pretrained=True\)"):
+    with pytest.raises(
+        InvalidInput, match=r"regard downloads none.*timm\.create_model\('resnet18', pretrained=True\)"
+    ):
         resolve("timm:resnet18")
 
 
@@ -95,7 +104,8 @@ def test_a_classifier_of_timm(timm, tmp_path: Path) -> None:
     assert card.origin.options == {"classes": 5}
     assert card.origin.weights_sha256 == sha256(tmp_path / "w.pt")
     (tmp_path / "w.json").write_text(card.to_json())
-    assert resolve("timm:test_resnet", weights=str(tmp_path / "w.pt"))[1] == card  # the Card brings the options
+    # the Card brings the options
+    assert resolve("timm:test_resnet", weights=str(tmp_path / "w.pt"))[1] == card
     with pytest.raises(InvalidInput, match="the Card of timm_test_resnet says classes=5, the name classes=6"):
         resolve("timm:test_resnet?classes=6", weights=str(tmp_path / "w.pt"))
     with pytest.raises(InvalidInput, match="belongs to timm:test_resnet, not to timm:test_vit"):
@@ -151,7 +161,11 @@ def test_squashing_is_stretching(timm) -> None:
     [
         ("timm:test_resnt", UnknownName, "no network 'test_resnt'. Did you mean test_resnet"),
         ("timm:test_resnet?depht=3", InvalidInput, "timm cannot build test_resnet with .*depht"),
-        ("timm:test_vit?classes=0", InvalidInput, "only computes features; give it a classifier with timm:test_vit.classes=N"),
+        (
+            "timm:test_vit?classes=0",
+            InvalidInput,
+            "only computes features; give it a classifier with timm:test_vit.classes=N",
+        ),
     ],
 )
 def test_what_timm_refuses(timm, name: str, error: type[Exception], message: str) -> None:
@@ -172,14 +186,26 @@ def test_a_classifier_of_torchvision(torchvision, tmp_path: Path) -> None:
     assert departure(card, torchvision.models.ResNet18_Weights.DEFAULT.transforms()) < 1e-6
 
 
-def test_a_published_file_brings_its_own_preprocessing_and_labels(torchvision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """ResNet-50's two published files are resized differently: which one it is shows in the SHA-256 that its name holds."""
+def test_a_published_file_brings_its_own_preprocessing_and_labels(
+    torchvision, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ResNet-50's two published files are resized differently: which one it is shows in the SHA-256 that its
+    name holds.
+    """
     path = tmp_path / "w.pth"
     torch.save(torchvision.models.get_model("mobilenet_v2", num_classes=3).state_dict(), path)
     entries = torchvision.models.MobileNet_V2_Weights
     first = entries.IMAGENET1K_V1
-    entry = SimpleNamespace(url=f"https://host/m-{sha256(path)[:8]}.pth", transforms=first.transforms, meta={"categories": ["a", "b", "c"]})
-    monkeypatch.setattr(torchvision_models, "_published", lambda _, weights: entry if sha256(weights)[:8] in entry.url else None)
+    entry = SimpleNamespace(
+        url=f"https://host/m-{sha256(path)[:8]}.pth",
+        transforms=first.transforms,
+        meta={"categories": ["a", "b", "c"]},
+    )
+    monkeypatch.setattr(
+        torchvision_models,
+        "_published",
+        lambda _, weights: entry if sha256(weights)[:8] in entry.url else None,
+    )
     _, card = resolve("torchvision:mobilenet_v2?classes=3", weights=str(path))
     assert card.output.labels == ("a", "b", "c")
     assert card.input.crop == 224 / 256
@@ -208,7 +234,9 @@ def test_a_segmenter_of_torchvision(torchvision, tmp_path: Path) -> None:
 
 def test_an_auxiliary_classifier_in_the_file_is_built_and_taken_out(torchvision, tmp_path: Path) -> None:
     name = "deeplabv3_mobilenet_v3_large"
-    theirs = torchvision.models.get_model(name, weights=None, weights_backbone=None, num_classes=3, aux_loss=True)
+    theirs = torchvision.models.get_model(
+        name, weights=None, weights_backbone=None, num_classes=3, aux_loss=True
+    )
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
     foreign = TorchvisionModel(parse_name(f"torchvision:{name}?classes=3"), tmp_path / "w.pth")
     foreign.network.load_state_dict(theirs.state_dict())
@@ -236,7 +264,12 @@ def test_what_torchvision_refuses(torchvision, name: str, error: type[Exception]
 def test_a_segmenter_of_smp_takes_any_size(smp) -> None:
     network, card = resolve(SMP, weights="random")
     assert isinstance(network, Padded)
-    assert (card.task, len(card.output.labels), card.input.dynamic_size, card.name) == ("segmentation", 3, True, "smp_fpn_tu-test_resnet")
+    assert (card.task, len(card.output.labels), card.input.dynamic_size, card.name) == (
+        "segmentation",
+        3,
+        True,
+        "smp_fpn_tu-test_resnet",
+    )
     assert card.input.mean == (0.5, 0.5, 0.5)  # timm's config of the encoder
     with torch.inference_mode():
         assert torch.equal(network(noise(64)), network.network(noise(64)))
@@ -252,7 +285,11 @@ def test_a_segmenter_of_smp_takes_any_size(smp) -> None:
         ("smp:Unet", InvalidInput, "needs encoder and classes"),
         ("smp:Unet?encoder=resnet18&classes=1", InvalidInput, "classes must be at least 2, got 1"),
         ("smp:Unet?encoder=resnet18&classes=3&depht=3", InvalidInput, "smp:Unet has no option depht"),
-        ("smp:Unet?encoder=resnet18&classes=3&encoder_depth=9", InvalidInput, "smp cannot build Unet on resnet18"),
+        (
+            "smp:Unet?encoder=resnet18&classes=3&encoder_depth=9",
+            InvalidInput,
+            "smp cannot build Unet on resnet18",
+        ),
     ],
 )
 def test_what_smp_refuses(smp, name: str, error: type[Exception], message: str) -> None:
@@ -286,4 +323,7 @@ def test_exported_and_certified_at_untraced_batches_and_sizes(smp, tmp_path: Pat
     assert certificate.passed
     untraced = [row for row in certificate.comparisons if not row.traced]
     assert [row.batch for row in untraced] == [1, 3]
-    assert all((row.height, row.width) != (card.input.height, card.input.width) for row in untraced) == card.input.dynamic_size
+    assert (
+        all((row.height, row.width) != (card.input.height, card.input.width) for row in untraced)
+        == card.input.dynamic_size
+    )

@@ -5,7 +5,10 @@ from regard.models.foreign.name import ForeignName, is_foreign, parse_name
 
 
 def test_only_the_three_libraries() -> None:
-    assert [is_foreign(name) for name in ("timm:x", "torchvision:x", "smp:X?y=1", "my_package.timm:build", "timm", "resnet18")] == [
+    assert [
+        is_foreign(name)
+        for name in ("timm:x", "torchvision:x", "smp:X?y=1", "my_package.timm:build", "timm", "resnet18")
+    ] == [
         True,
         True,
         True,
@@ -16,11 +19,19 @@ def test_only_the_three_libraries() -> None:
 
 
 def test_options_are_json_where_they_are_json() -> None:
-    name = parse_name("smp:Unet?encoder=tu-resnet18&classes=3&decoder_channels=[8,4]&a.b.c=true&a.b.d=x&e=1.5")
+    name = parse_name(
+        "smp:Unet?encoder=tu-resnet18&classes=3&decoder_channels=[8,4]&a.b.c=true&a.b.d=x&e=1.5"
+    )
     assert name == ForeignName(
         "smp",
         "Unet",
-        {"encoder": "tu-resnet18", "classes": 3, "decoder_channels": [8, 4], "a": {"b": {"c": True, "d": "x"}}, "e": 1.5},
+        {
+            "encoder": "tu-resnet18",
+            "classes": 3,
+            "decoder_channels": [8, 4],
+            "a": {"b": {"c": True, "d": "x"}},
+            "e": 1.5,
+        },
     )
     assert name.builder == "smp:Unet"
     assert name.served == "smp_unet_tu-resnet18"

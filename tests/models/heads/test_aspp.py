@@ -12,7 +12,9 @@ def test_head(randomized, draw, conv_bn_relu, size):
     head = randomized(ASPPHead(6, 4, dilations=(2, 3, 5)))
     x = draw(2, 6, *size)
     maps = [conv_bn_relu(x, head.branches[0])]
-    maps += [conv_bn_relu(x, branch, dilation=d) for d, branch in zip([2, 3, 5], head.branches[1:], strict=True)]
+    maps += [
+        conv_bn_relu(x, branch, dilation=d) for d, branch in zip([2, 3, 5], head.branches[1:], strict=True)
+    ]
     maps.append(conv_bn_relu(x.mean(dim=(2, 3), keepdim=True), head.whole).expand_as(maps[0]))
     assert len(maps) == 5
     assert torch.allclose(head(x), conv_bn_relu(torch.cat(maps, dim=1), head.fuse), atol=1e-10)

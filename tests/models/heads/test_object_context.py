@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from regard.models.attention.object_context import ObjectContext, ObjectContextPooling, TiledObjectContextPooling
+from regard.models.attention.object_context import (
+    ObjectContext,
+    ObjectContextPooling,
+    TiledObjectContextPooling,
+)
 from regard.models.catalog import build
 from regard.models.heads.asp_oc import AspOCHead
 from regard.models.heads.base_oc import BaseOCHead

@@ -1,4 +1,6 @@
-"""PAN's modules against Li et al., BMVC 2018, sections 3.1-3.2, and its pyramid against segmentation-models-pytorch."""
+"""PAN's modules against Li et al., BMVC 2018, sections 3.1-3.2, and its pyramid against
+segmentation-models-pytorch.
+"""
 
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -20,7 +22,10 @@ def resized(x, size):
 def halved(x):
     """Maximum of each 2 x 2 positions, of those there are at the last row and column."""
     rows, columns = x.shape[2:]
-    lines = [torch.stack([x[:, :, i : i + 2, j : j + 2].amax(dim=(2, 3)) for j in range(0, columns, 2)], 2) for i in range(0, rows, 2)]
+    lines = [
+        torch.stack([x[:, :, i : i + 2, j : j + 2].amax(dim=(2, 3)) for j in range(0, columns, 2)], 2)
+        for i in range(0, rows, 2)
+    ]
     return torch.stack(lines, 2)
 
 
@@ -61,7 +66,8 @@ def test_global_attention_upsample(randomized, draw, conv_bn_relu):
     module = randomized(GlobalAttentionUpsample(3, 4))
     high, low = draw(2, 4, 3, 5), draw(2, 3, 6, 9, seed=1)
     gate = conv_bn_relu(high.mean(dim=(2, 3), keepdim=True), module.gate)
-    shifted = nn.Sequential(module.low[0], module.low[1])  # relu(a) - relu(-a) = a: the oracle ends in ReLU, this branch does not
+    # relu(a) - relu(-a) = a: the oracle ends in ReLU, this branch does not
+    shifted = nn.Sequential(module.low[0], module.low[1])
     positive = conv_bn_relu(low, shifted)
     with torch.no_grad():
         module.low[1].weight.neg_()
@@ -84,15 +90,28 @@ def test_a_constant_high_map_scales_the_channels_of_the_low_one(randomized, draw
 
 @pytest.mark.skipif(SMP is None, reason="segmentation-models-pytorch is not installed")
 def test_feature_pyramid_attention_of_segmentation_models(randomized, draw):
-    """The same on maps that 8 divides, once its convolutions' biases are 0 and its upsampling does not align corners."""
-    spec = spec_from_file_location("smp_pan", Path(SMP.origin).parent / "decoders/pan/decoder.py")  # this file alone: the package is slow
+    """The same on maps that 8 divides, once its convolutions' biases are 0 and its upsampling does not align
+    corners.
+    """
+    # this file alone: the package is slow
+    spec = spec_from_file_location("smp_pan", Path(SMP.origin).parent / "decoders/pan/decoder.py")
     library = module_from_spec(spec)
     spec.loader.exec_module(library)
     ours, theirs = randomized(FeaturePyramidAttention(6, 4)), library.FPABlock(6, 4).double().eval()
     theirs.align_corners = False
     first, second = theirs.down3[1], theirs.down3[2]
-    pairs = [(theirs.branch1[1], ours.whole), (theirs.mid[0], ours.features), (theirs.conv1, ours.same[0]), (theirs.conv2, ours.same[1])]
-    pairs += [(theirs.down1[1], ours.down[0]), (theirs.down2[1], ours.down[1]), (first, ours.down[2]), (second, ours.same[2])]
+    pairs = [
+        (theirs.branch1[1], ours.whole),
+        (theirs.mid[0], ours.features),
+        (theirs.conv1, ours.same[0]),
+        (theirs.conv2, ours.same[1]),
+    ]
+    pairs += [
+        (theirs.down1[1], ours.down[0]),
+        (theirs.down2[1], ours.down[1]),
+        (first, ours.down[2]),
+        (second, ours.same[2]),
+    ]
     for block, (convolution, norm, _) in pairs:
         nn.init.zeros_(block.conv.bias)
         block.conv.load_state_dict(convolution.state_dict(), strict=False)

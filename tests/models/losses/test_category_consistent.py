@@ -12,7 +12,10 @@ DELTA_V, DELTA_D = 0.5, 1.5
 
 def naive(features, labels):
     """The three terms, in loops over classes and positions."""
-    h, label = features.movedim(1, 3).reshape(-1, features.shape[1]).double().numpy(), labels.flatten().numpy()
+    h, label = (
+        features.movedim(1, 3).reshape(-1, features.shape[1]).double().numpy(),
+        labels.flatten().numpy(),
+    )
     classes = sorted(set(label.tolist()) - {UNLABELLED})
     means = {c: np.mean([v for v, k in zip(h, label, strict=True) if k == c], axis=0) for c in classes}
     l_var = 0.0
@@ -21,7 +24,13 @@ def naive(features, labels):
         for v, k in zip(h, label, strict=True):
             if k == c:
                 d = np.linalg.norm(means[c] - v)
-                costs.append(0 if d <= DELTA_V else (d - DELTA_V) ** 2 if d <= DELTA_D else d - DELTA_D + (DELTA_D - DELTA_V) ** 2)
+                costs.append(
+                    0
+                    if d <= DELTA_V
+                    else (d - DELTA_V) ** 2
+                    if d <= DELTA_D
+                    else d - DELTA_D + (DELTA_D - DELTA_V) ** 2
+                )
         l_var += np.mean(costs) / len(classes)
     pairs = [(a, b) for a in classes for b in classes if a != b]
     gaps = [2 * DELTA_D - np.linalg.norm(means[a] - means[b]) for a, b in pairs]
@@ -32,8 +41,12 @@ def naive(features, labels):
 def blobs(means, spread=0.0, *, seed=0):
     """Features (1, D, K, 8) around a mean in each row, with the row's number as label."""
     means = torch.tensor(means, dtype=torch.float64)
-    noise = spread * torch.randn(len(means), 8, means.shape[1], generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-    return (means[:, None] + noise).permute(2, 0, 1)[None], torch.arange(len(means))[None, :, None].expand(1, -1, 8).clone()
+    noise = spread * torch.randn(
+        len(means), 8, means.shape[1], generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
+    return (means[:, None] + noise).permute(2, 0, 1)[None], torch.arange(len(means))[None, :, None].expand(
+        1, -1, 8
+    ).clone()
 
 
 @pytest.mark.parametrize("scale", [0.2, 0.5, 1.0, 3.0])
@@ -41,7 +54,9 @@ def test_equations(scale):
     random = torch.Generator().manual_seed(1)
     features = scale * torch.randn(2, 4, 5, 6, generator=random, dtype=torch.float64)
     labels = torch.tensor([0, 1, 2, 7, UNLABELLED])[torch.randint(0, 5, (2, 5, 6), generator=random)]
-    assert category_consistent_loss(features, labels).item() == pytest.approx(naive(features, labels), rel=1e-5)
+    assert category_consistent_loss(features, labels).item() == pytest.approx(
+        naive(features, labels), rel=1e-5
+    )
 
 
 def test_tight_classes_far_apart_cost_nothing_but_their_size():
@@ -51,7 +66,10 @@ def test_tight_classes_far_apart_cost_nothing_but_their_size():
 
 def test_spread_and_nearness_cost():
     far, near = [[4.0, 0.0], [-4.0, 0.0]], [[0.5, 0.0], [-0.5, 0.0]]
-    tight, wide, close = (category_consistent_loss(*blobs(means, spread)) for means, spread in [(far, 0.05), (far, 1.0), (near, 0.05)])
+    tight, wide, close = (
+        category_consistent_loss(*blobs(means, spread))
+        for means, spread in [(far, 0.05), (far, 1.0), (near, 0.05)]
+    )
     assert wide > tight + 0.1
     assert close > tight + 3  # (2 * 1.5 - 1)^2 = 4
 

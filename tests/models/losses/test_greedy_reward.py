@@ -25,11 +25,14 @@ def test_surrogate_passes_no_gradient_to_rewards():
 
 
 def test_gradient_is_the_enumerated_one():
-    """Two parts on a 5 x 5 grid, a reward for each pair of places: estimate and exact gradient of E[r] within 3 standard errors."""
+    """Two parts on a 5 x 5 grid, a reward for each pair of places: estimate and exact gradient of E[r] within
+    3 standard errors.
+    """
     torch.manual_seed(0)
     samples, parts, places = 40_000, 2, 25
     scores = torch.randn(parts, places, dtype=torch.float64, requires_grad=True)
-    table = (torch.rand(places, places, parts, dtype=torch.float64) < 0.4).double()  # r_t of each pair; r_1 depends on place 1 alone
+    # r_t of each pair; r_1 depends on place 1 alone
+    table = (torch.rand(places, places, parts, dtype=torch.float64) < 0.4).double()
     table[:, :, 0] = table[:, :1, 0]
     probabilities = scores.softmax(dim=1)
     value = (probabilities[0][:, None, None] * probabilities[1][None, :, None] * table)[:, :, 0].sum()
@@ -37,7 +40,8 @@ def test_gradient_is_the_enumerated_one():
     value = value + (probabilities[0].detach()[:, None] * probabilities[1][None, :] * table[:, :, 1]).sum()
     exact = torch.autograd.grad(value, scores)[0]
 
-    each = scores.unsqueeze(0).expand(samples, -1, -1).detach().requires_grad_()  # a copy for each sample, for the estimate's variance
+    # a copy for each sample, for the estimate's variance
+    each = scores.unsqueeze(0).expand(samples, -1, -1).detach().requires_grad_()
     log_probabilities = each.log_softmax(dim=2)
     locations = sampled(log_probabilities.detach())  # (samples, parts)
     rewards = table[locations[:, 0], locations[:, 1]]

@@ -25,7 +25,10 @@ def batch():
 def hardest(logits, labels, threshold, min_kept):
     """Mean cross entropy of the pixels up to the threshold or among the min_kept least sure, one by one."""
     pixels = [
-        (torch.softmax(logits[b, :, i, j].float(), 0)[label].item(), F.cross_entropy(logits[b, :, i, j].float(), torch.tensor(label)))
+        (
+            torch.softmax(logits[b, :, i, j].float(), 0)[label].item(),
+            F.cross_entropy(logits[b, :, i, j].float(), torch.tensor(label)),
+        )
         for b, rows in enumerate(labels.tolist())
         for i, row in enumerate(rows)
         for j, label in enumerate(row)
@@ -36,11 +39,15 @@ def hardest(logits, labels, threshold, min_kept):
     return len(kept), torch.stack(kept).mean().item()
 
 
-@pytest.mark.parametrize(("threshold", "min_kept"), [(0.7, 1), (0.1, 20), (0.0, 3), (0.3, 30), (0.7, 1000), (1.0, 1)])
+@pytest.mark.parametrize(
+    ("threshold", "min_kept"), [(0.7, 1), (0.1, 20), (0.0, 3), (0.3, 30), (0.7, 1000), (1.0, 1)]
+)
 def test_keeps_the_unsure_and_the_hardest(batch, threshold, min_kept):
     count, expected = hardest(*batch, threshold, min_kept)
     assert count >= min(min_kept, int((batch[1] != UNLABELLED).sum()))
-    assert hard_pixels(threshold=threshold, min_kept=min_kept)(*batch).item() == pytest.approx(expected, rel=1e-5)
+    assert hard_pixels(threshold=threshold, min_kept=min_kept)(*batch).item() == pytest.approx(
+        expected, rel=1e-5
+    )
 
 
 def test_all_pixels_are_plain_cross_entropy(batch):
@@ -62,7 +69,9 @@ def test_easy_pixels_get_no_gradient(batch):
 def test_class_weights_and_smoothing_reach_what_is_kept(batch):
     logits, labels = batch
     weights = torch.tensor([1.0, 2.0, 0.5, 3.0, 1.0])
-    right = logits.float().softmax(dim=1).gather(1, labels.masked_fill(labels == UNLABELLED, 0)[:, None])[:, 0]
+    right = (
+        logits.float().softmax(dim=1).gather(1, labels.masked_fill(labels == UNLABELLED, 0)[:, None])[:, 0]
+    )
     kept = labels.masked_fill(right > 0.4, UNLABELLED)
     expected = F.cross_entropy(logits.float(), kept, weights, ignore_index=UNLABELLED, label_smoothing=0.1)
     assert torch.allclose(hard_pixels(weights, 0.1, threshold=0.4, min_kept=1)(logits, labels), expected)
@@ -84,7 +93,9 @@ def test_recipes_for_whole_images_refuse_it():
 
 def test_the_recipe_chooses_it(batch):
     recipe = recipe_from_file(find_recipe(Path("danet_mobilenet_v2_camvid_short")))
-    mined = recipe.model_copy(update={"optimization": recipe.optimization.model_copy(update={"hard_pixels": 7})})
+    mined = recipe.model_copy(
+        update={"optimization": recipe.optimization.model_copy(update={"hard_pixels": 7})}
+    )
     weights = torch.ones(5)
     assert torch.equal(criterion_of(recipe, weights)(*batch), cross_entropy(weights)(*batch))
     assert torch.equal(criterion_of(mined, weights)(*batch), hard_pixels(weights, min_kept=7)(*batch))
@@ -93,7 +104,11 @@ def test_the_recipe_chooses_it(batch):
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"threshold": 1.5}, "probability.*1.5"), ({"threshold": -0.1}, "probability"), ({"min_kept": 0}, "min_kept.*0")],
+    [
+        ({"threshold": 1.5}, "probability.*1.5"),
+        ({"threshold": -0.1}, "probability"),
+        ({"min_kept": 0}, "min_kept.*0"),
+    ],
 )
 def test_refuses_bad_arguments(options, message):
     with pytest.raises(ValueError, match=message):

@@ -1,4 +1,6 @@
-"""The interaction loss is least for PCA's leading components, and the diversity loss for layers that differ."""
+"""The interaction loss is least for PCA's leading components, and the diversity loss for layers that
+differ.
+"""
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ from regard.models.losses.interaction import interaction_loss, scale_diversity_l
 
 
 def unit(*shape, seed=0):
-    return F.normalize(torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=2)
+    return F.normalize(
+        torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=2
+    )
 
 
 def features(*shape, seed=5):
@@ -36,8 +40,12 @@ def test_interaction_equation():
 @pytest.mark.parametrize("components", [1, 2, 4])
 def test_the_minimiser_spans_the_leading_eigenspace(components):
     x = features(1, 9, 3, 5)
-    free = torch.randn(1, components, 15, generator=torch.Generator().manual_seed(1), dtype=torch.float64).requires_grad_()
-    optimizer = torch.optim.LBFGS([free], max_iter=2000, tolerance_grad=1e-13, tolerance_change=1e-16, line_search_fn="strong_wolfe")
+    free = torch.randn(
+        1, components, 15, generator=torch.Generator().manual_seed(1), dtype=torch.float64
+    ).requires_grad_()
+    optimizer = torch.optim.LBFGS(
+        [free], max_iter=2000, tolerance_grad=1e-13, tolerance_change=1e-16, line_search_fn="strong_wolfe"
+    )
 
     def closure():
         optimizer.zero_grad()
@@ -62,18 +70,25 @@ def test_interaction_does_not_change_with_the_features_scale_or_common_map():
 def test_equal_maps_are_punished():
     x = features(1, 6, 3, 5)
     one = unit(1, 1, 15)
-    alone, twice = interaction_loss(one.view(1, 1, 3, 5), x), interaction_loss(one.expand(1, 2, 15).reshape(1, 2, 3, 5), x)
+    alone, twice = (
+        interaction_loss(one.view(1, 1, 3, 5), x),
+        interaction_loss(one.expand(1, 2, 15).reshape(1, 2, 3, 5), x),
+    )
     assert twice > alone + 1  # 2 of overlap, less at most 1 of variance
 
 
 def test_interaction_of_constant_features_is_finite():
-    assert torch.isfinite(interaction_loss(unit(1, 2, 15).view(1, 2, 3, 5), torch.ones(1, 6, 3, 5, dtype=torch.float64)))
+    assert torch.isfinite(
+        interaction_loss(unit(1, 2, 15).view(1, 2, 3, 5), torch.ones(1, 6, 3, 5, dtype=torch.float64))
+    )
 
 
 def test_diversity_equation():
     scales = [unit(2, 3, 15, seed=seed) for seed in range(3)]
     pairs = [(0, 1), (0, 2), (1, 2)]
-    values = [float(scales[i][b, n] @ scales[j][b, n]) ** 2 for i, j in pairs for b in range(2) for n in range(3)]
+    values = [
+        float(scales[i][b, n] @ scales[j][b, n]) ** 2 for i, j in pairs for b in range(2) for n in range(3)
+    ]
     assert abs(scale_diversity_loss(scales).item() - np.mean(values)) < 1e-12
 
 

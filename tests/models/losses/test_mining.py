@@ -29,7 +29,9 @@ def test_the_papers_equations() -> None:
     mask = soft_mask(a, 0.5, 10)
     np.testing.assert_allclose(mask, t, atol=1e-12)
     np.testing.assert_allclose(erased(images, mask), naive, atol=1e-12)
-    assert attention_mining_loss(scores).item() == pytest.approx((scores[0] + scores[1]).item() / 2, abs=1e-12)
+    assert attention_mining_loss(scores).item() == pytest.approx(
+        (scores[0] + scores[1]).item() / 2, abs=1e-12
+    )
     squares = [(a[index] - masks[index]).item() ** 2 for index in np.ndindex(2, 4, 3)]
     assert attention_supervision_loss(a, masks).item() == pytest.approx(sum(squares) / 24, abs=1e-12)
 

@@ -60,7 +60,9 @@ def test_the_loss_is_that_of_both_and_goes_through_no_erasing(acol: ACoL) -> Non
     x, targets = draw(2, 3, 96, 64), torch.tensor([1, 3])
     first, second = acol.maps(x, targets)
     losses = [F.cross_entropy(maps.mean(dim=(2, 3)), targets) for maps in (first, second)]
-    torch.testing.assert_close(acol.training_loss(x, targets, cross_entropy()).double(), sum(losses), atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(
+        acol.training_loss(x, targets, cross_entropy()).double(), sum(losses), atol=1e-6, rtol=1e-6
+    )
     weights = acol.first[-1].weight
     (gradient,) = torch.autograd.grad(losses[1], weights, allow_unused=True, retain_graph=True)
     assert gradient is None
@@ -75,13 +77,18 @@ def test_the_answer_and_its_map_are_the_first_classifiers(acol: ACoL) -> None:
     torch.testing.assert_close(logits, maps.mean(dim=(2, 3)), atol=1e-12, rtol=0)
     torch.testing.assert_close(acol(x), logits, atol=1e-12, rtol=0)
     top = torch.stack([maps[image, label] for image, label in enumerate(logits.argmax(dim=1))])
-    torch.testing.assert_close(activation, F.interpolate(top[:, None], size=(96, 64), mode="bilinear")[:, 0], atol=1e-12, rtol=0)
+    torch.testing.assert_close(
+        activation, F.interpolate(top[:, None], size=(96, 64), mode="bilinear")[:, 0], atol=1e-12, rtol=0
+    )
 
 
 def test_localization_is_the_larger_of_both_maps(acol: ACoL) -> None:
     x, classes = draw(2, 3, 96, 64), torch.tensor([1, 3])
     first, second = acol.maps(x, classes)
-    fused = [torch.maximum(scaled(first[i, label]), scaled(second[i, label])) for i, label in enumerate(classes.tolist())]
+    fused = [
+        torch.maximum(scaled(first[i, label]), scaled(second[i, label]))
+        for i, label in enumerate(classes.tolist())
+    ]
     expected = F.interpolate(torch.stack(fused)[:, None], size=(96, 64), mode="bilinear")[:, 0]
     torch.testing.assert_close(acol.localization(x, classes), expected, atol=1e-12, rtol=0)
 
@@ -109,7 +116,8 @@ def test_a_cascade_finds_one_part_after_the_other() -> None:
     cascade = [Bright().eval() for _ in range(3)]
     found = mine(cascade, x, torch.tensor([1]))
     assert found.shape == (3, 1, 8, 8)
-    assert [step.sum().item() for step in found] == [4, 8, 9]  # each part in its turn; the class asked for, not the likeliest
+    # each part in its turn; the class asked for, not the likeliest
+    assert [step.sum().item() for step in found] == [4, 8, 9]
     for earlier, later in pairwise(found):
         assert (later | ~earlier).all(), "the union shrank"
     for step, classifier in enumerate(cascade[1:], start=1):
@@ -127,7 +135,8 @@ def test_the_fraction_is_of_the_maps_range() -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "message"), [("threshold", 0.0, "threshold must lie"), ("inner", 0, "inner must be at least 1")]
+    ("option", "value", "message"),
+    [("threshold", 0.0, "threshold must lie"), ("inner", 0, "inner must be at least 1")],
 )
 def test_bad_options(option: str, value: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):

@@ -29,7 +29,9 @@ def test_agreement_can_fail():
 def test_kmeans_recovers_groups():
     random = torch.Generator().manual_seed(0)
     planted = torch.randint(4, (200,), generator=random)
-    points = torch.tensor([[0.0, 0], [10, 0], [0, 10], [10, 10]])[planted] + torch.randn(200, 2, generator=random)
+    points = torch.tensor([[0.0, 0], [10, 0], [0, 10], [10, 10]])[planted] + torch.randn(
+        200, 2, generator=random
+    )
     found = kmeans(points, 4)
     assert agreement(found, planted) > 0.99
     assert torch.equal(found, kmeans(points, 4))
@@ -40,7 +42,9 @@ def test_spectral_clustering_recovers_rings():
     random = torch.Generator().manual_seed(0)
     planted = torch.arange(200) % 2
     angles, radius = 6.283 * torch.rand(200, generator=random), 1 + 2.0 * planted
-    points = torch.stack([radius * angles.cos(), radius * angles.sin()], dim=1) + 0.05 * torch.randn(200, 2, generator=random)
+    points = torch.stack([radius * angles.cos(), radius * angles.sin()], dim=1) + 0.05 * torch.randn(
+        200, 2, generator=random
+    )
     similarity = (-torch.cdist(points, points).square() / 0.1).exp()
     assert agreement(spectral_clustering(similarity, 2), planted) > 0.99
     assert agreement(kmeans(points, 2), planted) < 0.5

@@ -38,7 +38,9 @@ def test_features_are_pool5_of_each_canvas(network):
     assert features.shape == (2, 9, 16, 2, 2)
     for step in (0, 5, 8):
         left, top, right, bottom = (int(128 * edge) for edge in CANVASES[step])
-        canvas = F.interpolate(x[:, :, top:bottom, left:right], size=(64, 64), mode="bilinear", align_corners=False)
+        canvas = F.interpolate(
+            x[:, :, top:bottom, left:right], size=(64, 64), mode="bilinear", align_corners=False
+        )
         expected = F.max_pool2d(network.backbone.features(canvas), 2)
         assert (features[:, step] - expected).abs().max() < 1e-10
 
@@ -46,10 +48,15 @@ def test_features_are_pool5_of_each_canvas(network):
 def test_recurrence_by_loops(network):
     features = draw(2, 3, 16, 2, 2)
     attention, answers = network.glances(features)
-    p = {name: value.tolist() for name, value in network.named_parameters() if not name.startswith("backbone")}
+    p = {
+        name: value.tolist() for name, value in network.named_parameters() if not name.startswith("backbone")
+    }
 
     def linear(name: str, x: list[float]) -> list[float]:
-        return [sum(w * v for w, v in zip(row, x, strict=True)) + b for row, b in zip(p[name + "weight"], p[name + "bias"], strict=True)]
+        return [
+            sum(w * v for w, v in zip(row, x, strict=True)) + b
+            for row, b in zip(p[name + "weight"], p[name + "bias"], strict=True)
+        ]
 
     def sigmoid(x: float) -> float:
         return 1 / (1 + math.exp(-x))
@@ -60,18 +67,28 @@ def test_recurrence_by_loops(network):
         for t in range(3):
             scores = [math.exp(v) for v in linear("glance.scores.", h)]
             weights = [v / sum(scores) for v in scores]
-            assert (attention[b, t].flatten() - torch.tensor(weights, dtype=torch.float64)).abs().max() < 1e-12
-            seen = [sum(w * float(v) for w, v in zip(weights, features[b, t, k].flatten(), strict=True)) for k in range(16)]
+            assert (
+                attention[b, t].flatten() - torch.tensor(weights, dtype=torch.float64)
+            ).abs().max() < 1e-12
+            seen = [
+                sum(w * float(v) for w, v in zip(weights, features[b, t, k].flatten(), strict=True))
+                for k in range(16)
+            ]
             ih = {"weight": p["lstm.weight_ih"], "bias": p["lstm.bias_ih"]}
             hh = {"weight": p["lstm.weight_hh"], "bias": p["lstm.bias_hh"]}
             gates = [
-                sum(w * v for w, v in zip(wi, seen, strict=True)) + bi + sum(w * v for w, v in zip(wh, h, strict=True)) + bh
+                sum(w * v for w, v in zip(wi, seen, strict=True))
+                + bi
+                + sum(w * v for w, v in zip(wh, h, strict=True))
+                + bh
                 for wi, bi, wh, bh in zip(ih["weight"], ih["bias"], hh["weight"], hh["bias"], strict=True)
             ]
             i, f, g, o = (gates[5 * k : 5 * k + 5] for k in range(4))
             c = [sigmoid(f[k]) * c[k] + sigmoid(i[k]) * math.tanh(g[k]) for k in range(5)]
             h = [sigmoid(o[k]) * math.tanh(c[k]) for k in range(5)]
-            assert (answers[b, t] - torch.tensor(linear("classifier.", h), dtype=torch.float64)).abs().max() < 1e-12
+            assert (
+                answers[b, t] - torch.tensor(linear("classifier.", h), dtype=torch.float64)
+            ).abs().max() < 1e-12
 
 
 def test_answer_is_the_mean_over_time(network):
@@ -103,13 +120,17 @@ def test_laying_out_keeps_the_sum():
 
 
 def test_diversity_compares_places_in_the_image():
-    """The same place seen through two canvases overlaps; the same position of canvases that lie apart does not."""
+    """The same place seen through two canvases overlaps; the same position of canvases that lie apart does
+    not.
+    """
     canvases = [(0, 0, 1, 1), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1)]
 
     def loss(first: tuple[int, int], second: tuple[int, int], steps: tuple[int, int]) -> float:
         attention = torch.zeros(1, 2, 2, 2)
         attention[0, 0][first] = attention[0, 1][second] = 1
-        return diversity_loss(laid_out(attention, [canvases[step] for step in steps], grid=8).flatten(2)).item()
+        return diversity_loss(
+            laid_out(attention, [canvases[step] for step in steps], grid=8).flatten(2)
+        ).item()
 
     assert loss((0, 1), (1, 0), (0, 1)) == pytest.approx(1 / 16)
     assert loss((0, 0), (1, 0), (0, 1)) == 0

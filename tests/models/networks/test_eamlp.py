@@ -32,7 +32,9 @@ def images():
 
 def norm(module, x):
     mean = x.mean(dim=-1, keepdim=True)
-    return (x - mean) / ((x - mean).square().mean(dim=-1, keepdim=True) + 1e-5).sqrt() * module.weight + module.bias
+    return (x - mean) / (
+        (x - mean).square().mean(dim=-1, keepdim=True) + 1e-5
+    ).sqrt() * module.weight + module.bias
 
 
 def mlp(module, x):
@@ -61,7 +63,10 @@ def external(module, x):
 
 
 def naive(network, x):
-    for layer, (size, stride, padding) in ((network.token_layer1, (7, 4, 2)), (network.token_layer2, (3, 2, 1))):
+    for layer, (size, stride, padding) in (
+        (network.token_layer1, (7, 4, 2)),
+        (network.token_layer2, (3, 2, 1)),
+    ):
         tokens = token_layer(layer, F.unfold(x, size, stride=stride, padding=padding).transpose(1, 2))
         side = math.isqrt(tokens.shape[1])
         x = tokens.transpose(1, 2).reshape(len(x), -1, side, side)
@@ -75,7 +80,8 @@ def naive(network, x):
 
 
 def test_equations(network, images):
-    assert torch.allclose(network(images), naive(network, images), atol=1e-6, rtol=1e-6)  # the authors' 1e-9 beside the sum of shares
+    # the authors' 1e-9 beside the sum of shares
+    assert torch.allclose(network(images), naive(network, images), atol=1e-6, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("size", "stride", "padding"), [(7, 4, 2), (3, 2, 1)])
@@ -96,7 +102,9 @@ def test_sinusoids():
     for position in (0, 1, 7, 49):
         for j in range(6):
             angle = position / 10000 ** (2 * (j // 2) / 6)
-            assert math.isclose(table[position, j], math.sin(angle) if j % 2 == 0 else math.cos(angle), abs_tol=1e-6)
+            assert math.isclose(
+                table[position, j], math.sin(angle) if j % 2 == 0 else math.cos(angle), abs_tol=1e-6
+            )
 
 
 def counted(width, depth, heads, ratio):
@@ -112,7 +120,9 @@ def counted(width, depth, heads, ratio):
     head = width // heads
     attention = linear(width, 4 * width) + linear(head, 64) + linear(64, head) + linear(4 * width, width)
     block = 4 * width + attention + linear(width, ratio * width) + linear(ratio * width, width)
-    return token(147) + token(576) + linear(576, width) + width + depth * block + 2 * width + linear(width, 1000)
+    return (
+        token(147) + token(576) + linear(576, width) + width + depth * block + 2 * width + linear(width, 1000)
+    )
 
 
 @pytest.mark.parametrize(("name", "sizes"), [("eamlp_7", (256, 7, 4, 2)), ("eamlp_14", (384, 14, 6, 3))])
@@ -120,7 +130,9 @@ def test_parameter_counts(name, sizes):
     with torch.device("meta"):
         network = build(name)
     assert sum(parameter.numel() for parameter in network.parameters()) == counted(*sizes)
-    assert {module.heads for module in network.modules() if isinstance(module, TokenExternalAttention)} == {4 * sizes[2]}
+    assert {module.heads for module in network.modules() if isinstance(module, TokenExternalAttention)} == {
+        4 * sizes[2]
+    }
 
 
 def test_memories_of_a_token_layer_start_as_one():

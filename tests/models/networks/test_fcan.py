@@ -79,7 +79,9 @@ def test_only_rewards_train_the_attention(monkeypatch, reward):
     network.training_loss(x, torch.tensor([0, 1]), cross_entropy()).backward()
     norms = {name: parameter.grad.abs().max() for name, parameter in network.named_parameters()}
     assert all(norm > 0 for name, norm in norms.items() if name.startswith(("whole", "parts")))
-    assert all((norm > 0) == bool(reward) for name, norm in norms.items() if name.startswith("attention.conv1"))
+    assert all(
+        (norm > 0) == bool(reward) for name, norm in norms.items() if name.startswith("attention.conv1")
+    )
 
 
 def test_training_moves_attention_to_the_rewarded_place(monkeypatch):
@@ -99,7 +101,9 @@ def test_training_moves_attention_to_the_rewarded_place(monkeypatch):
     before = network.attention.weights(network.attention(features)).flatten(2)[0, 0, goal].item()
     parameters = list(network.attention.parameters())
     for _ in range(100):
-        gradients = torch.autograd.grad(network.training_loss(features, torch.tensor([0]), cross_entropy()), parameters)
+        gradients = torch.autograd.grad(
+            network.training_loss(features, torch.tensor([0]), cross_entropy()), parameters
+        )
         with torch.no_grad():
             for parameter, gradient in zip(parameters, gradients, strict=True):
                 parameter -= 0.03 * gradient

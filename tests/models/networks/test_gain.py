@@ -12,11 +12,15 @@ CLASSES = 4
 
 
 def network(**options: float) -> GAIN:
-    """Without the randomness and the batch statistics of training, but with its losses: in evaluation mode, float64."""
+    """Without the randomness and the batch statistics of training, but with its losses: in evaluation mode,
+    float64.
+    """
     torch.manual_seed(0)
     gain = GAIN(18, num_classes=CLASSES, width=8, **options).double().eval()
     for parameter in gain.parameters():
-        torch.nn.init.normal_(parameter, 0.05 if parameter.ndim == 1 else 0.0, 0.3 if parameter.ndim == 1 else 0.15)
+        torch.nn.init.normal_(
+            parameter, 0.05 if parameter.ndim == 1 else 0.0, 0.3 if parameter.ndim == 1 else 0.15
+        )
     gain.fc.weight.data += 0.1  # maps that are not 0 everywhere after relu
     return gain
 
@@ -39,10 +43,15 @@ def left(gain: GAIN, image: Tensor, label: int) -> Tensor:
 
 def test_the_loss_of_one_class_each_is_equation_6() -> None:
     gain, x, targets = network(mining_weight=0.7), draw(3, 3, 64, 64), torch.tensor([1, 3, 0])
-    scores = [left(gain, image, label).softmax(dim=0)[label] for image, label in zip(x, targets.tolist(), strict=True)]
+    scores = [
+        left(gain, image, label).softmax(dim=0)[label]
+        for image, label in zip(x, targets.tolist(), strict=True)
+    ]
     assert all(attended(gain, image, label).any() for image, label in zip(x, targets.tolist(), strict=True))
     expected = F.cross_entropy(gain(x), targets) + 0.7 * sum(scores) / 3
-    torch.testing.assert_close(gain.training_loss(x, targets, cross_entropy()).double(), expected, atol=1e-6, rtol=1e-6)
+    torch.testing.assert_close(
+        gain.training_loss(x, targets, cross_entropy()).double(), expected, atol=1e-6, rtol=1e-6
+    )
 
 
 def test_label_maps_bring_the_extension_of_equation_8() -> None:
@@ -57,15 +66,21 @@ def test_label_maps_bring_the_extension_of_equation_8() -> None:
     for image, label in pairs:
         present[image, label] = 1
         mining += left(gain, x[image], label).sigmoid()[label] / 3
-        supervision += (attended(gain, x[image], label) - (targets[image] == label).double()).square().mean() / 3
+        supervision += (
+            attended(gain, x[image], label) - (targets[image] == label).double()
+        ).square().mean() / 3
     logits = gain(x)
     multi_label = -(present * F.logsigmoid(logits) + (1 - present) * F.logsigmoid(-logits)).mean()
     expected = multi_label + mining + 3.0 * supervision
-    torch.testing.assert_close(gain.training_loss(x, targets, cross_entropy()), expected, atol=1e-10, rtol=1e-10)
+    torch.testing.assert_close(
+        gain.training_loss(x, targets, cross_entropy()), expected, atol=1e-10, rtol=1e-10
+    )
 
 
 def test_mining_reaches_the_first_convolution_and_the_classifier() -> None:
-    """Through the map itself: what is left in I* depends on where A is, and A on the features and the gradient's weights."""
+    """Through the map itself: what is left in I* depends on where A is, and A on the features and the
+    gradient's weights.
+    """
     gain, x, targets = network(), draw(2, 3, 64, 64), torch.tensor([1, 3])
     image = torch.arange(2)
     attention = gain.attention(gain.feature_map(x), image, targets, x)
@@ -73,12 +88,15 @@ def test_mining_reaches_the_first_convolution_and_the_classifier() -> None:
     loss = (attention * draw(*attention.shape)).sum()
     first, last = torch.autograd.grad(loss, [gain.conv1.weight, gain.fc.weight])
     assert first.abs().max() > 0
-    assert last[[1, 3]].abs().max() > 0  # the second order: the map's weights are a gradient, which depends on fc's
+    # the second order: the map's weights are a gradient, which depends on fc's
+    assert last[[1, 3]].abs().max() > 0
     assert last[[0, 2]].abs().max() == 0
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
-    """Along a random direction in all parameters, against a difference quotient: the mining term has no detached part."""
+    """Along a random direction in all parameters, against a difference quotient: the mining term has no
+    detached part.
+    """
     gain, x, targets = network(mining_weight=5.0), draw(2, 3, 64, 64), torch.tensor([1, 3])
 
     def mining() -> Tensor:
@@ -108,7 +126,10 @@ def test_without_labels_nothing_is_mined() -> None:
 
 
 def test_in_evaluation_it_is_the_plain_classifier() -> None:
-    gain, plain = build("gain_resnet18", num_classes=CLASSES, width=8).eval(), build("resnet18", num_classes=CLASSES, width=8).eval()
+    gain, plain = (
+        build("gain_resnet18", num_classes=CLASSES, width=8).eval(),
+        build("resnet18", num_classes=CLASSES, width=8).eval(),
+    )
     plain.load_state_dict(gain.state_dict())
     x = draw(2, 3, 32, 32).float()
     assert torch.equal(gain(x), plain(x))

@@ -17,7 +17,11 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 @pytest.fixture
 def network() -> MACNN:
     torch.manual_seed(0)
-    return MACNN(num_classes=3, backbone="vgg16_bn", width=2, parts=2, part_size=24, part_resolution=32).double().eval()
+    return (
+        MACNN(num_classes=3, backbone="vgg16_bn", width=2, parts=2, part_size=24, part_resolution=32)
+        .double()
+        .eval()
+    )
 
 
 def test_equations():
@@ -28,9 +32,13 @@ def test_equations():
         pooled = [float(x[b, c].mean()) for c in range(5)]
         for i, group in enumerate(grouping.groups):
             w1, b1, w2, b2 = (p.tolist() for p in group.parameters())
-            hidden = [math.tanh(sum(w * p for w, p in zip(row, pooled, strict=True)) + bias) for row, bias in zip(w1, b1, strict=True)]
+            hidden = [
+                math.tanh(sum(w * p for w, p in zip(row, pooled, strict=True)) + bias)
+                for row, bias in zip(w1, b1, strict=True)
+            ]
             d = [
-                1 / (1 + math.exp(-(sum(w * v for w, v in zip(row, hidden, strict=True)) + bias))) for row, bias in zip(w2, b2, strict=True)
+                1 / (1 + math.exp(-(sum(w * v for w, v in zip(row, hidden, strict=True)) + bias)))
+                for row, bias in zip(w2, b2, strict=True)
             ]
             m = sum(d[j] * x[b, j] for j in range(5)).sigmoid()
             m = m / m.sum()
@@ -40,12 +48,16 @@ def test_equations():
 
 
 def planted(images: int, channels: int, *, noise: float) -> tuple[torch.Tensor, torch.Tensor]:
-    """Features whose channels peak near one of four places, which move from image to image, and the place of each channel."""
+    """Features whose channels peak near one of four places, which move from image to image, and the place of
+    each channel.
+    """
     random = torch.Generator().manual_seed(0)
     groups = torch.randint(4, (channels,), generator=random)
     features = torch.rand(images, channels, 12, 12, generator=random)
     for image in range(images):
-        places = torch.tensor([[2, 2], [2, 9], [9, 2], [9, 9]]) + torch.randint(-1, 2, (4, 2), generator=random)
+        places = torch.tensor([[2, 2], [2, 9], [9, 2], [9, 9]]) + torch.randint(
+            -1, 2, (4, 2), generator=random
+        )
         for channel in range(channels):
             jitter = (noise * torch.randn(2, generator=random)).round().long()
             row, column = (places[groups[channel]] + jitter).clamp(0, 11).tolist()
@@ -102,7 +114,9 @@ def test_each_loss_trains_its_own(network, monkeypatch):
     x, targets = draw(2, 3, 64, 64), torch.tensor([0, 2])
 
     def trained() -> set[str]:
-        return {name for name, p in network.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+        return {
+            name for name, p in network.named_parameters() if p.grad is not None and p.grad.abs().max() > 0
+        }
 
     network.training_loss(x, targets, lambda logits, _: 0 * logits.sum()).backward()
     assert trained() == {f"grouping.{name}" for name, _ in network.grouping.named_parameters()}
@@ -110,7 +124,10 @@ def test_each_loss_trains_its_own(network, monkeypatch):
     monkeypatch.setattr(macnn, "grouping_loss", lambda maps: 0 * maps.sum())
     network.training_loss(x, targets, cross_entropy()).backward()
     assert not any(name.startswith("grouping") for name in trained())
-    assert all(any(name.startswith(part) for name in trained()) for part in ("backbone", "part_networks.1", "part_classifiers.1", "fusion"))
+    assert all(
+        any(name.startswith(part) for name in trained())
+        for part in ("backbone", "part_networks.1", "part_classifiers.1", "fusion")
+    )
 
 
 def test_refuses_bad_arguments(network):

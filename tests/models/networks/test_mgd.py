@@ -22,7 +22,9 @@ def network() -> MGD:
 
 @pytest.mark.parametrize("planted", range(0, len(BOXES), 7))
 def test_energy_picks_a_planted_blob(planted):
-    """Energy in one candidate and none elsewhere: that candidate, not a larger or smaller one, is discovered."""
+    """Energy in one candidate and none elsewhere: that candidate, not a larger or smaller one, is
+    discovered.
+    """
     left, top, right, bottom = (round(40 * edge) for edge in BOXES[planted])
     features = torch.zeros(1, 3, 40, 40)
     features[:, :, top:bottom, left:right] = 1.0
@@ -49,7 +51,9 @@ def test_levels_and_dimensions(network):
     default = MGD(num_classes=32, **OPTIONS)
     assert default.levels[1] == tuple(i // 4 for i in range(32))
     assert default.levels[2] == tuple(i // 16 for i in range(32))
-    assert {(a, b) for a, b in zip(default.levels[1], default.levels[2], strict=True)} == {(a, a // 4) for a in range(8)}
+    assert {(a, b) for a, b in zip(default.levels[1], default.levels[2], strict=True)} == {
+        (a, a // 4) for a in range(8)
+    }
 
 
 @pytest.mark.parametrize(
@@ -66,7 +70,11 @@ def test_refuses_what_is_no_tree(taxonomy, message):
 
 
 def test_accepts_a_tree():
-    assert check_taxonomy([range(4), [1, 0, 1, 2], [0, 1, 0, 1]]) == ((0, 1, 2, 3), (1, 0, 1, 2), (0, 1, 0, 1))
+    assert check_taxonomy([range(4), [1, 0, 1, 2], [0, 1, 0, 1]]) == (
+        (0, 1, 2, 3),
+        (1, 0, 1, 2),
+        (0, 1, 0, 1),
+    )
 
 
 def test_answer(network):
@@ -102,7 +110,10 @@ def test_each_level_learns_its_own_labels(network):
     expected = 0.0
     for level, labels in zip(network.granularities, [[3, 5], [1, 2], [0, 1]], strict=True):
         for logits in (level.detection(x), level.description.fc(level(x))):
-            expected += sum((row.logsumexp(0) - row[label]).item() for row, label in zip(logits, labels, strict=True)) / 2
+            expected += (
+                sum((row.logsumexp(0) - row[label]).item() for row, label in zip(logits, labels, strict=True))
+                / 2
+            )
     expected += cross_entropy()(network(x), targets).item()
     assert abs(network.training_loss(x, targets, cross_entropy()).item() - expected) < 1e-5
 
@@ -114,5 +125,9 @@ def test_the_answer_trains_its_own_layer_only(network):
         network.zero_grad()
         network.training_loss(x, targets, criterion).backward()
         gradients.append({name: p.grad.clone() for name, p in network.named_parameters()})
-    differing = {name for name in gradients[0] if not torch.allclose(gradients[0][name], gradients[1][name], atol=1e-12)}
+    differing = {
+        name
+        for name in gradients[0]
+        if not torch.allclose(gradients[0][name], gradients[1][name], atol=1e-12)
+    }
     assert differing == {"classifier.weight", "classifier.bias"}

@@ -18,7 +18,9 @@ def attention() -> GatedAttention:
     return GatedAttention(6, 4).double()
 
 
-@pytest.mark.parametrize("pooling", [GlobalMaxPool(), NoisyOr(), attention()], ids=["max", "noisy_or", "attention"])
+@pytest.mark.parametrize(
+    "pooling", [GlobalMaxPool(), NoisyOr(), attention()], ids=["max", "noisy_or", "attention"]
+)
 def test_the_order_of_the_instances_does_not_matter(pooling: nn.Module) -> None:
     x = draw(2, 6, 4, 5)
     order = torch.randperm(20, generator=torch.Generator().manual_seed(0))
@@ -41,7 +43,9 @@ def test_noisy_or_of_one_instance_is_that_instance() -> None:
 
 @pytest.mark.parametrize("score", [-80.0, -30.0, -17.0, -5.0, 0.0, 5.0, 30.0, 80.0])
 def test_noisy_or_is_exact_in_single_precision(score: float) -> None:
-    """log(prod(1 + exp(s)) - 1) with as many digits as it takes: far below 0 it is s + log(instances), far above their sum."""
+    """log(prod(1 + exp(s)) - 1) with as many digits as it takes: far below 0 it is s + log(instances), far
+    above their sum.
+    """
     x = torch.full((1, 1, 7, 7), score)
     total = 49 * math.log1p(math.exp(score))
     assert NoisyOr()(x).item() == pytest.approx(total + math.log(-math.expm1(-total)), rel=1e-5, abs=1e-4)
@@ -74,14 +78,18 @@ def test_a_bag_with_one_positive_is_positive(pooling: nn.Module) -> None:
 
 def test_gated_attention_is_the_papers() -> None:
     pooling, x = attention(), draw(2, 6, 3, 4)
-    v, u, w = (layer.weight.detach().numpy()[:, :, 0, 0] for layer in (pooling.value, pooling.gate, pooling.score))
+    v, u, w = (
+        layer.weight.detach().numpy()[:, :, 0, 0] for layer in (pooling.value, pooling.gate, pooling.score)
+    )
     bv, bu = pooling.value.bias.detach().numpy(), pooling.gate.bias.detach().numpy()
     for image in range(2):
         h = x[image].flatten(1).numpy().T  # (instances, features)
         scores = [w[0] @ (np.tanh(v @ each + bv) / (1 + np.exp(-(u @ each + bu)))) for each in h]
         a = np.exp(scores) / np.exp(scores).sum()
         np.testing.assert_allclose(pooling.weights(x)[image].flatten().detach(), a, atol=1e-12)
-        np.testing.assert_allclose(pooling(x)[image].detach(), sum(a[k] * h[k] for k in range(12)), atol=1e-12)
+        np.testing.assert_allclose(
+            pooling(x)[image].detach(), sum(a[k] * h[k] for k in range(12)), atol=1e-12
+        )
 
 
 def test_the_gate_can_close() -> None:
@@ -99,7 +107,13 @@ def test_a_network_is_its_positions_scores_pooled(pooling: str) -> None:
     if pooling == "attention":
         expected = network.head[1](network.head[0](features))
     else:
-        positions = torch.stack([network.head[0](features[:, :, y : y + 1, x : x + 1])[:, :, 0, 0] for y in range(3) for x in range(2)])
+        positions = torch.stack(
+            [
+                network.head[0](features[:, :, y : y + 1, x : x + 1])[:, :, 0, 0]
+                for y in range(3)
+                for x in range(2)
+            ]
+        )
         p = positions.sigmoid()
         expected = positions.amax(dim=0) if pooling == "max" else (1 - (1 - p).prod(dim=0)).logit()
     torch.testing.assert_close(network(x), expected, atol=1e-8, rtol=1e-8)
@@ -114,7 +128,9 @@ def test_noisy_or_begins_near_an_even_chance() -> None:
 
 
 def test_bad_options() -> None:
-    with pytest.raises(ValueError, match=r"pooling must be one of \['attention', 'max', 'noisy_or'\], got 'mean'"):
+    with pytest.raises(
+        ValueError, match=r"pooling must be one of \['attention', 'max', 'noisy_or'\], got 'mean'"
+    ):
         MIL(18, "mean")
     with pytest.raises(ValueError, match="inner must be at least 1, got 0"):
         GatedAttention(6, 0)

@@ -7,7 +7,13 @@ from regard.models.networks.proposals import box_sums, check_boxes, coverage, gr
 
 
 def test_grid():
-    assert grid_boxes([(1.0, 1), (0.5, 2)]) == ((0, 0, 1, 1), (0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1))
+    assert grid_boxes([(1.0, 1), (0.5, 2)]) == (
+        (0, 0, 1, 1),
+        (0, 0, 0.5, 0.5),
+        (0.5, 0, 1, 0.5),
+        (0, 0.5, 0.5, 1),
+        (0.5, 0.5, 1, 1),
+    )
     assert grid_boxes([(0.5, 1)]) == ((0.25, 0.25, 0.75, 0.75),)
     assert check_boxes(grid_boxes([(0.35, 6), (0.75, 3)]))
     with pytest.raises(ValueError, match="1.5 and 2"):
@@ -16,7 +22,9 @@ def test_grid():
 
 def test_sums_are_those_of_slices():
     maps = torch.randn(2, 4, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    boxes = torch.tensor([[0.25, 0.5, 0.75, 1.0], [0, 0, 1, 1], [0.125, 0.25, 0.25, 0.5]], dtype=torch.float64)
+    boxes = torch.tensor(
+        [[0.25, 0.5, 0.75, 1.0], [0, 0, 1, 1], [0.125, 0.25, 0.25, 0.5]], dtype=torch.float64
+    )
     expected = torch.stack([maps[:, 2:, 2:6].sum(dim=(1, 2)), maps.sum(dim=(1, 2)), maps[:, 1, 1]], dim=1)
     assert (box_sums(maps, boxes) - expected).abs().max() < 1e-12
 

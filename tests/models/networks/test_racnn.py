@@ -53,12 +53,16 @@ def test_whole_pixels_are_the_slice_as_the_mask_sharpens(sharpness, tolerance):
 
 def test_zoom_is_a_bilinear_resize():
     x = draw(1, 3, 16, 16)
-    expected = nn.functional.interpolate(x[:, :, 2:10, 6:14], size=(16, 16), mode="bilinear", align_corners=False)
+    expected = nn.functional.interpolate(
+        x[:, :, 2:10, 6:14], size=(16, 16), mode="bilinear", align_corners=False
+    )
     assert (Zoom(16, 100)(x, square(10 / 16, 6 / 16, 4 / 16)) - expected).abs().max() < 1e-12
 
 
 def test_zoom_tightens_around_a_bright_part():
-    """Raising the mean brightness of what is seen moves the square to the planted part and shrinks it to about its size."""
+    """Raising the mean brightness of what is seen moves the square to the planted part and shrinks it to
+    about its size.
+    """
     rows, columns = torch.meshgrid(torch.arange(32.0), torch.arange(32.0), indexing="ij")
     image = (-((columns - 21.5) ** 2 + (rows - 11.5) ** 2) / 30).exp().double().expand(1, 3, 32, 32)
     t = square(0.5, 0.5, 0.35)
@@ -73,7 +77,9 @@ def test_zoom_tightens_around_a_bright_part():
 
 
 def test_limits():
-    given = torch.tensor([[0.5, 0.5, 0.1], [0.0, 1.0, 0.3], [0.9, 0.2, 0.8], [0.4, 0.6, 0.25]], requires_grad=True)
+    given = torch.tensor(
+        [[0.5, 0.5, 0.1], [0.0, 1.0, 0.3], [0.9, 0.2, 0.8], [0.4, 0.6, 0.25]], requires_grad=True
+    )
     expected = torch.tensor([[0.5, 0.5, 0.2], [0.3, 0.7, 0.3], [0.5, 0.5, 0.5], [0.4, 0.6, 0.25]])
     out = limited(given, 0.2)
     assert torch.allclose(out, expected)
@@ -105,13 +111,17 @@ def test_strongest_response():
 def test_three_scales(network):
     sizes = []
     for scale in network.scales:
-        scale.backbone.features[0].register_forward_pre_hook(lambda _, inputs: sizes.append(tuple(inputs[0].shape[2:])))
+        scale.backbone.features[0].register_forward_pre_hook(
+            lambda _, inputs: sizes.append(tuple(inputs[0].shape[2:]))
+        )
     network(draw(2, 3, 64, 64))
     assert sizes == [(64, 64), (32, 32), (32, 32)]
 
 
 def test_answer(network):
-    """Each scale sees what the square of the one before cuts out; descriptors of length 1 are joined and classified."""
+    """Each scale sees what the square of the one before cuts out; descriptors of length 1 are joined and
+    classified.
+    """
     x = image = draw(2, 3, 64, 64)
     descriptors = []
     for index, scale in enumerate(network.scales):
@@ -127,34 +137,48 @@ def test_answer(network):
 
 
 def test_each_loss_trains_its_own(network):
-    """The proposals get the gradient of the ranking loss through everything that follows them; all else that of the classification."""
+    """The proposals get the gradient of the ranking loss through everything that follows them; all else that
+    of the classification.
+    """
     x, targets = draw(2, 3, 64, 64), torch.tensor([0, 2])
     network.training_loss(x, targets, cross_entropy()).backward()
     got = {name: parameter.grad for name, parameter in network.named_parameters()}
 
     found = network.look(x, apart=False)
-    logits = [scale.fc(descriptor) for scale, descriptor in zip(network.scales, found.descriptors, strict=True)]
+    logits = [
+        scale.fc(descriptor) for scale, descriptor in zip(network.scales, found.descriptors, strict=True)
+    ]
     ranking = ranking_loss(logits[0], logits[1], targets) + ranking_loss(logits[1], logits[2], targets)
     own = dict(network.proposals.named_parameters())
     expected = dict(zip(own, torch.autograd.grad(ranking, list(own.values())), strict=True))
     assert all(gradient.abs().max() > 0 for gradient in expected.values())
     for name, gradient in expected.items():
-        assert torch.allclose(got[f"proposals.{name}"], gradient, rtol=1e-6, atol=1e-9 * gradient.abs().max().item()), name
+        assert torch.allclose(
+            got[f"proposals.{name}"], gradient, rtol=1e-6, atol=1e-9 * gradient.abs().max().item()
+        ), name
 
     apart = network.look(x, apart=True)
-    logits = [scale.fc(descriptor) for scale, descriptor in zip(network.scales, apart.descriptors, strict=True)]
+    logits = [
+        scale.fc(descriptor) for scale, descriptor in zip(network.scales, apart.descriptors, strict=True)
+    ]
     classification = sum(cross_entropy()(scores, targets) for scores in logits)
     scales = dict(network.scales.named_parameters())
-    for name, gradient in zip(scales, torch.autograd.grad(classification, list(scales.values())), strict=True):
+    for name, gradient in zip(
+        scales, torch.autograd.grad(classification, list(scales.values())), strict=True
+    ):
         assert torch.allclose(got[f"scales.{name}"], gradient, atol=1e-10), name
 
 
 def test_loss_is_the_sum_of_the_equations(network):
     x, targets = draw(2, 3, 64, 64), torch.tensor([0, 2])
     found, criterion = network.look(x, apart=True), cross_entropy()
-    logits = [scale.fc(descriptor) for scale, descriptor in zip(network.scales, found.descriptors, strict=True)]
+    logits = [
+        scale.fc(descriptor) for scale, descriptor in zip(network.scales, found.descriptors, strict=True)
+    ]
     expected = sum(criterion(scores, targets) for scores in [*logits, network(x)])
-    expected = expected + ranking_loss(logits[0], logits[1], targets) + ranking_loss(logits[1], logits[2], targets)
+    expected = (
+        expected + ranking_loss(logits[0], logits[1], targets) + ranking_loss(logits[1], logits[2], targets)
+    )
     assert torch.allclose(network.training_loss(x, targets, criterion), expected, atol=1e-6)
     network.guide = 2.0
     misfit = sum((t - goal).square().mean() for t, goal in zip(found.proposed, found.responses, strict=True))

@@ -1,4 +1,6 @@
-"""Residual Attention Network: the published layers and parameter counts, and eq. 3 with the mask branch written out."""
+"""Residual Attention Network: the published layers and parameter counts, and eq. 3 with the mask branch
+written out.
+"""
 
 import pytest
 import torch
@@ -8,7 +10,12 @@ from torch import nn
 from regard.errors import InvalidInput
 from regard.models.attention.residual_masks import MASKS
 from regard.models.catalog import build
-from regard.models.networks.residual_attention import AttentionModule, PreActivatedUnit, ResidualAttentionNetwork, SoftMask
+from regard.models.networks.residual_attention import (
+    AttentionModule,
+    PreActivatedUnit,
+    ResidualAttentionNetwork,
+    SoftMask,
+)
 
 
 def randomize(module):
@@ -72,14 +79,22 @@ def corners_on_corners(x, size):
 def pool(x):
     """Largest of each 3x3 window at every second position, cut at the border; a window starts inside."""
     rows, columns = (range(0, size - 1, 2) for size in x.shape[2:])
-    return torch.stack([torch.stack([x[:, :, i : i + 3, j : j + 3].amax(dim=(2, 3)) for j in columns], dim=-1) for i in rows], dim=-2)
+    return torch.stack(
+        [
+            torch.stack([x[:, :, i : i + 3, j : j + 3].amax(dim=(2, 3)) for j in columns], dim=-1)
+            for i in rows
+        ],
+        dim=-2,
+    )
 
 
 def naive_unit(x, p, name):
     """Pre-activated bottleneck from its state dict."""
 
     def active(x, norm):
-        x = F.batch_norm(x, *(p[f"{name}.{norm}.{key}"] for key in ("running_mean", "running_var", "weight", "bias")))
+        x = F.batch_norm(
+            x, *(p[f"{name}.{norm}.{key}"] for key in ("running_mean", "running_var", "weight", "bias"))
+        )
         return x.relu()
 
     a = active(x, "activate.0")
@@ -89,12 +104,16 @@ def naive_unit(x, p, name):
 
 
 def naive_mask_input(x, p):
-    """Three levels as the authors' network lists them: down, down, down, two units at the bottom, and up over two skips."""
+    """Three levels as the authors' network lists them: down, down, down, two units at the bottom, and up over
+    two skips.
+    """
     top = naive_unit(pool(x), p, "hourglass.down")
     middle = naive_unit(pool(top), p, "hourglass.below.hourglass.down")
     bottom = naive_unit(pool(middle), p, "hourglass.below.hourglass.below.hourglass.down")
     bottom = naive_unit(bottom, p, "hourglass.below.hourglass.below.hourglass.up")
-    middle = naive_unit(middle, p, "hourglass.below.hourglass.below.skip") + corners_on_corners(bottom, middle.shape[2:])
+    middle = naive_unit(middle, p, "hourglass.below.hourglass.below.skip") + corners_on_corners(
+        bottom, middle.shape[2:]
+    )
     middle = naive_unit(middle, p, "hourglass.below.hourglass.up")
     top = naive_unit(top, p, "hourglass.below.skip") + corners_on_corners(middle, top.shape[2:])
     top = naive_unit(top, p, "hourglass.up")
@@ -111,7 +130,9 @@ def test_soft_mask_branch(size):
     assert torch.allclose(mask(x, trunk), trunk * expected + trunk, atol=1e-10, rtol=0)
 
 
-@pytest.mark.parametrize(("activation", "low", "high"), [("mixed", 0, 1), ("channel", -1, 1), ("spatial", 0, 1)])
+@pytest.mark.parametrize(
+    ("activation", "low", "high"), [("mixed", 0, 1), ("channel", -1, 1), ("spatial", 0, 1)]
+)
 def test_the_activation_is_the_one_asked_for(activation, low, high):
     mask = randomize(SoftMask(8, 1, activation))
     x = maps(2, 8, 6, 7)
@@ -166,7 +187,14 @@ def test_modules_and_levels_of_attention92():
 
 
 @pytest.mark.parametrize(
-    ("stem", "size"), [("imagenet", (31, 31)), ("imagenet", (45, 70)), ("small", (8, 8)), ("small", (28, 28)), ("small", (9, 13))]
+    ("stem", "size"),
+    [
+        ("imagenet", (31, 31)),
+        ("imagenet", (45, 70)),
+        ("small", (8, 8)),
+        ("small", (28, 28)),
+        ("small", (9, 13)),
+    ],
 )
 def test_sizes(stem, size):
     network = build("attention92", num_classes=3, width=4, stem=stem).eval()

@@ -34,12 +34,20 @@ def test_parameter_counts(name, counts):
 
 
 @pytest.mark.parametrize("depth", LAYERS)
-@pytest.mark.parametrize(("name", "form"), [("pairwise", PairwiseAttention), ("patchwise", PatchwiseAttention)])
+@pytest.mark.parametrize(
+    ("name", "form"), [("pairwise", PairwiseAttention), ("patchwise", PatchwiseAttention)]
+)
 def test_stages(depth, name, form):
-    """Table 1: the blocks of each stage, their channels and footprints; no convolution but 1x1 and no other attention."""
+    """Table 1: the blocks of each stage, their channels and footprints; no convolution but 1x1 and no other
+    attention.
+    """
     with torch.device("meta"):
         network = build(f"san{depth}_{name}")
-    found = [(m.query.in_channels, m.value.out_channels, m.inner, m.footprint) for m in network.modules() if isinstance(m, form)]
+    found = [
+        (m.query.in_channels, m.value.out_channels, m.inner, m.footprint)
+        for m in network.modules()
+        if isinstance(m, form)
+    ]
     stages = zip((64, 256, 512, 1024, 2048), LAYERS[depth], (3, 7, 7, 7, 7), strict=True)
     assert found == [(c, c // 4, c // 16, k) for c, count, k in stages for _ in range(count)]
     assert all(m.kernel_size == (1, 1) for m in network.modules() if isinstance(m, nn.Conv2d))
@@ -58,7 +66,9 @@ def test_stages_halve_the_map():
 
 
 def test_a_block_is_residual():
-    """With its last linear layer at zero a block changes nothing; the stage is then pooling and 1x1 convolution."""
+    """With its last linear layer at zero a block changes nothing; the stage is then pooling and 1x1
+    convolution.
+    """
     network = small("san10_patchwise")
     block = network.features[5]
     nn.init.zeros_(block.linear.weight)

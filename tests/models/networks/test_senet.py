@@ -43,7 +43,11 @@ def test_senet154_has_154_layers(large):
 def test_senet154_has_the_published_layers(large):
     blocks = list(large.stages)
     stem = [m for m in large.stem if isinstance(m, nn.Conv2d)]
-    assert [(m.out_channels, m.kernel_size, m.stride) for m in stem] == [(64, (3, 3), (2, 2)), (64, (3, 3), (1, 1)), (128, (3, 3), (1, 1))]
+    assert [(m.out_channels, m.kernel_size, m.stride) for m in stem] == [
+        (64, (3, 3), (2, 2)),
+        (64, (3, 3), (1, 1)),
+        (128, (3, 3), (1, 1)),
+    ]
     strided = blocks[3]
     assert (strided.conv1.out_channels, strided.conv1.stride) == (256, (1, 1))
     assert (strided.conv2.out_channels, strided.conv2.groups, strided.conv2.stride) == (512, 64, (2, 2))
@@ -65,7 +69,9 @@ def test_se_resnext_has_the_published_layers():
 
 
 def test_block():
-    """relu(SE(bn3(conv3(relu(bn2(conv2(relu(bn1(conv1 x)))))))) + shortcut(x)), the grouped convolution group by group."""
+    """relu(SE(bn3(conv3(relu(bn2(conv2(relu(bn1(conv1 x)))))))) + shortcut(x)), the grouped convolution group
+    by group.
+    """
     torch.manual_seed(0)
     shortcut = nn.Sequential(nn.Conv2d(8, 16, 3, 2, 1, bias=False), nn.BatchNorm2d(16))
     block = GroupedBottleneck(8, 4, spatial=16, groups=4, stride=2, shortcut=shortcut).double().eval()
@@ -78,17 +84,24 @@ def test_block():
     p = block.state_dict()
 
     def norm(x, name):
-        x = (x - p[f"{name}.running_mean"][:, None, None]) / (p[f"{name}.running_var"][:, None, None] + 1e-5).sqrt()
+        x = (x - p[f"{name}.running_mean"][:, None, None]) / (
+            p[f"{name}.running_var"][:, None, None] + 1e-5
+        ).sqrt()
         return x * p[f"{name}.weight"][:, None, None] + p[f"{name}.bias"][:, None, None]
 
     x = torch.randn(2, 8, 7, 5, dtype=torch.float64)
     h = norm(F.conv2d(x, p["conv1.weight"]), "bn1").relu()  # (2, 8, 7, 5)
-    groups = [F.conv2d(h[:, 2 * g : 2 * g + 2], p["conv2.weight"][4 * g : 4 * g + 4], stride=2, padding=1) for g in range(4)]
+    groups = [
+        F.conv2d(h[:, 2 * g : 2 * g + 2], p["conv2.weight"][4 * g : 4 * g + 4], stride=2, padding=1)
+        for g in range(4)
+    ]
     h = norm(torch.cat(groups, dim=1), "bn2").relu()
     h = norm(F.conv2d(h, p["conv3.weight"]), "bn3")
     z = h.mean(dim=(2, 3))
     gate = p["attention.squeeze.weight"][:, :, 0, 0], p["attention.excite.weight"][:, :, 0, 0]
-    s = ((z @ gate[0].T + p["attention.squeeze.bias"]).relu() @ gate[1].T + p["attention.excite.bias"]).sigmoid()
+    s = (
+        (z @ gate[0].T + p["attention.squeeze.bias"]).relu() @ gate[1].T + p["attention.excite.bias"]
+    ).sigmoid()
     skip = norm(F.conv2d(x, p["downsample.0.weight"], stride=2, padding=1), "downsample.1")
     expected = (h * s[:, :, None, None] + skip).relu()
     assert torch.allclose(block(x), expected, atol=1e-10, rtol=0)

@@ -38,7 +38,8 @@ def test_a_quarter_turn_undone():
     x = images(1, 3, 33, 33)
     upright = network(x)
     with torch.no_grad():
-        network.transformer.regression.bias.copy_(torch.tensor([-1.0, -1, 0, 1, -1, 0]))  # of (0, -1, 0, 1, 0, 0) from the identity
+        # of (0, -1, 0, 1, 0, 0) from the identity
+        network.transformer.regression.bias.copy_(torch.tensor([-1.0, -1, 0, 1, -1, 0]))
     assert torch.equal(network(torch.rot90(x, -1, dims=(2, 3))), upright)
 
 
@@ -58,7 +59,9 @@ def test_depth_is_the_resnets(depth):
     assert network.classifier.state_dict().keys() == plain.state_dict().keys()
 
 
-@pytest.mark.parametrize("options", [{"depth": 19}, {"localisation_width": 0}, {"num_classes": 0}, {"attention": "sse"}])
+@pytest.mark.parametrize(
+    "options", [{"depth": 19}, {"localisation_width": 0}, {"num_classes": 0}, {"attention": "sse"}]
+)
 def test_refuses_bad_options(options):
     with pytest.raises(InvalidInput, match=str(next(iter(options.values())))):
         build("stn_affine", **options)

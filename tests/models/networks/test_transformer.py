@@ -26,11 +26,21 @@ def test_block_equals_pytorchs(tokens, heads):
     reference = nn.TransformerEncoderLayer(
         16, heads, 24, dropout=0, activation="gelu", layer_norm_eps=1e-6, batch_first=True, norm_first=True
     ).double()
-    names = {"norm1": "norm1", "norm2": "norm2", "attn.proj": "self_attn.out_proj", "mlp.fc1": "linear1", "mlp.fc2": "linear2"}
-    state = {
-        f"{theirs}.{leaf}": module.get_submodule(ours).state_dict()[leaf] for ours, theirs in names.items() for leaf in ("weight", "bias")
+    names = {
+        "norm1": "norm1",
+        "norm2": "norm2",
+        "attn.proj": "self_attn.out_proj",
+        "mlp.fc1": "linear1",
+        "mlp.fc2": "linear2",
     }
-    state |= {f"self_attn.in_proj_{leaf}": getattr(module.attn.qkv, leaf).detach() for leaf in ("weight", "bias")}
+    state = {
+        f"{theirs}.{leaf}": module.get_submodule(ours).state_dict()[leaf]
+        for ours, theirs in names.items()
+        for leaf in ("weight", "bias")
+    }
+    state |= {
+        f"self_attn.in_proj_{leaf}": getattr(module.attn.qkv, leaf).detach() for leaf in ("weight", "bias")
+    }
     reference.load_state_dict(state)
     assert torch.allclose(module(tokens), reference(tokens), atol=1e-10, rtol=0)
 

@@ -22,7 +22,9 @@ def network() -> TwoLevel:
 
 
 def test_the_filter_keeps_patches_of_the_parent_class(network):
-    """FilterNet replaced by one that sees red and blue: red is label 1, a label of the parent class, blue is label 0."""
+    """FilterNet replaced by one that sees red and blue: red is label 1, a label of the parent class, blue is
+    label 0.
+    """
 
     class Colours(nn.Module):
         def forward(self, patches: torch.Tensor) -> torch.Tensor:
@@ -34,7 +36,8 @@ def test_the_filter_keeps_patches_of_the_parent_class(network):
     x = torch.zeros(2, 3, 64, 64, dtype=torch.float64)
     x[0, 0, :32] = 1  # the upper two quarters red, the lower blue
     x[0, 2, 32:] = 1
-    x[1, 2, :, 32:] = 1  # the right two blue, the left neither: 2 of 6 labels, below the threshold but the largest
+    # the right two blue, the left neither: 2 of 6 labels, below the threshold but the largest
+    x[1, 2, :, 32:] = 1
     assert network.object_filter(network.patches(x)).tolist() == [[1, 1, 0, 0], [1, 0, 1, 0]]
     seen = network.object_filter.weights(network.patches(x))
     red = 2 * torch.tensor(5.0).exp()
@@ -57,7 +60,8 @@ def test_clusters_recover_planted_groups_of_filters(backbone):
     with torch.no_grad():
         weight.copy_(prototypes[planted] + 0.5 * torch.randn(weight.shape, generator=random))
     found = network.fit_parts()
-    assert len({(int(a), int(b)) for a, b in zip(found, planted, strict=True)}) == 3  # one to one: adjusted Rand index 1
+    # one to one: adjusted Rand index 1
+    assert len({(int(a), int(b)) for a, b in zip(found, planted, strict=True)}) == 3
     assert torch.equal(network.detectors.argmax(dim=1), found)
     assert (network.detectors.sum(dim=1) == 1).all()
 
@@ -92,14 +96,18 @@ def test_answer(network):
     x = draw(2, 3, 64, 64)
     network.object_filter.threshold = network.object_filter.weights(network.patches(x)).median().item()
     patches = [x[:, :, :32, :32], x[:, :, :32, 32:], x[:, :, 32:, :32], x[:, :, 32:, 32:]]
-    objectness = torch.stack([network.object_filter.network(patch).softmax(dim=1)[:, [1, 4]].sum(dim=1) for patch in patches], dim=1)
+    objectness = torch.stack(
+        [network.object_filter.network(patch).softmax(dim=1)[:, [1, 4]].sum(dim=1) for patch in patches],
+        dim=1,
+    )
     keep = objectness > network.object_filter.threshold
     keep[torch.arange(2), objectness.argmax(dim=1)] = True
     assert 2 < keep.sum() < 8
     answers = torch.stack([network.domain(patch).softmax(dim=1) for patch in patches], dim=1)
     object_level = torch.stack([answers[b][keep[b]].mean(dim=0) for b in range(2)])
     part_level = network.part_classifier(network.describe(torch.stack(patches, dim=1))[1]).softmax(dim=1)
-    assert (network(x).exp() - object_level - 0.5 * part_level).abs().max() < 1e-5  # probabilities are float32
+    # probabilities are float32
+    assert (network(x).exp() - object_level - 0.5 * part_level).abs().max() < 1e-5
     assert (network(x).softmax(dim=1) - (object_level + 0.5 * part_level) / 1.5).abs().max() < 1e-5
 
 

@@ -37,7 +37,11 @@ def test_parameter_counts(name, count):
 
 def test_has_the_public_names_and_shapes():
     """Of the checkpoints of vit_tiny_patch16_224."""
-    expected = {"cls_token": (1, 1, 192), "pos_embed": (1, 197, 192), "patch_embed.proj.weight": (192, 3, 16, 16)}
+    expected = {
+        "cls_token": (1, 1, 192),
+        "pos_embed": (1, 197, 192),
+        "patch_embed.proj.weight": (192, 3, 16, 16),
+    }
     expected |= {
         "patch_embed.proj.bias": (192,),
         "norm.weight": (192,),
@@ -46,7 +50,12 @@ def test_has_the_public_names_and_shapes():
         "head.bias": (1000,),
     }
     for i in range(12):
-        for name, shape in {"attn.qkv": (576, 192), "attn.proj": (192, 192), "mlp.fc1": (768, 192), "mlp.fc2": (192, 768)}.items():
+        for name, shape in {
+            "attn.qkv": (576, 192),
+            "attn.proj": (192, 192),
+            "mlp.fc1": (768, 192),
+            "mlp.fc2": (192, 768),
+        }.items():
             expected |= {f"blocks.{i}.{name}.weight": shape, f"blocks.{i}.{name}.bias": shape[:1]}
         for name in ("norm1", "norm2"):
             expected |= {f"blocks.{i}.{name}.weight": (192,), f"blocks.{i}.{name}.bias": (192,)}
@@ -61,15 +70,24 @@ def naive(network, image):
     for i in range(0, image.shape[1], size):
         for j in range(0, image.shape[2], size):
             patch = image[:, i : i + size, j : j + size]
-            tokens.append((p["patch_embed.proj.weight"] * patch).sum(dim=(1, 2, 3)) + p["patch_embed.proj.bias"])
+            tokens.append(
+                (p["patch_embed.proj.weight"] * patch).sum(dim=(1, 2, 3)) + p["patch_embed.proj.bias"]
+            )
     z = torch.stack(tokens) + p["pos_embed"][0]
     for block in range(SMALL["depth"]):
-        q = {key.removeprefix(f"blocks.{block}."): value for key, value in p.items() if key.startswith(f"blocks.{block}.")}
+        q = {
+            key.removeprefix(f"blocks.{block}."): value
+            for key, value in p.items()
+            if key.startswith(f"blocks.{block}.")
+        }
         normal = standardize(z) * q["norm1.weight"] + q["norm1.bias"]
         query, key, value = (normal @ q["attn.qkv.weight"].T + q["attn.qkv.bias"]).chunk(3, dim=1)
         depth = query.shape[1] // heads
         parts = [slice(h * depth, (h + 1) * depth) for h in range(heads)]
-        mixed = torch.cat([((query[:, s] @ key[:, s].T) / math.sqrt(depth)).softmax(dim=1) @ value[:, s] for s in parts], dim=1)
+        mixed = torch.cat(
+            [((query[:, s] @ key[:, s].T) / math.sqrt(depth)).softmax(dim=1) @ value[:, s] for s in parts],
+            dim=1,
+        )
         z = z + mixed @ q["attn.proj.weight"].T + q["attn.proj.bias"]
         normal = standardize(z) * q["norm2.weight"] + q["norm2.bias"]
         hidden = normal @ q["mlp.fc1.weight"].T + q["mlp.fc1.bias"]
@@ -100,7 +118,9 @@ def test_positions_are_what_tells_patches_apart(network, images):
 def test_shows_the_attention_of_every_block(network, images):
     with captured(network) as maps:
         network(images)
-    assert {name: tuple(value.shape) for name, value in maps.items()} == {f"attention_blocks_{i}_attn": (2, 2, 17, 17) for i in range(2)}
+    assert {name: tuple(value.shape) for name, value in maps.items()} == {
+        f"attention_blocks_{i}_attn": (2, 2, 17, 17) for i in range(2)
+    }
     for weights in maps.values():
         assert torch.allclose(weights.sum(dim=3), torch.ones(2, 2, 17).double(), atol=1e-12, rtol=0)
 

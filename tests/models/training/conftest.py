@@ -15,7 +15,9 @@ COLOURS = np.array([[200, 40, 40], [40, 200, 40], [40, 40, 200]], np.uint8)
 
 @pytest.fixture
 def mask_folders(tmp_path: Path) -> Path:
-    """8 training and 4 held-out images of 24 x 32 in three coloured stripes, with their label maps; class 3 is unlabelled."""
+    """8 training and 4 held-out images of 24 x 32 in three coloured stripes, with their label maps; class 3
+    is unlabelled.
+    """
     random = np.random.default_rng(0)
     for split, count in (("train", 8), ("val", 4)):
         (tmp_path / "stripes" / split / "images").mkdir(parents=True)
@@ -63,11 +65,23 @@ def segmentation() -> Callable[..., Recipe]:
                 "name": "stripes_net",
                 "builder": "ccnet_resnet18",
                 "options": {"width": 8, "inner": 16},
-                "data": {"layout": "mask_folders", "folder": "stripes", "source": "generated", "licence": "CC0"},
+                "data": {
+                    "layout": "mask_folders",
+                    "folder": "stripes",
+                    "source": "generated",
+                    "licence": "CC0",
+                },
                 "input": {"height": 24, "width": 32, "resize": "none", "dynamic_size": True, "min_size": 16},
                 "output": {"labels": ["red", "green", "blue"], "ignore_index": 3},
                 "augmentation": {"flip": True, "crop": [16, 24], "scale": [0.8, 1.2], "colour": 0.1},
-                "optimization": {"epochs": 2, "batch_size": 4, "optimizer": "adamw", "learning_rate": 2e-3, "schedule": "poly", "seed": 5},
+                "optimization": {
+                    "epochs": 2,
+                    "batch_size": 4,
+                    "optimizer": "adamw",
+                    "learning_rate": 2e-3,
+                    "schedule": "poly",
+                    "seed": 5,
+                },
             },
             changes,
         )
@@ -85,11 +99,23 @@ def classification() -> Callable[..., Recipe]:
                 "name": "colours_net",
                 "builder": "se_resnet18",
                 "options": {"width": 16, "stem": "small"},
-                "data": {"layout": "class_folders", "folder": "colours", "source": "generated", "licence": "CC0"},
+                "data": {
+                    "layout": "class_folders",
+                    "folder": "colours",
+                    "source": "generated",
+                    "licence": "CC0",
+                },
                 "input": {"height": 16, "width": 16, "resize": "stretch"},
                 "output": {"labels": ["red", "green"]},
                 "augmentation": {"flip": True, "shift": 1, "erase": 0.5},
-                "optimization": {"epochs": 2, "batch_size": 4, "optimizer": "sgd", "learning_rate": 0.02, "schedule": "cosine", "seed": 5},
+                "optimization": {
+                    "epochs": 2,
+                    "batch_size": 4,
+                    "optimizer": "sgd",
+                    "learning_rate": 0.02,
+                    "schedule": "cosine",
+                    "seed": 5,
+                },
             },
             changes,
         )

@@ -1,4 +1,6 @@
-"""Random changes: images and label maps stay together, a seed repeats them, each does what its option says."""
+"""Random changes: images and label maps stay together, a seed repeats them, each does what its option
+says.
+"""
 
 from typing import Any
 
@@ -37,7 +39,14 @@ def test_no_options_change_nothing() -> None:
     assert torch.equal(masks, targets)
 
 
-EVERYTHING: dict[str, Any] = {"flip": True, "shift": 2, "erase": 0.5, "crop": (12, 16), "scale": (0.8, 1.5), "colour": 0.3}
+EVERYTHING: dict[str, Any] = {
+    "flip": True,
+    "shift": 2,
+    "erase": 0.5,
+    "crop": (12, 16),
+    "scale": (0.8, 1.5),
+    "colour": 0.3,
+}
 
 
 def test_a_seed_repeats_everything() -> None:
@@ -81,7 +90,9 @@ def test_crop_at_scale_one_cuts_one_window(seed: int) -> None:
     assert targets.shape == (16, 12, 16)
     assert agreement(changed, targets) == 1
     for image, mask, cut, target in zip(images, masks, changed, targets, strict=True):
-        windows = [(i, j) for i in range(9) for j in range(13) if torch.equal(mask[i : i + 12, j : j + 16], target)]
+        windows = [
+            (i, j) for i in range(9) for j in range(13) if torch.equal(mask[i : i + 12, j : j + 16], target)
+        ]
         assert any(torch.allclose(image[:, i : i + 12, j : j + 16], cut, atol=1e-6) for i, j in windows)
 
 
@@ -90,7 +101,9 @@ def test_scaled_crops_keep_image_and_mask_together(scale: tuple[float, float]) -
     """Away from the borders of the patches, where the image is interpolated and the mask is not."""
     _, _, changed, targets = apply(crop=(12, 16), scale=scale)
     assert changed.shape == (16, 3, 12, 16)
-    flat = (targets[:, 2:-2, 2:-2, None, None] == targets.unfold(1, 5, 1).unfold(2, 5, 1)).all(dim=4).all(dim=3)
+    flat = (
+        (targets[:, 2:-2, 2:-2, None, None] == targets.unfold(1, 5, 1).unfold(2, 5, 1)).all(dim=4).all(dim=3)
+    )
     assert flat.any() or scale[0] < 1
     colours = (changed[:, 0, 2:-2, 2:-2] * 8).round()
     assert (colours == targets[:, 2:-2, 2:-2])[flat].all()
@@ -105,7 +118,9 @@ def test_masks_are_never_interpolated() -> None:
 def test_zoom_shows_less() -> None:
     ramp = torch.linspace(0, 1, 40).expand(1, 3, 40, 40).clone()
     wide, _ = augment(ramp, torch.zeros(1, dtype=torch.long), Augmentation(crop=(20, 20)), seeded())
-    near, _ = augment(ramp, torch.zeros(1, dtype=torch.long), Augmentation(crop=(20, 20), scale=(4, 4)), seeded())
+    near, _ = augment(
+        ramp, torch.zeros(1, dtype=torch.long), Augmentation(crop=(20, 20), scale=(4, 4)), seeded()
+    )
     assert (near.max() - near.min()) < 0.4 * (wide.max() - wide.min())
 
 
@@ -120,7 +135,9 @@ def test_shift_moves_by_at_most_so_many_pixels_and_fills_black(seed: int) -> Non
 
 
 def test_shift_moves_the_mask_with_the_image() -> None:
-    """Where the image was moved, the label map must be too; pixels moved in from outside are black and have no label to check."""
+    """Where the image was moved, the label map must be too; pixels moved in from outside are black and have
+    no label to check.
+    """
     _, _, changed, targets = apply(shift=3)
     inside = (slice(None), slice(3, -3), slice(3, -3))
     assert ((changed[:, 0] * 8).round()[inside] == targets[inside]).all()

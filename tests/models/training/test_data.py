@@ -28,7 +28,9 @@ def idx(tmp_path: Path) -> Path:
     folder = tmp_path / "digits"
     folder.mkdir()
     for prefix, count in (("train", 6), ("t10k", 3)):
-        write_idx(folder / f"{prefix}-images-idx3-ubyte.gz", np.arange(count * 16 * 16).reshape(count, 16, 16) % 251)
+        write_idx(
+            folder / f"{prefix}-images-idx3-ubyte.gz", np.arange(count * 16 * 16).reshape(count, 16, 16) % 251
+        )
         write_idx(folder / f"{prefix}-labels-idx1-ubyte.gz", np.arange(count) % 2)
     return tmp_path
 
@@ -53,7 +55,10 @@ def test_idx(idx: Path, digits: Make) -> None:
 
 
 def test_class_folders(class_folders: Path, classification: Make) -> None:
-    training, held_out = load(classification(), class_folders, "train"), load(classification(), class_folders, "val")
+    training, held_out = (
+        load(classification(), class_folders, "train"),
+        load(classification(), class_folders, "val"),
+    )
     assert training.images.shape == (8, 16, 16, 3)
     assert training.targets.tolist() == [0] * 4 + [1] * 4
     assert held_out.targets.tolist() == [0, 0, 1, 1]
@@ -82,7 +87,13 @@ def test_masks_follow_images_to_another_size(mask_folders: Path, segmentation: M
 
 def test_masks_are_never_left_behind_by_a_crop(segmentation: Make) -> None:
     """A policy that cuts the centre out of the image would have to cut the label map too; it is refused."""
-    changes = {"input__resize": "center_crop", "input__dynamic_size": False, "input__height": 24, "input__width": 24, "input__crop": 0.75}
+    changes = {
+        "input__resize": "center_crop",
+        "input__dynamic_size": False,
+        "input__height": 24,
+        "input__width": 24,
+        "input__crop": 0.75,
+    }
     with pytest.raises(ValidationError, match="label maps are not cropped"):
         segmentation(**changes, augmentation__crop=None, augmentation__scale=(1, 1))
 
@@ -104,7 +115,10 @@ def test_no_folder(tmp_path: Path, classification: Make) -> None:
 
 
 def test_no_split(class_folders: Path, classification: Make, mask_folders: Path, segmentation: Make) -> None:
-    for root, recipe, folder in ((class_folders, classification(), "colours"), (mask_folders, segmentation(), "stripes")):
+    for root, recipe, folder in (
+        (class_folders, classification(), "colours"),
+        (mask_folders, segmentation(), "stripes"),
+    ):
         (root / folder / "val").rename(root / folder / "test")
         with pytest.raises(InvalidInput, match=r"no images .*val"):
             load(recipe, root, "val")
@@ -144,7 +158,9 @@ def test_damaged_mask(mask_folders: Path, segmentation: Make, kept: int) -> None
 @pytest.mark.parametrize("kind", ["RGB", "I;16", "1"])
 def test_mask_of_another_kind(mask_folders: Path, segmentation: Make, kind: str) -> None:
     mask = np.zeros((24, 32), np.uint16)
-    image = {"RGB": Image.new("RGB", (32, 24)), "I;16": Image.fromarray(mask), "1": Image.new("1", (32, 24))}[kind]
+    image = {"RGB": Image.new("RGB", (32, 24)), "I;16": Image.fromarray(mask), "1": Image.new("1", (32, 24))}[
+        kind
+    ]
     image.save(mask_of(mask_folders))
     with pytest.raises(InvalidInput, match=r"003\.png must be an 8-bit image of class numbers"):
         load(segmentation(), mask_folders, "train")
@@ -198,7 +214,18 @@ def test_idx_missing(idx: Path, digits: Make) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", ["empty", "no gzip", "truncated gzip", "flipped gzip", "text", "floats", "short values", "short header", "rank 255"]
+    "damage",
+    [
+        "empty",
+        "no gzip",
+        "truncated gzip",
+        "flipped gzip",
+        "text",
+        "floats",
+        "short values",
+        "short header",
+        "rank 255",
+    ],
 )
 def test_idx_damaged(idx: Path, digits: Make, damage: str) -> None:
     path = idx / "digits" / "train-images-idx3-ubyte.gz"

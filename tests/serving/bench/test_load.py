@@ -50,7 +50,9 @@ def test_workers_run_at_the_same_time() -> None:
 
 
 def test_an_open_loop_counts_from_the_intended_start_when_the_server_stalls() -> None:
-    """Coordinated omission: requests that were due during the stall must show it, though they were sent after it."""
+    """Coordinated omission: requests that were due during the stall must show it, though they were sent after
+    it.
+    """
     stall = 0.3
     first = threading.Event()
 
@@ -69,7 +71,8 @@ def test_an_open_loop_counts_from_the_intended_start_when_the_server_stalls() ->
     for index, record in enumerate(records):
         assert record.done - record.intended >= stall - 0.02 * index
     service = [record.done - record.sent for record in records[1:]]
-    assert max(service) < min(record.done - record.intended for record in records[1:])  # what a naive clock would have shown
+    # what a naive clock would have shown
+    assert max(service) < min(record.done - record.intended for record in records[1:])
 
 
 def test_nothing_is_sent_before_its_time() -> None:

@@ -6,12 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regard.serving.bench.statistics import Estimate, half_width, mean_of, percentile, percentile_of, steady, student_cdf, student_quantile
+from regard.serving.bench.statistics import (
+    Estimate,
+    half_width,
+    mean_of,
+    percentile,
+    percentile_of,
+    steady,
+    student_cdf,
+    student_quantile,
+)
 
 
 @pytest.mark.parametrize(
     ("confidence", "freedom", "expected"),  # of the table in any textbook
-    [(0.95, 1, 12.706), (0.95, 2, 4.303), (0.95, 4, 2.776), (0.95, 9, 2.262), (0.95, 30, 2.042), (0.99, 3, 5.841), (0.90, 7, 1.895)],
+    [
+        (0.95, 1, 12.706),
+        (0.95, 2, 4.303),
+        (0.95, 4, 2.776),
+        (0.95, 9, 2.262),
+        (0.95, 30, 2.042),
+        (0.99, 3, 5.841),
+        (0.90, 7, 1.895),
+    ],
 )
 def test_student_quantile_is_the_tables(confidence: float, freedom: int, expected: float) -> None:
     assert student_quantile(confidence, freedom) == pytest.approx(expected, abs=5e-4)
@@ -21,7 +38,9 @@ def test_student_quantile_is_the_tables(confidence: float, freedom: int, expecte
 def test_student_cdf_is_the_integral_of_the_density(freedom: int) -> None:
     scale = math.gamma((freedom + 1) / 2) / math.sqrt(freedom * math.pi) / math.gamma(freedom / 2)
     steps, t = 20_000, 1.7
-    density = [scale * (1 + (t * (i + 0.5) / steps) ** 2 / freedom) ** (-(freedom + 1) / 2) for i in range(steps)]
+    density = [
+        scale * (1 + (t * (i + 0.5) / steps) ** 2 / freedom) ** (-(freedom + 1) / 2) for i in range(steps)
+    ]
     assert student_cdf(t, freedom) == pytest.approx(0.5 + sum(density) * t / steps, abs=1e-8)
     assert student_cdf(-t, freedom) == pytest.approx(1 - student_cdf(t, freedom))
 

@@ -1,4 +1,6 @@
-"""Prepared requests: what tritonclient itself would send, byte for byte where it has a public way to say so."""
+"""Prepared requests: what tritonclient itself would send, byte for byte where it has a public way to say
+so.
+"""
 
 import json
 
@@ -10,7 +12,16 @@ from tritonclient.utils import serialize_byte_tensor
 
 from regard.errors import ServerError
 from regard.serving.bench.load import RequestFailed
-from regard.serving.bench.transport import GrpcTransport, HttpTransport, Region, TensorIn, TensorOut, Transport, bytes_tensor, connect
+from regard.serving.bench.transport import (
+    GrpcTransport,
+    HttpTransport,
+    Region,
+    TensorIn,
+    TensorOut,
+    Transport,
+    bytes_tensor,
+    connect,
+)
 from regard.serving.triton.ports import free_ports
 
 PIXELS = TensorIn("image", "UINT8", (1, 2, 2, 3), bytes(range(12)))
@@ -34,10 +45,18 @@ def test_the_http_body_says_what_tritonclients_says() -> None:
 
 def test_the_grpc_message_holds_the_tensor_or_its_region() -> None:
     transport = GrpcTransport("127.0.0.1:1", 1.0)
-    message = service_pb2.ModelInferRequest.FromString(transport.request("m", [PIXELS], [TensorOut("p")]).body)
-    assert (message.model_name, list(message.inputs[0].shape), message.raw_input_contents[0]) == ("m", [1, 2, 2, 3], PIXELS.data)
+    message = service_pb2.ModelInferRequest.FromString(
+        transport.request("m", [PIXELS], [TensorOut("p")]).body
+    )
+    assert (message.model_name, list(message.inputs[0].shape), message.raw_input_contents[0]) == (
+        "m",
+        [1, 2, 2, 3],
+        PIXELS.data,
+    )
     shared = TensorIn("image", "UINT8", (1, 2, 2, 3), Region("r", 64, 12))
-    message = service_pb2.ModelInferRequest.FromString(transport.request("m", [shared], [TensorOut("p", Region("s", 0, 40))]).body)
+    message = service_pb2.ModelInferRequest.FromString(
+        transport.request("m", [shared], [TensorOut("p", Region("s", 0, 40))]).body
+    )
     assert not message.raw_input_contents
     assert message.inputs[0].parameters["shared_memory_region"].string_param == "r"
     assert message.inputs[0].parameters["shared_memory_offset"].int64_param == 64

@@ -7,7 +7,9 @@ RUN = "from regard.serving.cli.app import main; main()"
 
 
 def run(*arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", before + RUN, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [sys.executable, "-c", before + RUN, *arguments], capture_output=True, text=True, check=False
+    )
 
 
 def test_an_unknown_name_is_one_line_with_its_neighbours() -> None:

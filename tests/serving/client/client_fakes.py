@@ -25,7 +25,9 @@ QUICK = Retry(first=0.001, longest=0.002)
 def make_card(task: str = "classification", **changes: Any) -> Card:
     """Ten classes; 8 x 8 pixels, or any size for a segmenter."""
     dynamic = {"resize": "none", "dynamic_size": True, "min_size": 4, "max_size": 64}
-    contract = {"height": 8, "width": 8, "resize": "stretch", "max_batch": 4} | (dynamic if task == "segmentation" else {})
+    contract = {"height": 8, "width": 8, "resize": "stretch", "max_batch": 4} | (
+        dynamic if task == "segmentation" else {}
+    )
     fields = {
         "name": "net",
         "task": task,
@@ -58,16 +60,24 @@ def bomb() -> bytes:
     """A PNG file that promises 30000 x 30000 pixels in a few bytes."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     header = struct.pack(">IIBBBBB", 30000, 30000, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(90001))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(bytes(90001)))
+        + chunk(b"IEND", b"")
+    )
 
 
 class FakeTransport:
     """Answers as a server would that takes each image's first red value for its class.
 
-    faults: raised by the next inferences, one each; None lets one through. delay: seconds each inference takes.
+    faults: raised by the next inferences, one each; None lets one through. delay: seconds each inference
+        takes.
     """
 
     def __init__(self, card: Card | None = None) -> None:
@@ -139,7 +149,10 @@ class FakeTransport:
         return {"parameters": {"card": {"string_value": self.config_text}}}
 
     def index(self, *, timeout: float) -> list[dict[str, str]]:
-        ready = [{"name": name, "version": "1", "state": "READY"} for name in ("net", "net_image", "net_preprocess", "other")]
+        ready = [
+            {"name": name, "version": "1", "state": "READY"}
+            for name in ("net", "net_image", "net_preprocess", "other")
+        ]
         return [*ready, {"name": "slow", "version": "1", "state": "LOADING"}]
 
     def ready(self, *, timeout: float) -> bool:
@@ -203,18 +216,24 @@ class FakeAsyncTransport:
 Ask = Callable[..., Any]
 
 
-def ask_sync(fake: FakeTransport, method: str, *args: Any, client: Mapping[str, Any] | None = None, **options: Any) -> Any:
+def ask_sync(
+    fake: FakeTransport, method: str, *args: Any, client: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
     """One call of a Client; a stream is drained into a list."""
     with Client(transport=fake, **({"retry": QUICK} | dict(client or {}))) as asking:
         answer = getattr(asking, method)(*args, **options)
         return list(answer) if isinstance(answer, Iterator) else answer
 
 
-def ask_async(fake: FakeTransport, method: str, *args: Any, client: Mapping[str, Any] | None = None, **options: Any) -> Any:
+def ask_async(
+    fake: FakeTransport, method: str, *args: Any, client: Mapping[str, Any] | None = None, **options: Any
+) -> Any:
     """One call of an AsyncClient, in a loop of its own."""
 
     async def ask() -> Any:
-        async with AsyncClient(transport=FakeAsyncTransport(fake), **({"retry": QUICK} | dict(client or {}))) as asking:
+        async with AsyncClient(
+            transport=FakeAsyncTransport(fake), **({"retry": QUICK} | dict(client or {}))
+        ) as asking:
             answer = getattr(asking, method)(*args, **options)
             return [result async for result in answer] if hasattr(answer, "__aiter__") else await answer
 

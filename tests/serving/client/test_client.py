@@ -68,7 +68,11 @@ def test_segmentations_have_the_images_size(ask):
     images = [plain(1, 8, 8), plain(2, 12, 8), png(plain(3, 8, 20))]
     results = ask(FakeTransport(make_card("segmentation")), "segment", "net", images)
     assert [result.label_map.shape for result in results] == [(8, 8), (12, 8), (8, 20)]
-    assert [next(label for label, area in result.area.items() if area) for result in results] == ["class 1", "class 2", "class 3"]
+    assert [next(label for label, area in result.area.items() if area) for result in results] == [
+        "class 1",
+        "class 2",
+        "class 3",
+    ]
     assert all(isinstance(result, Segmentation) for result in results)
 
 
@@ -79,7 +83,9 @@ def test_raw_inference_goes_through(ask):
     assert (fake.requests[0].version, fake.requests[0].outputs) == ("1", ("probabilities",))
 
 
-@pytest.mark.parametrize("inputs", [{}, {"image": [1, 2]}, {"image": np.zeros(2, "datetime64[s]")}], ids=["none", "list", "dtype"])
+@pytest.mark.parametrize(
+    "inputs", [{}, {"image": [1, 2]}, {"image": np.zeros(2, "datetime64[s]")}], ids=["none", "list", "dtype"]
+)
 def test_raw_inference_takes_arrays(ask, inputs):
     with pytest.raises(InvalidInput, match="infer needs|NumPy array"):
         ask(FakeTransport(), "infer", "net", inputs)
@@ -136,14 +142,23 @@ def test_the_other_task_is_refused(ask):
         ask(FakeTransport(), "segment", "net", plain(1))
 
 
-@pytest.mark.parametrize("options", [{"top_k": 0}, {"on_error": "ignore"}, {"timeout": 0}, {"timeout": float("nan")}])
+@pytest.mark.parametrize(
+    "options", [{"top_k": 0}, {"on_error": "ignore"}, {"timeout": 0}, {"timeout": float("nan")}]
+)
 def test_bad_options_are_refused(ask, options):
     with pytest.raises(InvalidInput, match=next(iter(options))):
         ask(FakeTransport(), "classify", "net", plain(1), **options)
 
 
 @pytest.mark.parametrize(
-    "options", [{"url": "http://127.0.0.1:8000"}, {"url": "host"}, {"url": "host:99999"}, {"protocol": "smtp"}, {"timeout": -1}]
+    "options",
+    [
+        {"url": "http://127.0.0.1:8000"},
+        {"url": "host"},
+        {"url": "host:99999"},
+        {"protocol": "smtp"},
+        {"timeout": -1},
+    ],
 )
 def test_bad_clients_are_refused(options):
     for kind in (Client, AsyncClient):
@@ -184,7 +199,13 @@ BAD = [plain(0), b"no image", png(plain(2)), half(), png(plain(4))]
 
 def test_bad_images_are_returned_in_their_place(ask):
     results = ask(FakeTransport(), "classify", "net", BAD, on_error="return")
-    assert [type(result) for result in results] == [Classification, InvalidInput, Classification, InvalidInput, Classification]
+    assert [type(result) for result in results] == [
+        Classification,
+        InvalidInput,
+        Classification,
+        InvalidInput,
+        Classification,
+    ]
     assert "images[1]" in str(results[1])
     assert "images[3]" in str(results[3])
     assert [result.label for result in results[::2]] == ["class 0", "class 2", "class 4"]
@@ -200,7 +221,11 @@ def test_what_concerns_every_image_is_raised_even_so(ask):
     fake.faults = [Fault("UNAUTHENTICATED", "who are you")]
     with pytest.raises(InferenceError) as caught:
         ask(fake, "classify", "net", [plain(1)], on_error="return")
-    assert (caught.value.code, caught.value.message, caught.value.model) == ("UNAUTHENTICATED", "who are you", "net")
+    assert (caught.value.code, caught.value.message, caught.value.model) == (
+        "UNAUTHENTICATED",
+        "who are you",
+        "net",
+    )
 
 
 def test_a_fault_of_the_server_is_an_inference_error(ask):
@@ -226,7 +251,9 @@ def test_a_lost_or_busy_server_is_tried_again(ask):
 def test_tries_come_to_an_end(ask):
     fake = FakeTransport()
     fake.faults = [LOST] * 9
-    with pytest.raises(ServerUnreachable, match=r"127.0.0.1:8001 \(Connection refused\). Start one with `regard serve`"):
+    with pytest.raises(
+        ServerUnreachable, match=r"127.0.0.1:8001 \(Connection refused\). Start one with `regard serve`"
+    ):
         ask(fake, "classify", "net", plain(7))
     assert len(fake.requests) == 4
     fake.faults = [BUSY] * 9
@@ -256,8 +283,12 @@ def test_what_would_fail_again_is_not_tried_again(ask, fault):
 
 
 def test_pauses_grow_and_are_jittered():
-    assert list(Retry(attempts=5, first=0.1, longest=0.5, jitter=lambda: 1.0).pauses()) == pytest.approx([0.1, 0.2, 0.4, 0.5])
-    assert list(Retry(attempts=3, first=0.1, longest=0.5, jitter=lambda: 0.0).pauses()) == pytest.approx([0.05, 0.1])
+    assert list(Retry(attempts=5, first=0.1, longest=0.5, jitter=lambda: 1.0).pauses()) == pytest.approx(
+        [0.1, 0.2, 0.4, 0.5]
+    )
+    assert list(Retry(attempts=3, first=0.1, longest=0.5, jitter=lambda: 0.0).pauses()) == pytest.approx(
+        [0.05, 0.1]
+    )
     assert list(Retry(attempts=1).pauses()) == []
     with pytest.raises(InvalidInput, match="attempts"):
         Retry(attempts=0)
@@ -332,7 +363,12 @@ async def _awaited(results):
 
 def test_one_client_serves_many_threads():
     with Client(transport=FakeTransport()) as client, ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda shade: client.classify("net", [plain(shade)] * 5)[4].label, [index % 10 for index in range(64)]))
+        answers = list(
+            threads.map(
+                lambda shade: client.classify("net", [plain(shade)] * 5)[4].label,
+                [index % 10 for index in range(64)],
+            )
+        )
     assert answers == expected(64)
 
 
@@ -342,7 +378,9 @@ def test_one_client_serves_many_threads():
 def big(fake, **options):
     """One request large enough for shared memory."""
     with Client(transport=fake, retry=QUICK, **options) as client:
-        return client.infer("net", {"image": np.repeat(plain(3, 64, 64)[None], 4, 0)}), list(client._core.regions.names())
+        return client.infer("net", {"image": np.repeat(plain(3, 64, 64)[None], 4, 0)}), list(
+            client._core.regions.names()
+        )
 
 
 def test_a_refusal_of_shared_memory_is_no_error():
@@ -388,7 +426,11 @@ def test_a_server_that_forgot_a_region_gets_the_tensor_instead():
     assert not left
 
 
-@pytest.mark.parametrize("fault", [LOST, Fault("DEADLINE_EXCEEDED", "late"), Fault("INTERNAL", "boom")], ids=lambda fault: fault.code)
+@pytest.mark.parametrize(
+    "fault",
+    [LOST, Fault("DEADLINE_EXCEEDED", "late"), Fault("INTERNAL", "boom")],
+    ids=lambda fault: fault.code,
+)
 def test_regions_are_unlinked_after_faults(fault):
     fake = FakeTransport()
     fake.register_fault = None

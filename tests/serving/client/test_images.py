@@ -78,7 +78,11 @@ def test_directories_are_sorted_and_hold_images_alone(tmp_path):
         (tmp_path / name).write_bytes(png(plain(1)))
     (tmp_path / "d.png").mkdir()
     assert [Path(item.where).name for item in items(tmp_path)] == ["a.PNG", "b.png"]
-    assert [Path(item.where).name for item in items([tmp_path, tmp_path / "b.png"])] == ["a.PNG", "b.png", "b.png"]
+    assert [Path(item.where).name for item in items([tmp_path, tmp_path / "b.png"])] == [
+        "a.PNG",
+        "b.png",
+        "b.png",
+    ]
 
 
 def test_an_empty_directory_is_an_error(tmp_path):
@@ -131,7 +135,10 @@ def test_what_is_no_collection_of_images_is_refused():
 
 
 def shapes(images, card):
-    return [(type(batch.items[0]).__name__, len(batch.items), batch.size) for batch in batches(items(images), card, decode=False)]
+    return [
+        (type(batch.items[0]).__name__, len(batch.items), batch.size)
+        for batch in batches(items(images), card, decode=False)
+    ]
 
 
 def test_neighbours_share_a_request_up_to_the_largest_batch():
@@ -147,12 +154,20 @@ def test_doors_do_not_mix():
 
 
 def test_a_refused_image_travels_alone():
-    assert [kind for kind, _, _ in shapes([plain(0), b"", plain(0)], make_card())] == ["Raw", "Refused", "Raw"]
+    assert [kind for kind, _, _ in shapes([plain(0), b"", plain(0)], make_card())] == [
+        "Raw",
+        "Refused",
+        "Raw",
+    ]
 
 
 def test_segmenters_take_one_size_per_request():
     images = [plain(0, 8, 8), plain(0, 8, 8), plain(0, 8, 12), png(plain(0, 16, 8)), png(plain(0, 16, 8))]
-    assert shapes(images, make_card("segmentation")) == [("Raw", 2, (8, 8)), ("Raw", 1, (8, 12)), ("Encoded", 2, (16, 8))]
+    assert shapes(images, make_card("segmentation")) == [
+        ("Raw", 2, (8, 8)),
+        ("Raw", 1, (8, 12)),
+        ("Encoded", 2, (16, 8)),
+    ]
 
 
 def test_sizes_outside_the_card_are_refused():

@@ -70,7 +70,9 @@ def test_masks_and_overlays_of_all_but_the_bad_image(served, run, folder, tmp_pa
     out = tmp_path / "out"
     result = run(served.segmenter, folder, "--out", out)
     assert result.exit_code == 1
-    assert sorted(file.name for file in out.iterdir()) == sorted(f"{name}_{kind}.png" for name in "abd" for kind in ("mask", "overlay"))
+    assert sorted(file.name for file in out.iterdir()) == sorted(
+        f"{name}_{kind}.png" for name in "abd" for kind in ("mask", "overlay")
+    )
     with Client(served.grpc_url) as client:
         (expected,) = client.segment(served.segmenter, folder / "a.png")
     with Image.open(out / "a_mask.png") as mask, Image.open(out / "a_overlay.png") as overlay:
@@ -96,7 +98,10 @@ def test_names_are_unique_in_any_case(tmp_path):
 def test_an_image_is_never_overwritten(served, folder):
     (folder / "a_mask.png").write_bytes((folder / "b.png").read_bytes())
     files = sorted(folder.glob("a*.png"))
-    with Client(served.grpc_url) as client, pytest.raises(InvalidInput, match=r"a_mask.png is one of the images"):
+    with (
+        Client(served.grpc_url) as client,
+        pytest.raises(InvalidInput, match=r"a_mask.png is one of the images"),
+    ):
         list(predict_files(client, served.segmenter, files, top_k=1, out=folder))
 
 

@@ -29,7 +29,9 @@ def test_mask_keeps_classes_and_colours(segmentation, tmp_path):
     with Image.open(path) as image:
         assert image.mode == "P"
         np.testing.assert_array_equal(np.asarray(image), segmentation.label_map)
-        np.testing.assert_array_equal(np.asarray(image.convert("RGB")), np.array(PALETTE, np.uint8)[segmentation.label_map])
+        np.testing.assert_array_equal(
+            np.asarray(image.convert("RGB")), np.array(PALETTE, np.uint8)[segmentation.label_map]
+        )
     assert [file.name for file in tmp_path.iterdir()] == ["mask.png"]
 
 
@@ -53,7 +55,8 @@ def test_a_mask_is_a_png(segmentation, tmp_path, name):
 
 
 def test_rle_is_cocos():
-    assert encode(np.array([[0, 1], [1, 1]], bool)) == {"size": (2, 2), "counts": [1, 3]}  # down the columns: 0 1 1 1
+    # down the columns: 0 1 1 1
+    assert encode(np.array([[0, 1], [1, 1]], bool)) == {"size": (2, 2), "counts": [1, 3]}
     assert encode(np.array([[1, 0], [0, 0]], bool)) == {"size": (2, 2), "counts": [0, 1, 3]}
     assert encode(np.zeros((2, 3), bool)) == {"size": (2, 3), "counts": [6]}
 

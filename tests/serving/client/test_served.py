@@ -1,4 +1,6 @@
-"""The client against the real server: PyTorch's answers, by every road, and everything that can go wrong on the way."""
+"""The client against the real server: PyTorch's answers, by every road, and everything that can go wrong on
+the way.
+"""
 
 import asyncio
 import copy
@@ -62,7 +64,9 @@ def in_torch(served, name, pixels):
         interpolation=contract.interpolation,
         crop=contract.crop,
     )
-    scaled = (torch.from_numpy(fitted.astype(np.float32) / 255) - torch.tensor(contract.mean)) / torch.tensor(contract.std)
+    scaled = (torch.from_numpy(fitted.astype(np.float32) / 255) - torch.tensor(contract.mean)) / torch.tensor(
+        contract.std
+    )
     with torch.inference_mode():
         logits = served.networks[name](scaled.permute(2, 0, 1)[None])[0]
     return (logits.softmax(0) if card.task == "classification" else logits.argmax(0)).numpy()
@@ -70,9 +74,11 @@ def in_torch(served, name, pixels):
 
 @pytest.fixture(scope="module")
 def varied(served, segmenter, tmp_path_factory):
-    """`served` with a segmenter that sees several classes in `photo`, added for these tests and taken away afterwards.
+    """`served` with a segmenter that sees several classes in `photo`, added for these tests and taken away
+    afterwards.
 
-    The shared one gives every pixel the same class; an answer that is the same for all images proves neither order nor pixels.
+    The shared one gives every pixel the same class; an answer that is the same for all images proves neither
+    order nor pixels.
     """
     name = "varied_segmenter"
     network = copy.deepcopy(segmenter.network)
@@ -84,11 +90,18 @@ def varied(served, segmenter, tmp_path_factory):
         mean, spread = scores.mean((0, 2, 3)), scores.std((0, 2, 3))
         last.weight.copy_(last.weight / spread[:, None, None, None])
         last.bias.copy_((last.bias - mean) / spread)
-    add(export_onnx(network, card, tmp_path_factory.mktemp("varied") / name, images=images), served.repository)
+    add(
+        export_onnx(network, card, tmp_path_factory.mktemp("varied") / name, images=images), served.repository
+    )
     try:
         with connect(served) as client:
             _await(lambda: _ready(client, name + "_image") and _ready(client, name))
-        yield replace(served, segmenter=name, networks={**served.networks, name: network}, cards={**served.cards, name: card})
+        yield replace(
+            served,
+            segmenter=name,
+            networks={**served.networks, name: network},
+            cards={**served.cards, name: card},
+        )
     finally:
         remove(served.repository, name)
         with connect(served) as client:
@@ -96,7 +109,10 @@ def varied(served, segmenter, tmp_path_factory):
 
 
 def _ready(client, model):
-    return any(entry["name"] == model and entry.get("state") == "READY" for entry in client._transport.index(timeout=30))
+    return any(
+        entry["name"] == model and entry.get("state") == "READY"
+        for entry in client._transport.index(timeout=30)
+    )
 
 
 def _await(condition):
@@ -112,7 +128,9 @@ def connect(served, protocol="grpc", **options):
 
 
 def connect_async(served, protocol="grpc", **options):
-    return AsyncClient(served.grpc_url if protocol == "grpc" else served.http_url, protocol=protocol, **options)
+    return AsyncClient(
+        served.grpc_url if protocol == "grpc" else served.http_url, protocol=protocol, **options
+    )
 
 
 @pytest.fixture(scope="module", params=ROADS.values(), ids=ROADS.keys())
@@ -126,7 +144,10 @@ def client(request, served):
 
 def close_to(result, reference):
     expected = dict(zip((f"label {index}" for index in range(10)), reference.tolist(), strict=True))
-    return all(abs(expected[label] - probability) <= DEVIATION for label, probability in result.top) and len(result.top) == 10
+    return (
+        all(abs(expected[label] - probability) <= DEVIATION for label, probability in result.top)
+        and len(result.top) == 10
+    )
 
 
 def test_classes_equal_pytorchs(served, client):
@@ -156,8 +177,12 @@ def test_every_road_gives_the_same_answer(varied):
     for protocol, shared_memory in ROADS.values():
         with connect(varied, protocol, shared_memory=shared_memory) as client:
             answers.append(client.infer(varied.segmenter, {"image": batch})["label_map"])
-            answers.append(client.infer(varied.segmenter, {"image": batch}, ["label_map"], version="1")["label_map"])
-            answers.append(np.stack([result.label_map for result in client.segment(varied.segmenter, list(batch))]))
+            answers.append(
+                client.infer(varied.segmenter, {"image": batch}, ["label_map"], version="1")["label_map"]
+            )
+            answers.append(
+                np.stack([result.label_map for result in client.segment(varied.segmenter, list(batch))])
+            )
             if shared_memory:
                 assert client._core.regions.enabled
                 assert client._core.regions.names()
@@ -197,7 +222,10 @@ def test_two_hundred_mixed_images_keep_their_order(served, tmp_path):
         images.append([image, png(image), path, str(path), Image.fromarray(image)][index * 7 % 5])
     with connect(served) as client:
         alone = [client.classify(served.classifier, pixels[seed])[0] for seed in range(23)]
-        for results in (client.classify(served.classifier, images), list(client.classify(served.classifier, iter(images)))):
+        for results in (
+            client.classify(served.classifier, images),
+            list(client.classify(served.classifier, iter(images))),
+        ):
             assert len(results) == 200
             for index, result in enumerate(results):
                 assert result.probability == pytest.approx(alone[index % 23].probability, abs=DEVIATION)
@@ -209,7 +237,12 @@ def test_two_hundred_mixed_images_keep_their_order(served, tmp_path):
 def test_one_client_serves_many_threads(varied, client):
     alone = [client.segment(varied.segmenter, photo(seed, 96, 128))[0].label_map for seed in range(8)]
     with ThreadPoolExecutor(8) as threads:
-        answers = list(threads.map(lambda index: client.segment(varied.segmenter, photo(index % 8, 96, 128))[0].label_map, range(64)))
+        answers = list(
+            threads.map(
+                lambda index: client.segment(varied.segmenter, photo(index % 8, 96, 128))[0].label_map,
+                range(64),
+            )
+        )
     for index, answer in enumerate(answers):
         np.testing.assert_array_equal(answer, alone[index % 8])
 
@@ -234,7 +267,11 @@ def test_unknown_names_and_versions(served, client):
         client.infer("nothing_like_it", {"image": photo(1)[None]})
     for method in (client.classify, client.infer):
         with pytest.raises(InvalidInput, match="has no version 77"):
-            method(served.classifier, {"image": photo(1)[None]} if method == client.infer else photo(1), version="77")
+            method(
+                served.classifier,
+                {"image": photo(1)[None]} if method == client.infer else photo(1),
+                version="77",
+            )
 
 
 @pytest.mark.parametrize(
@@ -277,7 +314,13 @@ BAD = {
 def test_a_bad_image_does_not_stop_the_others(served, client, image):
     images = [photo(1), jpeg(photo(2)), image, jpeg(photo(3)), photo(4)]
     results = client.classify(served.classifier, images, on_error="return")
-    assert [type(result) for result in results] == [Classification, Classification, InvalidInput, Classification, Classification]
+    assert [type(result) for result in results] == [
+        Classification,
+        Classification,
+        InvalidInput,
+        Classification,
+        Classification,
+    ]
     assert str(results[2]).startswith("missing.png" if isinstance(image, str) else "images[2]")
     with pytest.raises(InvalidInput):
         client.classify(served.classifier, images)
@@ -354,7 +397,9 @@ def test_a_cancelled_task_leaves_the_client_usable(served):
     async def main(protocol):
         async with connect_async(served, protocol) as client:
             await client.card(served.segmenter)
-            task = asyncio.ensure_future(client.segment(served.segmenter, [photo(seed, 256, 256) for seed in range(64)]))
+            task = asyncio.ensure_future(
+                client.segment(served.segmenter, [photo(seed, 256, 256) for seed in range(64)])
+            )
             await asyncio.wait([task], timeout=0.1)
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
@@ -371,7 +416,9 @@ def test_no_server(protocol):
     with Client(f"127.0.0.1:{port}", protocol=protocol) as client:
         start = time.monotonic()
         assert not client.ready()
-        with pytest.raises(ServerUnreachable, match=f"no server answers at 127.0.0.1:{port} .*`regard serve`"):
+        with pytest.raises(
+            ServerUnreachable, match=f"no server answers at 127.0.0.1:{port} .*`regard serve`"
+        ):
             client.classify("any", photo(1))
         assert time.monotonic() - start < 5
 
@@ -390,7 +437,10 @@ def test_a_server_that_dies_amid_a_batch(served):
     http, grpc, metrics = free_ports(3)
     with EmbeddedTriton(served.repository, http_port=http, grpc_port=grpc, metrics_port=metrics) as server:
         clients = [Client(server.grpc_url), Client(server.http_url, protocol="http")]
-        streams = [each.segment(served.segmenter, (photo(seed, 256, 256) for seed in range(10**6))) for each in clients]
+        streams = [
+            each.segment(served.segmenter, (photo(seed, 256, 256) for seed in range(10**6)))
+            for each in clients
+        ]
         for stream in streams:
             assert isinstance(next(stream), Segmentation)
         regions = [name for each in clients for name in each._core.regions.names()]
@@ -417,7 +467,10 @@ def test_a_restarted_server_is_found_again(served):
         for _ in range(2):
             server.start()
             try:
-                answers += [client.segment(served.segmenter, photo(1, 256, 256))[0].label_map for client in (by_grpc, by_http)]
+                answers += [
+                    client.segment(served.segmenter, photo(1, 256, 256))[0].label_map
+                    for client in (by_grpc, by_http)
+                ]
             finally:
                 server.stop(grace=0)
     for answer in answers[1:]:

@@ -34,7 +34,11 @@ def by_torch(served: Any, name: str, images: Pixels) -> Any:
     scaled = (torch.tensor(images).float() / 255 - torch.tensor(contract.mean)) / torch.tensor(contract.std)
     with torch.inference_mode():
         logits = served.networks[name](scaled.permute(0, 3, 1, 2))
-    return logits.softmax(1).numpy() if served.cards[name].task == "classification" else logits.argmax(1).to(torch.uint8).numpy()
+    return (
+        logits.softmax(1).numpy()
+        if served.cards[name].task == "classification"
+        else logits.argmax(1).to(torch.uint8).numpy()
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])
@@ -51,7 +55,8 @@ def test_segmenter_by_tensor(served: Any, connect: Any, height: int, width: int,
     with connect(served.grpc_url) as infer:
         answer = infer(served.segmenter, images).as_numpy("label_map")
     assert answer.shape == (batch, height, width)
-    assert (answer == by_torch(served, served.segmenter, images)).mean() > 0.999  # equal but for ties of random weights
+    # equal but for ties of random weights
+    assert (answer == by_torch(served, served.segmenter, images)).mean() > 0.999
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
@@ -67,7 +72,9 @@ def test_classifier_by_file(served: Any, connect: Any, kind: str) -> None:
         crop=contract.crop,
     )
     with connect(served.grpc_url) as infer:
-        answer = infer(f"{served.classifier}_image", files(image, image), input="encoded_image").as_numpy("probabilities")
+        answer = infer(f"{served.classifier}_image", files(image, image), input="encoded_image").as_numpy(
+            "probabilities"
+        )
     np.testing.assert_allclose(answer[0], by_torch(served, served.classifier, fitted[None])[0], atol=1e-5)
     np.testing.assert_array_equal(answer[0], answer[1])
 
@@ -75,7 +82,9 @@ def test_classifier_by_file(served: Any, connect: Any, kind: str) -> None:
 def test_segmenter_by_file(served: Any, connect: Any) -> None:
     image = pixels(64, 80)
     with connect(served.grpc_url) as infer:
-        answer = infer(f"{served.segmenter}_image", files(encoded(image[0])), input="encoded_image").as_numpy("label_map")
+        answer = infer(f"{served.segmenter}_image", files(encoded(image[0])), input="encoded_image").as_numpy(
+            "label_map"
+        )
     assert (answer == by_torch(served, served.segmenter, image)).mean() > 0.999
 
 
@@ -87,8 +96,12 @@ def test_labels_by_the_classification_extension(served: Any, connect: Any, door:
     with connect(served.grpc_url) as infer:
         wanted = [triton.InferRequestedOutput("probabilities", class_count=2)]
         name = "encoded_image" if door else "image"
-        answer = infer(served.classifier + door, request, input=name, outputs=wanted).as_numpy("probabilities")
-    assert [text.decode().split(":")[1:] for text in answer[0]] == [[str(index), f"label {index}"] for index in best]
+        answer = infer(served.classifier + door, request, input=name, outputs=wanted).as_numpy(
+            "probabilities"
+        )
+    assert [text.decode().split(":")[1:] for text in answer[0]] == [
+        [str(index), f"label {index}"] for index in best
+    ]
 
 
 def test_both_doors_carry_the_card(served: Any) -> None:
@@ -108,7 +121,9 @@ def test_requests_of_different_sizes_at_once_get_their_own_answers(served: Any, 
 
 
 def test_requests_were_batched(served: Any, connect: Any) -> None:
-    """The statistics show batches larger than any request, so the test above went through the splitting of answers."""
+    """The statistics show batches larger than any request, so the test above went through the splitting of
+    answers.
+    """
     with connect(served.grpc_url) as infer, ThreadPoolExecutor(16) as pool:
         list(pool.map(lambda seed: infer(served.segmenter, pixels(128, 128, seed=seed)), range(48)))
     with triton.InferenceServerClient(served.grpc_url) as client:

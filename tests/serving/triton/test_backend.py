@@ -1,4 +1,6 @@
-"""Our onnxruntime backend refuses what the C++ one refuses, and answers batches, subsets of outputs and failures as it does."""
+"""Our onnxruntime backend refuses what the C++ one refuses, and answers batches, subsets of outputs and
+failures as it does.
+"""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,8 @@ from regard.errors import ServerError
 CONFIG = """
 name: "two" backend: "onnxruntime" max_batch_size: {batch}
 input [{{ name: "x" data_type: {kind} dims: [{dims}] }}]
-output [{{ name: "double" data_type: TYPE_FP32 dims: [{dims}] }}, {{ name: "{second}" data_type: TYPE_FP32 dims: [3] }}]
+output [{{ name: "double" data_type: TYPE_FP32 dims: [{dims}] }},
+        {{ name: "{second}" data_type: TYPE_FP32 dims: [3] }}]
 instance_group [{{ count: {count} kind: KIND_CPU }}]
 dynamic_batching {{ max_queue_delay_microseconds: 100000 }}
 {more}
@@ -31,14 +34,20 @@ def two_outputs(folder: Path, file: str = "model.onnx", **changes: Any) -> Path:
     two = helper.make_tensor("two", TensorProto.FLOAT, [], [2.0])
     shape = ["batch", "n"]
     graph = helper.make_graph(
-        [helper.make_node("Mul", ["x", "two"], ["double"]), helper.make_node("MatMul", ["x", "ones"], ["product"])],
+        [
+            helper.make_node("Mul", ["x", "two"], ["double"]),
+            helper.make_node("MatMul", ["x", "ones"], ["product"]),
+        ],
         "two",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("double", "product")],
         [ones, two],
     )
     (folder / "two" / "1").mkdir(parents=True)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9), folder / "two" / "1" / file)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9),
+        folder / "two" / "1" / file,
+    )
     (folder / "two" / "config.pbtxt").write_text(CONFIG.format(**(GOOD | changes)))
     return folder
 
@@ -64,7 +73,12 @@ def infer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         def send(x: Any, *outputs: str) -> Any:
             tensor = triton.InferInput("x", list(x.shape), "FP32")
             tensor.set_data_from_numpy(x)
-            return client.infer("two", [tensor], outputs=[InferRequestedOutput(name) for name in outputs] or None, client_timeout=60)
+            return client.infer(
+                "two",
+                [tensor],
+                outputs=[InferRequestedOutput(name) for name in outputs] or None,
+                client_timeout=60,
+            )
 
         yield send
 
@@ -92,7 +106,9 @@ def test_a_failed_run_is_internal_in_the_cpp_backends_words_and_harms_no_other(i
     with pytest.raises(InferenceServerException, match="onnx runtime error") as caught:
         infer(np.ones((1, 4), np.float32), "product")
     assert caught.value.status() == "StatusCode.INTERNAL"
-    np.testing.assert_array_equal(infer(np.ones((1, 3), np.float32), "double").as_numpy("double"), [[2, 2, 2]])
+    np.testing.assert_array_equal(
+        infer(np.ones((1, 3), np.float32), "double").as_numpy("double"), [[2, 2, 2]]
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,11 +119,16 @@ def test_a_failed_run_is_internal_in_the_cpp_backends_words_and_harms_no_other(i
         ({"dims": "-1, -1"}, "the model expects shape"),
         ({"batch": 0}, "the model expects shape"),
         ({"more": 'default_model_filename: "absent.onnx"'}, "unable to find"),
-        ({"more": 'parameters { key: "intra_op_thread_count" value { string_value: "many" } }'}, "number of threads"),
+        (
+            {"more": 'parameters { key: "intra_op_thread_count" value { string_value: "many" } }'},
+            "number of threads",
+        ),
     ],
     ids=["output name", "data type", "rank", "batch dimension", "file", "threads"],
 )
-def test_a_configuration_that_contradicts_the_graph_is_refused(tmp_path: Path, embedded: Any, changes: dict[str, Any], words: str) -> None:
+def test_a_configuration_that_contradicts_the_graph_is_refused(
+    tmp_path: Path, embedded: Any, changes: dict[str, Any], words: str
+) -> None:
     server = embedded(two_outputs(tmp_path / "repository", **changes))
     with pytest.raises(ServerError, match="model 'two'") as caught:
         server.start()

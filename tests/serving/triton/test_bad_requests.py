@@ -20,7 +20,9 @@ INVALID, NOT_FOUND = "StatusCode.INVALID_ARGUMENT", "StatusCode.NOT_FOUND"
 def keeps_serving(served: Any, connect: Any) -> Any:
     yield
     with connect(served.grpc_url) as infer:
-        answer = infer(f"{served.classifier}_image", files(whole()), input="encoded_image").as_numpy("probabilities")
+        answer = infer(f"{served.classifier}_image", files(whole()), input="encoded_image").as_numpy(
+            "probabilities"
+        )
         assert answer.sum() == pytest.approx(1, abs=1e-5)
         infer(served.segmenter, np.zeros((1, 32, 32, 3), np.uint8))
 
@@ -40,7 +42,8 @@ def bomb(side: int = 30_000) -> bytes:
     header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(b"\0" * 1000)), (b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in chunks
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
     )
 
 
@@ -75,7 +78,10 @@ def test_unknown_model(served: Any, connect: Any) -> None:
 
 def test_unknown_version(served: Any, connect: Any) -> None:
     with connect(served.grpc_url) as infer:
-        assert refused(infer, served.classifier, np.zeros((1, 28, 28, 3), np.uint8), model_version="99")[0] == NOT_FOUND
+        assert (
+            refused(infer, served.classifier, np.zeros((1, 28, 28, 3), np.uint8), model_version="99")[0]
+            == NOT_FOUND
+        )
 
 
 @pytest.mark.parametrize(
@@ -92,7 +98,9 @@ def test_unknown_version(served: Any, connect: Any) -> None:
 )
 def test_bad_images(served: Any, connect: Any, image: bytes, words: str) -> None:
     with connect(served.grpc_url) as infer:
-        status, message = refused(infer, f"{served.classifier}_image", files(whole(), image), input="encoded_image")
+        status, message = refused(
+            infer, f"{served.classifier}_image", files(whole(), image), input="encoded_image"
+        )
     assert status == INVALID
     assert "image 1 of the request" in message
     assert any(word in message for word in words.split("|"))
@@ -105,13 +113,17 @@ def test_bad_images(served: Any, connect: Any, image: bytes, words: str) -> None
 )
 def test_unusual_images_are_served(served: Any, connect: Any, image: bytes) -> None:
     with connect(served.grpc_url) as infer:
-        assert infer(f"{served.classifier}_image", files(image), input="encoded_image").as_numpy("probabilities").shape == (1, 10)
+        assert infer(f"{served.classifier}_image", files(image), input="encoded_image").as_numpy(
+            "probabilities"
+        ).shape == (1, 10)
 
 
 @pytest.mark.parametrize("size", [(31, 64), (64, 257)])
 def test_images_outside_the_segmenters_sizes(served: Any, connect: Any, size: tuple[int, int]) -> None:
     with connect(served.grpc_url) as infer:
-        status, message = refused(infer, f"{served.segmenter}_image", files(whole(size=size)), input="encoded_image")
+        status, message = refused(
+            infer, f"{served.segmenter}_image", files(whole(size=size)), input="encoded_image"
+        )
     assert (status, "32 to 256" in message) == (INVALID, True)
 
 
@@ -125,7 +137,11 @@ def test_images_of_one_request_that_differ_in_size(served: Any, connect: Any) ->
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
-        ("{model}", {"inputs": [{"name": "image", "shape": [1, 2], "datatype": "UINT8", "data": [1, 2]}]}, 400),
+        (
+            "{model}",
+            {"inputs": [{"name": "image", "shape": [1, 2], "datatype": "UINT8", "data": [1, 2]}]},
+            400,
+        ),
         ("nobody", {"inputs": []}, 404),
         ("{model}/versions/99", {"inputs": []}, 404),
     ],
@@ -133,7 +149,9 @@ def test_images_of_one_request_that_differ_in_size(served: Any, connect: Any) ->
 def test_http_codes(served: Any, path: str, body: dict[str, Any], status: int) -> None:
     connection = http.client.HTTPConnection(served.http_url, timeout=30)
     try:
-        connection.request("POST", f"/v2/models/{path.format(model=served.classifier)}/infer", json.dumps(body))
+        connection.request(
+            "POST", f"/v2/models/{path.format(model=served.classifier)}/infer", json.dumps(body)
+        )
         assert connection.getresponse().status == status
     finally:
         connection.close()

@@ -24,13 +24,17 @@ COMMAND = "import typer; from regard.serving.cli.serve import serve; typer.run(s
 
 @contextmanager
 def serving(repository: Path, temporary: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
-    """Run the command with a temporary folder of its own, and check that it leaves nothing there or in shared memory."""
+    """Run the command with a temporary folder of its own, and check that it leaves nothing there or in shared
+    memory.
+    """
     http, grpc, metrics = free_ports(3)
     ports = ["--http-port", str(http), "--grpc-port", str(grpc), "--metrics-port", str(metrics)]
     command = [sys.executable, "-c", COMMAND, "--repository", str(repository), *ports, *options]
     temporary.mkdir()
     environment = {**os.environ, "TMPDIR": str(temporary)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
+    ) as process:
         wait_for(lambda: process.poll() is not None or prefix_of(process.pid), "the server's process")
         prefix = prefix_of(process.pid)
         yield process
@@ -57,7 +61,9 @@ def wait_for(done: Callable[[], Any], what: str, *, seconds: float = 60) -> None
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_serves_until_told_to_stop(repository: Path, connect: Any, tmp_path: Path, number: signal.Signals) -> None:
+def test_serves_until_told_to_stop(
+    repository: Path, connect: Any, tmp_path: Path, number: signal.Signals
+) -> None:
     log = tmp_path / "logs" / "triton.log"
     with serving(repository, tmp_path / "temporary", "--log", str(log)) as process:
         assert process.stdout
@@ -89,6 +95,8 @@ def test_a_signal_during_start_leaves_nothing(repository: Path, tmp_path: Path) 
 
 
 def test_a_repository_that_is_none_ends_with_a_reason(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="does not exist; a model repository is a folder that `regard repo add` makes"):
+    with pytest.raises(
+        InvalidInput, match="does not exist; a model repository is a folder that `regard repo add` makes"
+    ):
         serve(repository=tmp_path / "nowhere", log=tmp_path / "triton.log")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

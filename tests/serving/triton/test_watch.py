@@ -24,7 +24,9 @@ def png(pixels: Any) -> Any:
 
 
 class Stream(threading.Thread):
-    """Requests one after the other, until stopped; keeps the answers that differ from the last, and every failure."""
+    """Requests one after the other, until stopped; keeps the answers that differ from the last, and every
+    failure.
+    """
 
     def __init__(self, send: Callable[[], int]) -> None:
         super().__init__()
@@ -57,7 +59,11 @@ def test_new_versions_and_models_under_load(
         image = png(PIXELS[0])
         streams = [
             Stream(lambda: int(infer("largest", PIXELS).as_numpy("label_map")[0, 0, 0])),
-            Stream(lambda: int(infer("largest_image", image, input="encoded_image").as_numpy("label_map")[0, 0, 0])),
+            Stream(
+                lambda: int(
+                    infer("largest_image", image, input="encoded_image").as_numpy("label_map")[0, 0, 0]
+                )
+            ),
         ]
         for stream in streams:
             stream.start()
@@ -76,7 +82,9 @@ def test_new_versions_and_models_under_load(
 
             wait_for(answers, "a new model answers")
             remove(repository, "largest", version=2)
-            wait_for(lambda: all(stream.answers[-1] == 5 for stream in streams), "the first version answers again")
+            wait_for(
+                lambda: all(stream.answers[-1] == 5 for stream in streams), "the first version answers again"
+            )
             remove(repository, "another")
             wait_for(lambda: not answers(), "the removed model is gone")
         finally:

@@ -1,8 +1,10 @@
-"""Triton's `onnxruntime` backend over pip's ONNX Runtime, so that one model repository runs here and in NVIDIA's container.
+"""Triton's `onnxruntime` backend over pip's ONNX Runtime, so that one model repository runs here and in
+NVIDIA's container.
 
 It runs inside the server's Python stub and imports numpy and onnxruntime only. Like the C++ backend it reads
-default_model_filename, cc_model_filenames and the thread counts among the parameters, refuses at load a configuration that the
-graph contradicts, runs all requests of a batch at once, and reports a failed run as INTERNAL, "onnx runtime error N: ...".
+default_model_filename, cc_model_filenames and the thread counts among the parameters, refuses at load a
+configuration that the graph contradicts, runs all requests of a batch at once, and reports a failed run as
+INTERNAL, "onnx runtime error N: ...".
 """
 
 import ctypes
@@ -60,19 +62,25 @@ class TritonPythonModel:
         self.config = json.loads(args["model_config"])
         self.batching = self.config["max_batch_size"] > 0
         on_gpu = args["model_instance_kind"] == "GPU"
-        file = Path(pb_utils.get_model_dir()) / model_filename(self.config, int(args["model_instance_device_id"]) if on_gpu else None)
+        file = Path(pb_utils.get_model_dir()) / model_filename(
+            self.config, int(args["model_instance_device_id"]) if on_gpu else None
+        )
         if not file.is_file():
             raise pb_utils.TritonModelException(f"unable to find '{file}' for model '{self.config['name']}'")
         try:
             self.session = onnxruntime.InferenceSession(
-                str(file), session_options(self.config.get("parameters", {})), providers=providers(args, on_gpu=on_gpu)
+                str(file),
+                session_options(self.config.get("parameters", {})),
+                providers=providers(args, on_gpu=on_gpu),
             )
         except ORT_ERRORS as error:
             raise pb_utils.TritonModelException(describe(error)) from None
         for kind, tensors in (("input", self.session.get_inputs()), ("output", self.session.get_outputs())):
             faults = contradictions(self.config, kind, {tensor.name: tensor for tensor in tensors})
             if faults:
-                raise pb_utils.TritonModelException(f"unable to load model '{self.config['name']}', {'; '.join(faults)}")
+                raise pb_utils.TritonModelException(
+                    f"unable to load model '{self.config['name']}', {'; '.join(faults)}"
+                )
         self.input_names = [entry["name"] for entry in self.config["input"]]
         self.output_names = [entry["name"] for entry in self.config["output"]]
 
@@ -90,11 +98,17 @@ class TritonPythonModel:
                 responses[index] = failed(fault, pb_utils.TritonError.INVALID_ARG)
                 continue
             # a model without a batch dimension takes its requests one by one
-            key = tuple((name, array.shape[1:]) for name, array in sorted(inputs.items())) if self.batching else (index,)
+            key = (
+                tuple((name, array.shape[1:]) for name, array in sorted(inputs.items()))
+                if self.batching
+                else (index,)
+            )
             alike.setdefault(key, []).append((index, inputs))
         for members in alike.values():
             asked = [requests[index].requested_output_names() for index, _ in members]
-            for (index, _), response in zip(members, self.run([inputs for _, inputs in members], asked), strict=True):
+            for (index, _), response in zip(
+                members, self.run([inputs for _, inputs in members], asked), strict=True
+            ):
                 responses[index] = response
         return responses
 
@@ -127,13 +141,18 @@ class TritonPythonModel:
                 mine = results
             else:
                 stop = start + len(next(iter(inputs.values())))
-                mine = {name: array[start:stop] for name, array in results.items()}  # views: rows of one array
+                # views: rows of one array
+                mine = {name: array[start:stop] for name, array in results.items()}
                 start = stop
-            yield pb_utils.InferenceResponse([pb_utils.Tensor(name, np.ascontiguousarray(mine[name])) for name in names])
+            yield pb_utils.InferenceResponse(
+                [pb_utils.Tensor(name, np.ascontiguousarray(mine[name])) for name in names]
+            )
 
 
 def model_filename(config: Mapping[str, Any], gpu: int | None) -> str:
-    """The graph's file: cc_model_filenames' for the GPU's compute capability, else default_model_filename, else model.onnx."""
+    """The graph's file: cc_model_filenames' for the GPU's compute capability, else default_model_filename,
+    else model.onnx.
+    """
     special: Mapping[str, str] = config.get("cc_model_filenames") or {}
     if gpu is not None and special:
         capability = compute_capability(gpu)
@@ -170,7 +189,9 @@ def thread_count(parameters: Mapping[str, Any], key: str) -> int:
     except ValueError:
         count = -1
     if count < 0:
-        raise pb_utils.TritonModelException(f"parameter {key} must be a number of threads, 0 or more, got '{text}'")
+        raise pb_utils.TritonModelException(
+            f"parameter {key} must be a number of threads, 0 or more, got '{text}'"
+        )
     return count
 
 
@@ -179,8 +200,13 @@ def providers(args: Mapping[str, str], *, on_gpu: bool) -> list[Any]:
     if not on_gpu:
         return ["CPUExecutionProvider"]
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise pb_utils.TritonModelException("the instance is on a GPU, but this onnxruntime has no CUDA: pip install onnxruntime-gpu")
-    return [("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}), "CPUExecutionProvider"]
+        raise pb_utils.TritonModelException(
+            "the instance is on a GPU, but this onnxruntime has no CUDA: pip install onnxruntime-gpu"
+        )
+    return [
+        ("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}),
+        "CPUExecutionProvider",
+    ]
 
 
 def contradictions(config: Mapping[str, Any], kind: str, tensors: Mapping[str, Any]) -> list[str]:
@@ -196,13 +222,20 @@ def contradictions(config: Mapping[str, Any], kind: str, tensors: Mapping[str, A
             continue
         onnx_type = ONNX_TYPES.get(entry["data_type"])
         if tensors[name].type != onnx_type:
-            faults.append(f"{kind} '{name}': configuration says {entry['data_type']}, model provides {tensors[name].type}")
+            faults.append(
+                f"{kind} '{name}': configuration says {entry['data_type']}, model provides "
+                f"{tensors[name].type}"
+            )
         dims = entry["reshape"]["shape"] if "reshape" in entry else entry["dims"]
         declared = [-1] * (config["max_batch_size"] > 0) + [int(dim) for dim in dims]
         provided = [dim if isinstance(dim, int) else -1 for dim in tensors[name].shape]
         # -1 in the graph takes any size; a size in the graph takes only itself
-        if len(declared) != len(provided) or any(there not in (-1, here) for here, there in zip(declared, provided, strict=True)):
-            faults.append(f"{kind} '{name}': the model expects shape {provided}, the configuration declares {declared}")
+        if len(declared) != len(provided) or any(
+            there not in (-1, here) for here, there in zip(declared, provided, strict=True)
+        ):
+            faults.append(
+                f"{kind} '{name}': the model expects shape {provided}, the configuration declares {declared}"
+            )
     return faults
 
 
