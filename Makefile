@@ -1,4 +1,4 @@
-# make demo: the whole road once.   make test, make lint: what CI runs.   make bench: the benchmarks of benchmarks/.
+# make demo: the whole pipeline once.   make test, make lint: what CI runs.   make bench: the benchmarks of benchmarks/.
 # Each makes .venv first, where it is not there yet or where pyproject.toml or constraints.txt changed.
 # PYTHON=/path/to/python3.11 chooses the interpreter.
 

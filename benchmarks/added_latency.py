@@ -15,7 +15,7 @@ from regard.serving.bench.baseline import onnxruntime_runner
 from regard.serving.bench.compare import Runner, compare, in_process
 from regard.serving.bench.images import pixels_of
 from regard.serving.bench.statistics import half_width
-from regard.serving.bench.target import find_target, lanes
+from regard.serving.bench.target import find_target, workers
 from regard.serving.bench.transport import connect
 
 WAYS = (("gRPC with shared memory", "grpc", True), ("gRPC", "grpc", False), ("HTTP", "http", False))
@@ -35,9 +35,9 @@ def figures_of(network: Network, duration: float, rounds: int) -> list[Figure]:
             )
             stack.callback(transport.close)
             target = find_target(
-                transport, card.name, door="tensor", batch=1, images=street(), shared_memory=shared
+                transport, card.name, endpoint="tensor", batch=1, images=street(), shared_memory=shared
             )
-            runners.append(Runner(name, stack.enter_context(lanes(target, 1)), 1))
+            runners.append(Runner(name, stack.enter_context(workers(target, 1)), 1))
         base, *ways = compare(runners, reference="in process", duration=duration, rounds=rounds)
     figures = []
     for way, (name, _, shared) in zip(ways, WAYS, strict=True):

@@ -101,7 +101,9 @@ def measure(quick: bool) -> list[Figure]:
         folder = Path(temporary)
         binary, environment = install(folder)
         transport = connect("grpc", at.server.grpc_url, 60.0)
-        target = find_target(transport, name, door="tensor", batch=1, images=street(), shared_memory=False)
+        target = find_target(
+            transport, name, endpoint="tensor", batch=1, images=street(), shared_memory=False
+        )
         for clients in loads:
             ours, other = [], []
             for turn in range(rounds):

@@ -8,7 +8,7 @@ from regard.models.whole_file import write_text
 
 FOLDER = Path(__file__).parent
 ORDER = (
-    *("served_throughput", "added_latency", "wire_bytes", "road_time", "perf_analyzer"),
+    *("served_throughput", "added_latency", "wire_bytes", "time_to_serve", "perf_analyzer"),
     *("attention_formulations", "segmentation_heads", "start_time"),
 )
 HEAD = """# Benchmarks

@@ -1,4 +1,4 @@
-"""Throughput of the served image door at saturation over ONNX Runtime in this process: same JPEGs, same
+"""Throughput of the served image endpoint at saturation over ONNX Runtime in this process: same JPEGs, same
 decoding, same processors.
 
 In process: as many workers as processors, one compute thread each. Served: 16 clients with one image a
@@ -14,7 +14,7 @@ from regard.serving.bench.baseline import onnxruntime_step
 from regard.serving.bench.compare import Compared, Runner, compare, in_process
 from regard.serving.bench.images import batches
 from regard.serving.bench.measure import processors
-from regard.serving.bench.target import find_target, lanes
+from regard.serving.bench.target import find_target, workers
 from regard.serving.bench.transport import connect
 
 CLIENTS = {1: 16, 8: 4}  # by batch
@@ -35,10 +35,10 @@ def compared(
             groups = batches(street(), artifact.card, size)
             runners.append(in_process(f"onnxruntime batch {size}", step, groups, processors(), batch=size))
             target = find_target(
-                transport, name, door="image", batch=size, images=street(), shared_memory=False
+                transport, name, endpoint="image", batch=size, images=street(), shared_memory=False
             )
             runners.append(
-                Runner(f"triton batch {size}", stack.enter_context(lanes(target, CLIENTS[size])), size)
+                Runner(f"triton batch {size}", stack.enter_context(workers(target, CLIENTS[size])), size)
             )
         found = compare(runners, reference=runners[0].name, duration=duration, rounds=rounds)
     return {runner.name: runner for runner in found}

@@ -8,11 +8,11 @@ bodies (HTTP). A response of float32 logits is reckoned from its shape, labels x
 from harness import Figure, run, segmenter, served, street
 
 from regard.models.preprocess import decode
-from regard.serving.bench.target import Door, find_target, lanes, probe
+from regard.serving.bench.target import Endpoint, find_target, probe, workers
 from regard.serving.bench.transport import connect
 
-# door, shared memory
-WAYS: tuple[tuple[Door, bool], ...] = (("image", False), ("tensor", False), ("tensor", True))
+# endpoint, shared memory
+WAYS: tuple[tuple[Endpoint, bool], ...] = (("image", False), ("tensor", False), ("tensor", True))
 MAX_OVERHEAD = 1.01  # bytes a pixel: a label is one byte, and a response has a header
 
 
@@ -31,14 +31,14 @@ def measure(quick: bool) -> list[Figure]:
     with served(network) as at:
         for protocol, url in (("grpc", at.server.grpc_url), ("http", at.server.http_url)):
             transport = connect(protocol, url, 60.0)
-            for door, shared in WAYS:
+            for endpoint, shared in WAYS:
                 target = find_target(
-                    transport, card.name, door=door, batch=1, images=images, shared_memory=shared
+                    transport, card.name, endpoint=endpoint, batch=1, images=images, shared_memory=shared
                 )
-                with lanes(target, 1) as prepared:
+                with workers(target, 1) as prepared:
                     sent, received = probe(prepared[0], target.model)
                 way = (
-                    f"{protocol}, {'JPEG' if door == 'image' else 'pixels'} "
+                    f"{protocol}, {'JPEG' if endpoint == 'image' else 'pixels'} "
                     f"in{', shared memory' if shared else ''}"
                 )
                 figures.append(

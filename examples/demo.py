@@ -1,4 +1,4 @@
-"""The whole road, driven once: export two trained networks, prove them, serve them with Triton, predict real
+"""The whole pipeline, run once: export two trained networks, prove them, serve them with Triton, predict real
 images, measure.
 
     make demo
@@ -83,7 +83,7 @@ def regard(command: str) -> None:
 
 
 def main() -> None:
-    """Drive the road."""
+    """Run the pipeline."""
     os.chdir(Path(__file__).parents[1])  # so that the commands below can be repeated as they are printed
     missing = {GARMENTS, STREETS} - shipped().keys()
     if missing:

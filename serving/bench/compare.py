@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-from regard.serving.bench.load import Lane, Load
+from regard.serving.bench.load import Load, Worker
 from regard.serving.bench.measure import within
 from regard.serving.bench.statistics import Estimate, half_width, percentile, percentile_of
 
@@ -19,10 +19,10 @@ SETTLE = 0.5  # of a window, discarded at each change of runner
 
 @dataclass(frozen=True)
 class Runner:
-    """One way to get answers: its name, its workers' lanes, and the images in one request."""
+    """One way to get answers: its name, its workers, and the images in one request."""
 
     name: str
-    lanes: Sequence[Lane[Any]]
+    workers: Sequence[Worker[Any]]
     batch: int
 
 
@@ -65,7 +65,7 @@ def compare(
     for turn in range(rounds):
         for runner in [*runners[turn % len(runners) :], *runners[: turn % len(runners)]]:
             report(f"round {turn + 1}/{rounds}: {runner.name}")
-            with Load(runner.lanes) as load:
+            with Load(runner.workers) as load:
                 time.sleep(SETTLE * duration)
                 start, cpu = time.perf_counter(), time.process_time()
                 time.sleep(duration)
@@ -79,7 +79,7 @@ def compare(
     return [
         Compared(
             runner.name,
-            len(runner.lanes),
+            len(runner.workers),
             runner.batch,
             _median(rates[runner.name]),
             _median(
@@ -106,7 +106,7 @@ def in_process(
     def send(body: Any) -> int:
         return int(step(body).nbytes)
 
-    return Runner(name, [Lane(send, bodies) for _ in range(workers)], batch)
+    return Runner(name, [Worker(send, bodies) for _ in range(workers)], batch)
 
 
 def _median(values: Sequence[float]) -> Estimate:

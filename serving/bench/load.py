@@ -45,7 +45,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Lane(Generic[Body]):
+class Worker(Generic[Body]):
     """What one worker needs: its own sender, which returns the response's bytes or raises RequestFailed, and
     its prepared requests.
     """
@@ -55,24 +55,26 @@ class Lane(Generic[Body]):
 
 
 class Load(Generic[Body]):
-    """Runs one worker for each lane from entering the context to leaving it.
+    """Runs the workers from entering the context to leaving it.
 
     arrivals: absolute arrival times (time.perf_counter), rising; None for a closed loop.
     """
 
-    def __init__(self, lanes: Sequence[Lane[Body]], arrivals: Sequence[float] | None = None) -> None:
+    def __init__(self, workers: Sequence[Worker[Body]], arrivals: Sequence[float] | None = None) -> None:
         self.open = arrivals is not None
         self.arrivals = tuple(arrivals or ())
-        self._lanes = lanes
+        self._workers = workers
         self._pending = iter(self.arrivals)
         self._lock = threading.Lock()
         self._stop = threading.Event()
-        self._logs: list[list[Record]] = [[] for _ in lanes]
-        self._workers: list[Future[None]] = []
+        self._logs: list[list[Record]] = [[] for _ in workers]
+        self._running: list[Future[None]] = []
 
     def __enter__(self) -> "Load[Body]":
-        self._pool = ThreadPoolExecutor(len(self._lanes), thread_name_prefix="regard-bench")
-        self._workers = [self._pool.submit(self._work, index, lane) for index, lane in enumerate(self._lanes)]
+        self._pool = ThreadPoolExecutor(len(self._workers), thread_name_prefix="regard-bench")
+        self._running = [
+            self._pool.submit(self._work, index, worker) for index, worker in enumerate(self._workers)
+        ]
         return self
 
     def __exit__(
@@ -80,8 +82,8 @@ class Load(Generic[Body]):
     ) -> None:
         self._stop.set()
         self._pool.shutdown()
-        for worker in self._workers if kind is None else ():
-            worker.result()  # a bug in a worker is not a quiet one
+        for running in self._running if kind is None else ():
+            running.result()  # a bug in a worker is not a quiet one
 
     def records(self) -> list[Record]:
         """Every request finished so far."""
@@ -92,13 +94,13 @@ class Load(Generic[Body]):
         end.
         """
         deadline = time.perf_counter() + timeout
-        while not all(worker.done() for worker in self._workers) and time.perf_counter() < deadline:
+        while not all(running.done() for running in self._running) and time.perf_counter() < deadline:
             time.sleep(0.01)
 
-    def _work(self, index: int, lane: Lane[Body]) -> None:
+    def _work(self, index: int, worker: Worker[Body]) -> None:
         log = self._logs[index].append
-        start = index % len(lane.bodies)  # workers are out of step with each other
-        for body in cycle([*lane.bodies[start:], *lane.bodies[:start]]):
+        start = index % len(worker.bodies)  # workers are out of step with each other
+        for body in cycle([*worker.bodies[start:], *worker.bodies[:start]]):
             intended = self._next_arrival() if self.open else time.perf_counter()
             if intended is None or self._stop.is_set():
                 return
@@ -106,7 +108,7 @@ class Load(Generic[Body]):
                 return
             sent = time.perf_counter() if self.open else intended
             try:
-                received, error = lane.send(body), None
+                received, error = worker.send(body), None
             except RequestFailed as failure:
                 received, error = 0, str(failure)
             log(Record(intended, sent, time.perf_counter(), received, error))

@@ -20,7 +20,7 @@ from regard.errors import InvalidInput
 from regard.serving.bench.arrivals import poisson
 from regard.serving.bench.load import Load, Record
 from regard.serving.bench.statistics import Estimate, mean_of, percentile, percentile_of, steady
-from regard.serving.bench.target import Target, lanes, probe
+from regard.serving.bench.target import Target, probe, workers
 from regard.serving.bench.transport import Request
 from regard.serving.bench.triton_times import ServerTime, between
 
@@ -93,7 +93,7 @@ class Level:
 
 def closed_loop(target: Target, clients: int, settings: Settings) -> Level:
     """Measure `clients` workers that each send their next request when the last is answered."""
-    with lanes(target, clients) as prepared:
+    with workers(target, clients) as prepared:
         sizes = probe(prepared[0], target.model)
         with Load(prepared) as load:
             return _watch(target, load, float(clients), sizes, settings)
@@ -103,7 +103,7 @@ def open_loop(target: Target, rate: float, settings: Settings) -> Level:
     """Measure requests that arrive at random, `rate` a second on average, whatever the server does."""
     length = (WARM_UP + settings.repeats) * settings.duration
     times = poisson(rate, length, seed=settings.seed)
-    with lanes(target, OPEN_WORKERS) as prepared:
+    with workers(target, OPEN_WORKERS) as prepared:
         sizes = probe(prepared[0], target.model)
         start = time.perf_counter() + 0.1
         with Load(prepared, (times + start).tolist()) as load:

@@ -41,7 +41,8 @@ def draw(report: Report, path: Path) -> None:
     figure = Figure(figsize=(9, 3.6 * len(kinds)), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(
-        f"{report.model}: {report.protocol}, {report.door} door, {report.machine['processors']} processors"
+        f"{report.model}: {report.protocol}, {report.endpoint} endpoint, "
+        f"{report.machine['processors']} processors"
     )
     for row, kind in enumerate(kinds):
         levels = sorted(

@@ -36,7 +36,7 @@ class Report:
 
     model: str
     protocol: str
-    door: str
+    endpoint: str
     shared_memory: bool
     batch: int
     images: int
@@ -129,7 +129,7 @@ def _load_table(report: Report) -> Table:
         Column("load", no_wrap=True),
         *("images/s", "p50 ms", "p90 ms", "p99 ms", "sent", "errors", "CPU"),
         title=(
-            f"{report.model}: {way}, {report.door} door, batch {report.batch}, {report.repeats} x "
+            f"{report.model}: {way}, {report.endpoint} endpoint, batch {report.batch}, {report.repeats} x "
             f"{report.duration:g} s"
         ),
         caption=f"request {level.request_bytes:,} bytes, response {level.response_bytes:,} bytes\n"

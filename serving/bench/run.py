@@ -15,7 +15,7 @@ from regard.serving.bench.images import batches, pixels_of, read_images
 from regard.serving.bench.local_files import graph_of, network_of
 from regard.serving.bench.measure import Settings, closed_loop, open_loop, processors
 from regard.serving.bench.report import Report, machine, versions
-from regard.serving.bench.target import OUTPUT, Door, Target, find_target, lanes
+from regard.serving.bench.target import OUTPUT, Endpoint, Target, find_target, workers
 from regard.serving.bench.transport import connect
 from regard.serving.client.address import checked_url, is_loopback
 from regard.serving.client.sync import Client
@@ -40,7 +40,7 @@ class Options:
     model: str
     url: str | None = None
     protocol: Literal["grpc", "http"] = "grpc"
-    door: Door = "image"
+    endpoint: Endpoint = "image"
     shared_memory: bool = False
     batch: int = 1
     images: Path | None = None
@@ -85,7 +85,7 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
         target = find_target(
             transport,
             options.model,
-            door=options.door,
+            endpoint=options.endpoint,
             batch=options.batch,
             images=images,
             shared_memory=options.shared_memory,
@@ -103,7 +103,7 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
     return Report(
         model=options.model,
         protocol=options.protocol,
-        door=options.door,
+        endpoint=options.endpoint,
         shared_memory=options.shared_memory,
         batch=options.batch,
         images=len(target.images),
@@ -142,7 +142,7 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
             with Client(url, protocol=options.protocol, timeout=TIMEOUT) as client:
                 answers["triton"] = [_served_answer(client, target, group) for group in groups]
             clients = max(options.concurrency, default=2 * processors())
-            runners.append(Runner("triton", stack.enter_context(lanes(target, clients)), target.batch))
+            runners.append(Runner("triton", stack.enter_context(workers(target, clients)), target.batch))
         check_agreement(answers)
         reference = "onnxruntime" if "onnxruntime" in steps else runners[0].name
         return compare(
@@ -157,7 +157,7 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
 def _served_answer(client: Client, target: Target, group: Sequence[bytes]) -> Answer:
     name = OUTPUT[target.card.task]
     inputs: dict[str, Any]
-    if target.door == "image":
+    if target.endpoint == "image":
         inputs = {"encoded_image": np.array([[image] for image in group], dtype=np.object_)}
     else:
         inputs = {"image": np.stack([pixels_of(image, target.card) for image in group])}

@@ -14,11 +14,11 @@ import numpy as np
 from regard.errors import InvalidInput
 from regard.models.card import Card, card_from_json
 from regard.serving.bench.images import batches, pixels_of, sample_images
-from regard.serving.bench.load import Lane, RequestFailed
+from regard.serving.bench.load import RequestFailed, Worker
 from regard.serving.bench.transport import Region, Request, TensorIn, TensorOut, Transport, bytes_tensor
 from regard.serving.bench.triton_times import Snapshot, composing_models, snapshot
 
-Door = Literal["image", "tensor"]
+Endpoint = Literal["image", "tensor"]
 OUTPUT = {"classification": "probabilities", "segmentation": "label_map"}
 
 
@@ -27,10 +27,10 @@ class Target:
     """A model on a server, and how its requests look."""
 
     transport: Transport
-    model: str  # as Triton knows it: with _image for the image door
+    model: str  # as Triton knows it: with _image for the image endpoint
     card: Card
     steps: tuple[str, ...]  # an ensemble's composing models
-    door: Door
+    endpoint: Endpoint
     batch: int
     images: tuple[bytes, ...]
     shared_memory: bool
@@ -44,12 +44,12 @@ def find_target(
     transport: Transport,
     model: str,
     *,
-    door: Door,
+    endpoint: Endpoint,
     batch: int,
     images: Sequence[bytes] | None,
     shared_memory: bool,
 ) -> Target:
-    """Ask the server about `model` (without _image) and choose its door.
+    """Ask the server about `model` (without _image) and choose its endpoint.
 
     images: encoded; None stands for those that come with regard and fit the Card.
 
@@ -58,7 +58,7 @@ def find_target(
         ServerError: no server answers.
         InvalidInput: a model without a Card, or images that do not fit.
     """
-    name = f"{model}_image" if door == "image" else model
+    name = f"{model}_image" if endpoint == "image" else model
     config = transport.config(name)
     text = config.get("parameters", {}).get("card", {}).get("string_value")
     if text is None:
@@ -68,11 +68,13 @@ def find_target(
     card = card_from_json(text, source=f"the Card of the served model {name!r}")
     chosen = tuple(images if images is not None else sample_images(card))
     batches(chosen, card, batch)  # refuses early what cannot be batched
-    return Target(transport, name, card, tuple(composing_models(config)), door, batch, chosen, shared_memory)
+    return Target(
+        transport, name, card, tuple(composing_models(config)), endpoint, batch, chosen, shared_memory
+    )
 
 
 @contextmanager
-def lanes(target: Target, workers: int) -> Iterator[list[Lane[Request]]]:
+def workers(target: Target, count: int) -> Iterator[list[Worker[Request]]]:
     """Prepared requests for so many workers; shared memory is registered before and gone afterwards."""
     tensors = [_tensor(target, group) for group in batches(target.images, target.card, target.batch)]
     wanted = OUTPUT[target.card.task]
@@ -81,14 +83,14 @@ def lanes(target: Target, workers: int) -> Iterator[list[Lane[Request]]]:
             requests = [
                 target.transport.request(target.model, [tensor], [TensorOut(wanted)]) for tensor in tensors
             ]
-            yield [Lane(target.transport.sender(), requests) for _ in range(workers)]
+            yield [Worker(target.transport.sender(), requests) for _ in range(count)]
             return
         contents = [tensor.data for tensor in tensors if isinstance(tensor.data, bytes)]
         inputs = stack.enter_context(_region(target.transport, sum(map(len, contents))))
         room = max(
             _answer_bytes(target, group) for group in batches(target.images, target.card, target.batch)
         )
-        outputs = stack.enter_context(_region(target.transport, room * workers))
+        outputs = stack.enter_context(_region(target.transport, room * count))
         buffer = inputs.buf
         assert buffer is not None  # it is open
         offset, placed = 0, []
@@ -101,7 +103,7 @@ def lanes(target: Target, workers: int) -> Iterator[list[Lane[Request]]]:
             )
             offset += len(content)
         yield [
-            Lane(
+            Worker(
                 target.transport.sender(),
                 [
                     target.transport.request(
@@ -110,27 +112,27 @@ def lanes(target: Target, workers: int) -> Iterator[list[Lane[Request]]]:
                     for tensor in placed
                 ],
             )
-            for worker in range(workers)
+            for worker in range(count)
         ]
 
 
-def probe(lane: Lane[Request], model: str) -> tuple[int, int]:
+def probe(worker: Worker[Request], model: str) -> tuple[int, int]:
     """Send each request once; returns the mean bytes of a request and of a response.
 
     Raises:
         InvalidInput: the server refuses one, so that measuring makes no sense.
     """
     try:
-        received = [lane.send(body) for body in lane.bodies]
+        received = [worker.send(body) for body in worker.bodies]
     except RequestFailed as failure:
         raise InvalidInput(
             f"{model!r} refuses a first request ({failure}); mend that before measuring."
         ) from None
-    return round(np.mean([len(body.body) for body in lane.bodies])), round(np.mean(received))
+    return round(np.mean([len(body.body) for body in worker.bodies])), round(np.mean(received))
 
 
 def _tensor(target: Target, group: Sequence[bytes]) -> TensorIn:
-    if target.door == "image":
+    if target.endpoint == "image":
         return TensorIn("encoded_image", "BYTES", (len(group), 1), bytes_tensor(group))
     pixels = np.stack([pixels_of(image, target.card) for image in group])
     return TensorIn("image", "UINT8", pixels.shape, pixels.tobytes())

@@ -1,4 +1,4 @@
-"""Where a request's time goes, by the server's own books: Triton's statistics before and after, and their
+"""Where a request's time goes, by the server's own counters: Triton's statistics before and after, and their
 difference for each request.
 """
 
@@ -54,18 +54,18 @@ def snapshot(statistics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Snapshot:
     """Counts and nanoseconds of each model, summed over its versions; `statistics` is by model what
     `Transport.statistics` returns.
     """
-    books: Snapshot = {}
+    counters: Snapshot = {}
     for model, versions in statistics.items():
-        book = books[model] = dict.fromkeys(("executions", "requests", "failed", "total", *PARTS), 0)
+        counts = counters[model] = dict.fromkeys(("executions", "requests", "failed", "total", *PARTS), 0)
         for version in versions:
             times = version.get("inference_stats", {})
-            book["executions"] += int(version.get("execution_count", 0))
-            book["requests"] += int(times.get("success", {}).get("count", 0))
-            book["failed"] += int(times.get("fail", {}).get("count", 0))
-            book["total"] += int(times.get("success", {}).get("ns", 0))
+            counts["executions"] += int(version.get("execution_count", 0))
+            counts["requests"] += int(times.get("success", {}).get("count", 0))
+            counts["failed"] += int(times.get("fail", {}).get("count", 0))
+            counts["total"] += int(times.get("success", {}).get("ns", 0))
             for part in PARTS:
-                book[part] += int(times.get(part, {}).get("ns", 0))
-    return books
+                counts[part] += int(times.get(part, {}).get("ns", 0))
+    return counters
 
 
 def between(before: Snapshot, after: Snapshot, model: str) -> ServerTime | None:
@@ -74,7 +74,8 @@ def between(before: Snapshot, after: Snapshot, model: str) -> ServerTime | None:
     The other models of the snapshots are the steps of `model`; an ensemble keeps no parts of its own.
     """
     change = {
-        name: {key: value - before[name][key] for key, value in book.items()} for name, book in after.items()
+        name: {key: value - before[name][key] for key, value in counts.items()}
+        for name, counts in after.items()
     }
     requests = change[model]["requests"]
     if requests <= 0:

@@ -18,7 +18,7 @@ class Protocol(str, Enum):
     http = "http"
 
 
-class Door(str, Enum):
+class Endpoint(str, Enum):
     """What is sent."""
 
     image = "image"
@@ -40,9 +40,9 @@ def bench(
     ] = "1,2,4,8,16",
     rate: Annotated[str, typer.Option(help="Arrivals a second of each open loop, with commas.")] = "",
     protocol: Annotated[Protocol, typer.Option(help="What to speak.")] = Protocol.grpc,
-    door: Annotated[
-        Door, typer.Option(help="Send encoded images to MODEL_image, or decoded pixels to MODEL.")
-    ] = Door.image,
+    endpoint: Annotated[
+        Endpoint, typer.Option(help="Send encoded images to MODEL_image, or decoded pixels to MODEL.")
+    ] = Endpoint.image,
     shared_memory: Annotated[
         bool, typer.Option("--shared-memory", help="Pass tensors through system shared memory.")
     ] = False,
@@ -84,7 +84,7 @@ def bench(
         model=model,
         url=url,
         protocol=protocol.value,
-        door=door.value,
+        endpoint=endpoint.value,
         shared_memory=shared_memory,
         batch=batch,
         images=images,

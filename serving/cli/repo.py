@@ -43,14 +43,14 @@ def add(
                     "name": added.name,
                     "version": added.version,
                     "folder": str(added.folder),
-                    "doors": added.doors,
+                    "endpoints": added.endpoints,
                 }
             )
         )
         return
     out.print(
-        f"added {added.name} version {added.version} to {repository}: {added.doors[0]} takes tensors, "
-        f"{added.doors[1]} image files"
+        f"added {added.name} version {added.version} to {repository}: {added.endpoints[0]} takes tensors, "
+        f"{added.endpoints[1]} image files"
     )
 
 
@@ -72,7 +72,7 @@ def remove(
 
 @app.command(name="list")
 def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
-    """List the models: task, versions, doors, largest batch, labels.
+    """List the models: task, versions, endpoints, largest batch, labels.
 
     Example: regard repo list --json
     """
@@ -80,7 +80,7 @@ def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
 
     entries = listing(repository)
     if as_json:
-        fields = ("name", "versions", "doors", "backend", "max_batch")
+        fields = ("name", "versions", "endpoints", "backend", "max_batch")
         rows = [
             {field: getattr(entry, field) for field in fields}
             | {"card": entry.card and entry.card.model_dump(mode="json")}
@@ -88,14 +88,14 @@ def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("name", "task", "versions", "doors", "largest batch", "labels")
+    table = Table("name", "task", "versions", "endpoints", "largest batch", "labels")
     for entry in entries:
         task, labels = (entry.card.task, str(len(entry.card.output.labels))) if entry.card else ("", "")
         table.add_row(
             entry.name,
             task,
             ", ".join(map(str, entry.versions)),
-            ", ".join(entry.doors),
+            ", ".join(entry.endpoints),
             str(entry.max_batch),
             labels,
         )

@@ -61,13 +61,13 @@ def serve(
     try:
         with err.status(f"starting Triton on {repository}"):
             server.start()
-        table = Table("model", "task", "versions", "doors")
+        table = Table("model", "task", "versions", "endpoints")
         for entry in listing(repository):
             table.add_row(
                 entry.name,
                 entry.card.task if entry.card else "",
                 ", ".join(map(str, entry.versions)),
-                ", ".join(entry.doors),
+                ", ".join(entry.endpoints),
             )
         out.print(table)
         out.print(

@@ -1,6 +1,6 @@
 """Images, in order, to the requests that carry them.
 
-Each model has two doors. Encoded files go to `<model>_image`, which decodes and fits them on the server;
+Each model has two endpoints. Encoded files go to `<model>_image`, which decodes and fits them on the server;
 pixels are fitted here, by the Card, and go to `<model>` as one tensor.
 """
 
@@ -14,13 +14,13 @@ from regard.models.card import Card
 from regard.serving.client.images import Encoded, Item, Raw, Refused, decoded
 from regard.serving.client.wire import Array
 
-IMAGE_DOOR = "_image"
+IMAGE_ENDPOINT = "_image"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Neighbouring images that fit into one request, by the same door and of the same size; or one refused
-    image.
+    """Neighbouring images that fit into one request, to the same endpoint and of the same size; or one
+    refused image.
 
     size: (height, width) of the network's input.
     """
@@ -44,7 +44,7 @@ class Batch:
         if encoded:
             column = np.empty((len(encoded), 1), dtype=object)
             column[:, 0] = encoded
-            return model + IMAGE_DOOR, "encoded_image", column
+            return model + IMAGE_ENDPOINT, "encoded_image", column
         pixels = [item.pixels for item in self.items if isinstance(item, Raw)]
         return model, "image", pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
 
@@ -52,8 +52,8 @@ class Batch:
 def batches(items: Iterable[Item], card: Card, *, decode: bool) -> Iterator[Batch]:
     """Group neighbours, up to the Card's largest batch; the order stays.
 
-    decode: decode here whatever is encoded, for a certain version of a model: the door for images leads to
-        the latest.
+    decode: decode here whatever is encoded, for a certain version of a model: the endpoint for images leads
+        to the latest.
     """
     group: list[Item] = []
     current: tuple[type[Item], tuple[int, int]] | None = None

@@ -14,7 +14,7 @@ from tritonclient.utils import np_to_triton_dtype
 
 from regard.errors import InvalidInput, RegardError, UnknownName
 from regard.models.card import Card, card_from_json
-from regard.serving.client.batches import IMAGE_DOOR, Batch
+from regard.serving.client.batches import IMAGE_ENDPOINT, Batch
 from regard.serving.client.deadline import Deadline
 from regard.serving.client.errors import InferenceError, ServerUnreachable
 from regard.serving.client.regions import WORTH_SHARING, Region, Regions, room_for
@@ -25,7 +25,7 @@ from regard.serving.client.wire import Answer, Array, Fault, Outputs, Request
 T = TypeVar("T")
 
 PER_IMAGE = ("INVALID_ARGUMENT", "INTERNAL", "UNKNOWN")  # faults that another image may not meet
-HIDDEN = (IMAGE_DOOR, "_preprocess")  # suffixes of models that serve another
+HIDDEN = (IMAGE_ENDPOINT, "_preprocess")  # suffixes of models that serve another
 
 
 @dataclass(frozen=True)
@@ -116,8 +116,8 @@ class Core:
         """
         if batch.refused:
             return [batch.refused]
-        door, name, tensor = batch.tensor(model)
-        request = Request(door, version, {name: tensor}, (task.output,))
+        endpoint, name, tensor = batch.tensor(model)
+        request = Request(endpoint, version, {name: tensor}, (task.output,))
         try:
             outputs = yield from self._exchange(request, {task.output: task.bytes_of(batch)}, deadline)
         except Fault as fault:

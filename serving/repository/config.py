@@ -1,9 +1,9 @@
 """Triton configurations (config.pbtxt) from a Card and its graph, built with and checked by Triton's own
 protobuf.
 
-A model has two doors: `<name>` takes tensors, `<name>_image` takes encoded images. The second is an ensemble
-of `<name>_preprocess` and `<name>`. Nothing names a GPU (KIND_AUTO), so that one repository serves on every
-machine.
+A model has two endpoints: `<name>` takes tensors, `<name>_image` takes encoded images. The second is an
+ensemble of `<name>_preprocess` and `<name>`. Nothing names a GPU (KIND_AUTO), so that one repository serves
+on every machine.
 """
 
 from pathlib import Path

@@ -55,12 +55,12 @@ MAX_INSTANCES = 8  # each holds the weights in memory; where there are more core
 
 @dataclass(frozen=True)
 class Added:
-    """A version that was added, and the doors it is reached by."""
+    """A version that was added, and the endpoints it is reached by."""
 
     name: str
     version: int
     folder: Path
-    doors: tuple[str, ...]
+    endpoints: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Entry:
 
     name: str
     versions: tuple[int, ...]
-    doors: tuple[str, ...]
+    endpoints: tuple[str, ...]
     backend: str
     max_batch: int
     card: Card | None
@@ -108,7 +108,7 @@ def add(
 
 
 def remove(repository: Path, name: str, *, version: int | None = None) -> None:
-    """Remove a model with both its doors, or one version of it.
+    """Remove a model with both its endpoints, or one version of it.
 
     Raises:
         InvalidInput: not a repository, or the version is the only one.
@@ -140,7 +140,7 @@ def remove(repository: Path, name: str, *, version: int | None = None) -> None:
 
 
 def listing(repository: Path) -> list[Entry]:
-    """The models of a repository by name; a model's image door and preprocessing are part of its entry.
+    """The models of a repository by name; a model's image endpoint and preprocessing are part of its entry.
 
     Raises:
         InvalidInput: not a repository, or a model's configuration or Card cannot be read.
@@ -153,12 +153,12 @@ def listing(repository: Path) -> list[Entry]:
         folder = repository / name
         config = read_config(folder / CONFIG_FILE)
         card = card_from_file(folder / CARD_FILE) if (folder / CARD_FILE).exists() else None
-        doors = tuple(door for door in (name, name + IMAGE) if door in names)
+        endpoints = tuple(endpoint for endpoint in (name, name + IMAGE) if endpoint in names)
         entries.append(
             Entry(
                 name,
                 tuple(_versions(folder)),
-                doors,
+                endpoints,
                 config.backend or config.platform,
                 config.max_batch_size,
                 card,
@@ -258,13 +258,13 @@ def _describe(repository: Path, draft: Path, name: str, card: Card, instances: i
     they are.
     """
     files = {f"{name}/{CARD_FILE}": card.to_json()}
-    for door in (name, name + IMAGE):
-        if (repository / door).exists():
-            config = read_config(repository / door / CONFIG_FILE)
+    for endpoint in (name, name + IMAGE):
+        if (repository / endpoint).exists():
+            config = read_config(repository / endpoint / CONFIG_FILE)
             set_card(config, card)
-            if instances is not None and door == name:
+            if instances is not None and endpoint == name:
                 set_instances(config, instances, max(1, len(os.sched_getaffinity(0)) // instances))
-            files[f"{door}/{CONFIG_FILE}"] = to_text(config)
+            files[f"{endpoint}/{CONFIG_FILE}"] = to_text(config)
     _replace(repository, draft, files)
 
 

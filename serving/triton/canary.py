@@ -29,13 +29,13 @@ class Request:
     data_type: str  # as the protocol names it
 
 
-def sick_models(grpc_url: str, *, deadline: float = DEADLINE) -> dict[str, str]:
+def unhealthy_models(grpc_url: str, *, deadline: float = DEADLINE) -> dict[str, str]:
     """Send a canary to every ready model; return those that fail as only a broken server does, each with the
     reason.
 
-    A refusal, an overload or a model whose input no request can be made up for is no sickness.
+    A refusal, an overload or a model whose input no request can be made up for is no fault.
     """
-    sick = {}
+    unhealthy = {}
     with triton.InferenceServerClient(grpc_url) as client:
         for request in _requests(client, deadline):
             answered = _answered(client, request.model)
@@ -45,13 +45,13 @@ def sick_models(grpc_url: str, *, deadline: float = DEADLINE) -> dict[str, str]:
                 client.infer(request.model, [tensor], client_timeout=deadline)
             except InferenceServerException as error:
                 if error.status() in BROKEN:
-                    sick[request.model] = str(error.message())
+                    unhealthy[request.model] = str(error.message())
                 elif (
                     error.status() == "StatusCode.DEADLINE_EXCEEDED"
                     and _answered(client, request.model) == answered
                 ):
-                    sick[request.model] = f"no answer to anybody for {deadline:g} s"
-    return sick
+                    unhealthy[request.model] = f"no answer to anybody for {deadline:g} s"
+    return unhealthy
 
 
 def _requests(client: triton.InferenceServerClient, deadline: float) -> Iterator[Request]:

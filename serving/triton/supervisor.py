@@ -12,7 +12,7 @@ from collections.abc import Callable
 from tritonclient.utils import InferenceServerException
 
 from regard.errors import ServerError
-from regard.serving.triton.canary import sick_models
+from regard.serving.triton.canary import unhealthy_models
 from regard.serving.triton.server import EmbeddedTriton
 
 ATTEMPTS = 3
@@ -69,10 +69,10 @@ class Supervisor:
             return None
         self._next_canary = time.monotonic() + self.canary
         try:
-            sick = sick_models(self.server.grpc_url)
+            unhealthy = unhealthy_models(self.server.grpc_url)
         except InferenceServerException as error:
             return f"the server does not answer ({error.message()})"
-        return "; ".join(f"{model} fails: {reason}" for model, reason in sick.items()) or None
+        return "; ".join(f"{model} fails: {reason}" for model, reason in unhealthy.items()) or None
 
     def restart(self, stop: threading.Event) -> None:
         """Stop what is left of the server and start it again, waiting longer after each failure.

@@ -39,10 +39,10 @@ def test_grad_cam_is_served_through_both_doors(
         plain.network, plain.card, tmp_path / "explained", images=images, explain="gradcam"
     )
     add(artifact, tmp_path / "repository", instances=1)
-    for door in ("explained", "explained_image"):
+    for endpoint in ("explained", "explained_image"):
         outputs = {
             tensor.name: list(tensor.dims)
-            for tensor in read_config(tmp_path / "repository" / door / "config.pbtxt").output
+            for tensor in read_config(tmp_path / "repository" / endpoint / "config.pbtxt").output
         }
         assert outputs == {"probabilities": [5], "class_activation_map": [64, 96]}
 
@@ -57,11 +57,11 @@ def test_grad_cam_is_served_through_both_doors(
     with embedded(tmp_path / "repository") as server, Client(server.grpc_url) as client:
         answer = client.infer("explained", {"image": batch})
         encoded = np.array([[png(image)] for image in batch], dtype=object)
-        through_image_door = client.infer("explained_image", {"encoded_image": encoded})
+        through_image_endpoint = client.infer("explained_image", {"encoded_image": encoded})
         (typed, *_) = client.classify("explained", list(batch), top_k=1)
     np.testing.assert_allclose(answer["class_activation_map"], maps.numpy(), atol=1e-4 * maps.max().item())
     np.testing.assert_allclose(
-        through_image_door["class_activation_map"], maps.numpy(), atol=1e-4 * maps.max().item()
+        through_image_endpoint["class_activation_map"], maps.numpy(), atol=1e-4 * maps.max().item()
     )
     np.testing.assert_allclose(answer["probabilities"], logits.softmax(dim=1).numpy(), atol=1e-5)
     assert typed.label == f"label {logits[0].argmax().item()}"

@@ -45,7 +45,7 @@ def test_what_is_written(tmp_path: Path, colour: Artifact) -> None:
     repository = tmp_path / "new" / "repository"
     added = add(colour, repository, instances=2)
     assert (added.name, added.version, added.folder) == ("colour", 1, repository / "colour" / "1")
-    assert added.doors == ("colour", "colour_image")
+    assert added.endpoints == ("colour", "colour_image")
     assert set(tree(repository)) == {
         "colour/config.pbtxt",
         "colour/labels.txt",
@@ -154,9 +154,9 @@ def test_a_new_version_appears_by_one_rename_and_brings_its_card(
     assert config.response_cache.enable  # the user's own settings stay
     assert config.instance_group[0].count == 3
     assert listing(repository)[0].versions == (1, 2)
-    for door in ("largest", "largest_image"):
-        text = config_of(repository / door).parameters["card"].string_value
-        assert card_from_json(text, source=door).origin.metrics == {"miou": 0.7}
+    for endpoint in ("largest", "largest_image"):
+        text = config_of(repository / endpoint).parameters["card"].string_value
+        assert card_from_json(text, source=endpoint).origin.metrics == {"miou": 0.7}
 
     assert add(newer, repository, instances=1).version == 3
     assert config_of(repository / "largest").instance_group[0].count == 1
@@ -305,7 +305,7 @@ def test_a_model_of_somebody_else_is_listed(tmp_path: Path, largest: Artifact) -
     (tmp_path / "repository" / "README.md").touch()
     entries = {entry.name: entry for entry in listing(tmp_path / "repository")}
     assert set(entries) == {"largest", "theirs"}
-    assert (entries["theirs"].backend, entries["theirs"].card, entries["theirs"].doors) == (
+    assert (entries["theirs"].backend, entries["theirs"].card, entries["theirs"].endpoints) == (
         "python",
         None,
         ("theirs",),
@@ -326,7 +326,7 @@ def test_commands(tmp_path: Path, colour: Artifact) -> None:
         "name": "colour",
         "version": 1,
         "folder": f"{repository}/colour/1",
-        "doors": ["colour", "colour_image"],
+        "endpoints": ["colour", "colour_image"],
     }
     assert "version 2" in regard("add", str(colour.folder))
     (row,) = json.loads(regard("list", "--json"))

@@ -309,7 +309,7 @@ def test_the_equality_check_can_fail() -> None:
     assert not same_answer(network, Layers([convolution], [nn.Linear(5, 2)]).eval(), 8, 8)  # does not fit
 
 
-# the whole road
+# end to end
 
 
 @pytest.mark.slow

@@ -44,7 +44,7 @@ def shared_memory() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("protocol", "door", "shared", "batch"),
+    ("protocol", "endpoint", "shared", "batch"),
     [
         ("grpc", "image", False, 1),
         ("grpc", "tensor", True, 2),
@@ -52,12 +52,12 @@ def shared_memory() -> set[str]:
         ("http", "tensor", False, 2),
     ],
 )
-def test_every_way_in(served, photos: Path, protocol: str, door: str, shared: bool, batch: int) -> None:
+def test_every_way_in(served, photos: Path, protocol: str, endpoint: str, shared: bool, batch: int) -> None:
     options = Options(
         served.classifier,
         url=served.grpc_url if protocol == "grpc" else served.http_url,
         protocol=protocol,
-        door=door,
+        endpoint=endpoint,
         shared_memory=shared,
         batch=batch,
         images=photos,
@@ -69,7 +69,9 @@ def test_every_way_in(served, photos: Path, protocol: str, door: str, shared: bo
     assert level.errors == {}
     assert 0 < level.p50.value <= level.p90.value <= level.p99.value
     assert level.server is not None
-    names = {f"{served.classifier}_preprocess", served.classifier} if door == "image" else {served.classifier}
+    names = (
+        {f"{served.classifier}_preprocess", served.classifier} if endpoint == "image" else {served.classifier}
+    )
     assert {model.model for model in level.server.models} == names
     assert all(model.compute_infer > 0 for model in level.server.models)
     assert level.server.total < level.mean_latency
@@ -243,12 +245,12 @@ def test_settings_that_make_no_sense() -> None:
 
 
 def target_of(served, photos: Path, model: str) -> Target:
-    """The tensor door over gRPC."""
+    """The tensor endpoint over gRPC."""
     images = [path.read_bytes() for path in sorted(photos.iterdir())]
     return find_target(
         connect("grpc", served.grpc_url, 10.0),
         model,
-        door="tensor",
+        endpoint="tensor",
         batch=1,
         images=images,
         shared_memory=False,

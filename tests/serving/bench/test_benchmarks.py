@@ -72,9 +72,9 @@ def result(**changes: Any) -> dict[str, Any]:
     }
     machine = {"processor": "CPU", "processors": 2, "memory_gib": 8.0, "system": "Linux"}
     fields = {
-        "name": "road_time",
-        "purpose": "time of the road",
-        "command": "python benchmarks/road_time.py",
+        "name": "time_to_serve",
+        "purpose": "time to serve",
+        "command": "python benchmarks/time_to_serve.py",
         "quick": False,
     }
     fields |= {"load_average_before": 0.1}
@@ -86,15 +86,15 @@ def result(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_page_shows_every_figure_and_every_miss(report: ModuleType) -> None:
-    page = report.readme({"road_time": result()})
-    assert "## Road time\n\n`python benchmarks/road_time.py`: time of the road.\n" in page
+    page = report.readme({"time_to_serve": result()})
+    assert "## Time to serve\n\n`python benchmarks/time_to_serve.py`: time to serve.\n" in page
     assert "| export | at most 60 s | 41.2 s | yes | 3 exports |" in page
-    assert f"Not measured yet: {', '.join(name for name in report.ORDER if name != 'road_time')}." in page
-    assert "**no**" in report.readme({"road_time": result(met=False, measured=70.0)})
-    assert "| - s |" in report.readme({"road_time": result(met=False, measured=None)})
+    assert f"Not measured yet: {', '.join(name for name in report.ORDER if name != 'time_to_serve')}." in page
+    assert "**no**" in report.readme({"time_to_serve": result(met=False, measured=70.0)})
+    assert "| - s |" in report.readme({"time_to_serve": result(met=False, measured=None)})
 
 
 def test_quick_results_do_not_count(report: ModuleType, tmp_path: Path) -> None:
-    (tmp_path / "road_time.json").write_text(json.dumps(result()))
+    (tmp_path / "time_to_serve.json").write_text(json.dumps(result()))
     (tmp_path / "wire_bytes.json").write_text(json.dumps(result() | {"quick": True}))
-    assert list(report.read_results(tmp_path)) == ["road_time"]
+    assert list(report.read_results(tmp_path)) == ["time_to_serve"]

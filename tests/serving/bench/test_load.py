@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from regard.serving.bench.load import Lane, Load, RequestFailed
+from regard.serving.bench.load import Load, RequestFailed, Worker
 from regard.serving.bench.measure import within
 
 DEADLINE = 10.0
@@ -20,7 +20,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
         threading.Event().wait(0.005)
 
 
-def test_a_closed_loop_sends_every_body_and_never_two_at_once_on_a_lane() -> None:
+def test_a_closed_loop_sends_every_body_and_never_two_at_once_by_one_worker() -> None:
     seen: list[bytes] = []
     busy = threading.Lock()
 
@@ -30,7 +30,7 @@ def test_a_closed_loop_sends_every_body_and_never_two_at_once_on_a_lane() -> Non
         busy.release()
         return len(body)
 
-    with Load([Lane(send, [b"a", b"bb", b"ccc"])]) as load:
+    with Load([Worker(send, [b"a", b"bb", b"ccc"])]) as load:
         wait_for(lambda: len(load.records()) >= 9)
     assert set(seen) == {b"a", b"bb", b"ccc"}
     assert [record.received for record in load.records()][:3] == [1, 2, 3]
@@ -44,7 +44,7 @@ def test_workers_run_at_the_same_time() -> None:
         both.wait()
         return 0
 
-    with Load([Lane(send, [b""]), Lane(send, [b""])], [time.perf_counter()] * 2) as load:
+    with Load([Worker(send, [b""]), Worker(send, [b""])], [time.perf_counter()] * 2) as load:
         load.drain(DEADLINE)
     assert len(load.records()) == 2
 
@@ -64,7 +64,7 @@ def test_an_open_loop_counts_from_the_intended_start_when_the_server_stalls() ->
 
     start = time.perf_counter()
     arrivals = [start + 0.02 * i for i in range(10)]  # all due while the first request is stalled
-    with Load([Lane(send, [b""])], arrivals) as load:
+    with Load([Worker(send, [b""])], arrivals) as load:
         load.drain(DEADLINE)
     records = load.records()
     assert [record.intended for record in records] == arrivals
@@ -77,7 +77,7 @@ def test_an_open_loop_counts_from_the_intended_start_when_the_server_stalls() ->
 
 def test_nothing_is_sent_before_its_time() -> None:
     start = time.perf_counter()
-    with Load([Lane(lambda body: 0, [b""])], [start + 0.05, start + 0.1]) as load:
+    with Load([Worker(lambda body: 0, [b""])], [start + 0.05, start + 0.1]) as load:
         load.drain(DEADLINE)
     assert [record.sent >= record.intended for record in load.records()] == [True, True]
 
@@ -90,7 +90,7 @@ def test_errors_are_recorded_and_the_worker_goes_on() -> None:
             raise error
         return 1
 
-    with Load([Lane(send, [b""])]) as load:
+    with Load([Worker(send, [b""])]) as load:
         wait_for(lambda: len(load.records()) >= 2)
     first, second = load.records()[:2]
     assert (first.error, second.error) == ("UNAVAILABLE: busy", None)
@@ -100,12 +100,12 @@ def test_a_bug_in_a_worker_is_not_swallowed() -> None:
     def send(body: bytes) -> int:
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError), Load([Lane(send, [b""])], [0.0]) as load:
+    with pytest.raises(ZeroDivisionError), Load([Worker(send, [b""])], [0.0]) as load:
         load.drain(DEADLINE)
 
 
 def test_a_window_is_half_open() -> None:
-    with Load([Lane(lambda body: 0, [b""])], [0.0, 0.0]) as load:
+    with Load([Worker(lambda body: 0, [b""])], [0.0, 0.0]) as load:
         load.drain(DEADLINE)
     done = load.records()[0].done
     assert within(load.records(), (done, done + 1e-9), "done")[0].done == done

@@ -44,9 +44,9 @@ def test_an_ensemble_is_split_into_its_steps() -> None:
 
 
 def test_versions_are_added_up_and_nothing_answered_is_none() -> None:
-    books = snapshot({"m": [entry(1, 5), entry(2, 7)]})
-    assert (books["m"]["requests"], books["m"]["total"]) == (3, 12)
-    assert between(books, books, "m") is None
+    counters = snapshot({"m": [entry(1, 5), entry(2, 7)]})
+    assert (counters["m"]["requests"], counters["m"]["total"]) == (3, 12)
+    assert between(counters, counters, "m") is None
 
 
 def test_composing_models_are_named_once() -> None:

@@ -23,7 +23,7 @@ BUSY = Fault("UNAVAILABLE", "Exceeds maximum queue size")
 
 
 def mixed(count):
-    """Images of the classes 0, 1, ..., by both doors in turn."""
+    """Images of the classes 0, 1, ..., by both endpoints in turn."""
     return [plain(index % 10) if index % 3 else png(plain(index % 10)) for index in range(count)]
 
 
@@ -108,7 +108,7 @@ def test_several_requests_are_in_flight_but_not_more():
     assert 2 <= fake.most_running <= IN_FLIGHT
 
 
-def test_a_version_is_reached_by_the_tensor_door(ask):
+def test_a_version_is_reached_by_the_tensor_endpoint(ask):
     fake = FakeTransport()
     assert classes(ask(fake, "classify", "net", [png(plain(3))], version="1")) == ["class 3"]
     assert [(request.model, request.version) for request in fake.requests] == [("net", "1")]

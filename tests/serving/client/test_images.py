@@ -145,7 +145,7 @@ def test_neighbours_share_a_request_up_to_the_largest_batch():
     assert [count for _, count, _ in shapes([plain(0)] * 9, make_card())] == [4, 4, 1]
 
 
-def test_doors_do_not_mix():
+def test_endpoints_do_not_mix():
     assert shapes([plain(0), png(plain(0)), png(plain(0)), plain(0)], make_card()) == [
         ("Raw", 1, (8, 8)),
         ("Encoded", 2, (8, 8)),

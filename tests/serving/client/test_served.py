@@ -1,4 +1,4 @@
-"""The client against the real server: PyTorch's answers, by every road, and everything that can go wrong on
+"""The client against the real server: PyTorch's answers, by every way, and everything that can go wrong on
 the way.
 """
 
@@ -31,7 +31,7 @@ from regard.serving.repository import add, remove
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
 
-ROADS = {
+WAYS = {
     "grpc": ("grpc", False),
     "grpc, shared memory": ("grpc", True),
     "http": ("http", False),
@@ -133,7 +133,7 @@ def connect_async(served, protocol="grpc", **options):
     )
 
 
-@pytest.fixture(scope="module", params=ROADS.values(), ids=ROADS.keys())
+@pytest.fixture(scope="module", params=WAYS.values(), ids=WAYS.keys())
 def client(request, served):
     protocol, shared_memory = request.param
     with connect(served, protocol, shared_memory=shared_memory) as client:
@@ -171,10 +171,10 @@ def test_label_maps_equal_pytorchs(varied, client):
             assert sum(result.area.values()) == pytest.approx(1)
 
 
-def test_every_road_gives_the_same_answer(varied):
+def test_every_way_gives_the_same_answer(varied):
     batch = np.stack([photo(seed, 256, 256) for seed in range(4)])
     answers = []
-    for protocol, shared_memory in ROADS.values():
+    for protocol, shared_memory in WAYS.values():
         with connect(varied, protocol, shared_memory=shared_memory) as client:
             answers.append(client.infer(varied.segmenter, {"image": batch})["label_map"])
             answers.append(

@@ -1,4 +1,4 @@
-"""The server's answers are the network's, through both doors."""
+"""The server's answers are the network's, through both endpoints."""
 
 import io
 from concurrent.futures import ThreadPoolExecutor
@@ -88,15 +88,15 @@ def test_segmenter_by_file(served: Any, connect: Any) -> None:
     assert (answer == by_torch(served, served.segmenter, image)).mean() > 0.999
 
 
-@pytest.mark.parametrize("door", ["", "_image"])
-def test_labels_by_the_classification_extension(served: Any, connect: Any, door: str) -> None:
+@pytest.mark.parametrize("endpoint", ["", "_image"])
+def test_labels_by_the_classification_extension(served: Any, connect: Any, endpoint: str) -> None:
     images = pixels(28, 28)
     best = by_torch(served, served.classifier, images)[0].argsort()[::-1][:2]
-    request = files(encoded(images[0])) if door else images
+    request = files(encoded(images[0])) if endpoint else images
     with connect(served.grpc_url) as infer:
         wanted = [triton.InferRequestedOutput("probabilities", class_count=2)]
-        name = "encoded_image" if door else "image"
-        answer = infer(served.classifier + door, request, input=name, outputs=wanted).as_numpy(
+        name = "encoded_image" if endpoint else "image"
+        answer = infer(served.classifier + endpoint, request, input=name, outputs=wanted).as_numpy(
             "probabilities"
         )
     assert [text.decode().split(":")[1:] for text in answer[0]] == [
@@ -104,12 +104,12 @@ def test_labels_by_the_classification_extension(served: Any, connect: Any, door:
     ]
 
 
-def test_both_doors_carry_the_card(served: Any) -> None:
+def test_both_endpoints_carry_the_card(served: Any) -> None:
     with triton.InferenceServerClient(served.grpc_url) as client:
         for name, card in served.cards.items():
-            for door in (name, f"{name}_image"):
-                text = client.get_model_config(door).config.parameters["card"].string_value
-                assert card_from_json(text, source=door) == card
+            for endpoint in (name, f"{name}_image"):
+                text = client.get_model_config(endpoint).config.parameters["card"].string_value
+                assert card_from_json(text, source=endpoint) == card
 
 
 def test_requests_of_different_sizes_at_once_get_their_own_answers(served: Any, connect: Any) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from regard.errors import ServerError
-from regard.serving.triton.canary import sick_models
+from regard.serving.triton.canary import unhealthy_models
 from regard.serving.triton.supervisor import Supervisor
 
 IMAGE = np.zeros((1, 16, 16, 3), np.uint8)
@@ -30,7 +30,7 @@ def test_a_killed_stub_is_noticed_and_served_again(repository: Path, embedded: A
     told: list[str] = []
     stop = threading.Event()
     with embedded(repository) as server:
-        assert sick_models(server.grpc_url) == {}
+        assert unhealthy_models(server.grpc_url) == {}
         supervisor = Supervisor(server, look=0.2, report=told.append)
         assert supervisor.fault() is None
         first = server.pid
@@ -38,7 +38,7 @@ def test_a_killed_stub_is_noticed_and_served_again(repository: Path, embedded: A
         os.kill(victim, signal.SIGKILL)
         with connect(server.grpc_url) as infer, pytest.raises(InferenceServerException):
             infer("largest", IMAGE)  # the server itself does not recover
-        assert set(sick_models(server.grpc_url)) == {"largest_image"}  # the canary's own finding
+        assert set(unhealthy_models(server.grpc_url)) == {"largest_image"}  # the canary's own finding
 
         thread = threading.Thread(target=supervisor.run, args=(stop,))
         thread.start()
@@ -92,4 +92,4 @@ def test_gives_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_canary_of_a_server_that_is_gone() -> None:
     with pytest.raises(InferenceServerException):
-        sick_models("127.0.0.1:1", deadline=1)
+        unhealthy_models("127.0.0.1:1", deadline=1)

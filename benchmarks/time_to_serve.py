@@ -1,4 +1,4 @@
-"""Time on the road: to export and certify a network, and from starting a server to its two models being
+"""Time to serve: to export and certify a network, and from starting a server to its two models being
 ready.
 
 The slowest of the repeats is what counts. The first export also pays for importing the exporter.
@@ -62,4 +62,4 @@ def measure(quick: bool) -> list[Figure]:
 
 
 if __name__ == "__main__":
-    run("road_time", "time to export and certify, and to a ready server", measure)
+    run("time_to_serve", "time to export and certify, and to a ready server", measure)

@@ -1,4 +1,4 @@
-"""Every system of the catalog goes the whole road: exported, certified, added to a repository, served;
+"""Every system of the catalog goes end to end: exported, certified, added to a repository, served;
 answers are PyTorch's.
 
 A system that comes on several backbones or in several sizes goes it once, in the first of the catalog; a
@@ -71,7 +71,7 @@ def small_network(name: str) -> tuple[torch.nn.Module, Card]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
     """One watching server for all of them, without a model to begin with."""
-    folder = tmp_path_factory.mktemp("road")
+    folder = tmp_path_factory.mktemp("end_to_end")
     (folder / "repository").mkdir()
     http, grpc, metrics = free_ports(3)
     with EmbeddedTriton(
@@ -93,7 +93,7 @@ def wait_until_ready(client: triton.InferenceServerClient, name: str, *, seconds
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_whole_road(name: str, server: EmbeddedTriton, tmp_path: Path) -> None:
+def test_end_to_end(name: str, server: EmbeddedTriton, tmp_path: Path) -> None:
     network, card = small_network(name)
     images = sample_images(card)
     artifact = export_onnx(network, card, tmp_path / name, images=images)
@@ -116,7 +116,7 @@ def test_the_whole_road(name: str, server: EmbeddedTriton, tmp_path: Path) -> No
         assert (answer == expected).mean() >= MIN_AGREEMENT["segmentation"]
 
 
-def test_every_system_is_on_the_road() -> None:
+def test_every_system_is_tried() -> None:
     on_it = {system_of(name) for name in NAMES}
     assert on_it == {system_of(name) for name in CATALOG}
     assert {
