@@ -27,15 +27,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from regard.contract.card import Card
+from regard.contract.preprocess import Pixels, decode
+from regard.contract.whole_file import write_text
 from regard.errors import RegardError
 from regard.export.onnx_export import export_onnx
-from regard.export.sources import resolve
 from regard.models import catalog
 from regard.models.attention import ATTENTION
-from regard.models.card import Card
 from regard.models.listing import FACTS, ROWS, Measured, Row, list_networks, trained
-from regard.models.preprocess import Pixels, decode
-from regard.models.whole_file import write_text
+from regard.models.load import resolve
 from regard.serving.bench.report import machine, versions
 
 PAGE = Path(__file__).parents[1] / "docs" / "catalog.md"

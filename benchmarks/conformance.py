@@ -20,14 +20,14 @@ import onnx
 import torch
 from harness import RESULTS, console
 
+from regard.contract.whole_file import write_text
 from regard.errors import RegardError
 from regard.export.onnx_export import TOOLS, export_onnx
-from regard.export.sources import resolve
 from regard.models.classifiers import Classifier
 from regard.models.foreign.library import import_library
 from regard.models.foreign.name import LIBRARIES
+from regard.models.load import resolve
 from regard.models.samples import sample_images
-from regard.models.whole_file import write_text
 
 RESULT = RESULTS / "conformance.json"
 PAGE = Path(__file__).parents[1] / "docs" / "conformance.md"

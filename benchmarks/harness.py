@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
+from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.preprocess import decode
+from regard.contract.whole_file import write_text
 from regard.export.artifact import Artifact
 from regard.export.onnx_export import export_onnx
-from regard.models.card import Card, InputContract, Origin, OutputContract
 from regard.models.catalog import build, find
-from regard.models.preprocess import decode
-from regard.models.whole_file import write_text
 from regard.serving.bench.images import read_images
 from regard.serving.bench.report import machine, versions
 from regard.serving.repository import add

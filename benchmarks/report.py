@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from regard.models.whole_file import write_text
+from regard.contract.whole_file import write_text
 
 FOLDER = Path(__file__).parent
 ORDER = (

@@ -16,8 +16,8 @@ import numpy as np
 import onnxruntime
 from harness import Figure, console, export, run
 
-from regard.export.sources import resolve
-from regard.models.card import card_from_file
+from regard.contract.card import card_from_file
+from regard.models.load import resolve
 from regard.models.weights_index import shipped
 
 SUFFIX = "_mobilenet_v2_camvid_short"

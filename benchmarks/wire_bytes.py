@@ -7,7 +7,7 @@ bodies (HTTP). A response of float32 logits is reckoned from its shape, labels x
 
 from harness import Figure, run, segmenter, served, street
 
-from regard.models.preprocess import decode
+from regard.contract.preprocess import decode
 from regard.serving.bench.target import Endpoint, find_target, probe, workers
 from regard.serving.bench.transport import connect
 

@@ -18,12 +18,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
+from regard.contract.card import Card, card_from_file
+from regard.contract.preprocess import decode
 from regard.export.explanations import EXPLAINERS, MAP
 from regard.export.runners import normalized
-from regard.export.sources import resolve
-from regard.models.card import Card, card_from_file
 from regard.models.explain import Explain
-from regard.models.preprocess import decode
+from regard.models.load import resolve
 from regard.models.samples import folder
 from regard.models.weights_index import shipped
 

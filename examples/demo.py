@@ -30,8 +30,8 @@ from rich.console import Console
 from rich.table import Table
 
 from regard import Client
+from regard.contract.card import Card, card_from_file
 from regard.errors import RegardError
-from regard.models.card import Card, card_from_file
 from regard.models.samples import folder
 from regard.models.weights_index import shipped
 from regard.serving.cli.app import app

@@ -11,13 +11,11 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
+from regard.contract.card import Card, card_from_file, card_from_json
+from regard.contract.digest import sha256
+from regard.contract.names import CARD_FILE, CARD_METADATA, MODEL_FILE
 from regard.errors import InvalidInput
 from regard.export.contract import check_graph
-from regard.models.card import Card, card_from_file, card_from_json
-from regard.models.checkpoint import sha256
-
-MODEL, CARD = "model.onnx", "card.json"
-METADATA_KEY = "regard.card"
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Artifact:
     @property
     def model(self) -> Path:
         """The graph's file."""
-        return self.folder / MODEL
+        return self.folder / MODEL_FILE
 
 
 def read_artifact(folder: Path) -> Artifact:
@@ -40,19 +38,19 @@ def read_artifact(folder: Path) -> Artifact:
     Raises:
         InvalidInput: not such a folder, or the Card contradicts the graph.
     """
-    missing = [name for name in (MODEL, CARD) if not (folder / name).is_file()]
+    missing = [name for name in (MODEL_FILE, CARD_FILE) if not (folder / name).is_file()]
     if missing:
         raise InvalidInput(
             f"{folder} is no exported model: it has no {' and no '.join(missing)}. `regard export NAME -o "
             "DIR` writes one."
         )
-    card = card_from_file(folder / CARD)
-    model = read_graph(folder / MODEL)
+    card = card_from_file(folder / CARD_FILE)
+    model = read_graph(folder / MODEL_FILE)
     check_graph(model, card)
-    inside = next((entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), None)
+    inside = next((entry.value for entry in model.metadata_props if entry.key == CARD_METADATA), None)
     if inside is not None:
-        _check_same(card, card_from_json(inside, source=f"the Card inside {folder / MODEL}"), folder)
-    return Artifact(folder, card, sha256(folder / MODEL))
+        _check_same(card, card_from_json(inside, source=f"the Card inside {folder / MODEL_FILE}"), folder)
+    return Artifact(folder, card, sha256(folder / MODEL_FILE))
 
 
 def read_graph(path: Path) -> ModelProto:
@@ -74,6 +72,6 @@ def _check_same(card: Card, inside: Card, folder: Path) -> None:
     for field in ("name", "task", "input", "output"):
         if getattr(card, field) != getattr(inside, field):
             raise InvalidInput(
-                f"{folder / CARD} and the Card inside {MODEL} differ in {field}; to change a Card, export "
-                "again with --card"
+                f"{folder / CARD_FILE} and the Card inside {MODEL_FILE} differ in {field}; to change a "
+                "Card, export again with --card"
             )

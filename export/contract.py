@@ -9,9 +9,9 @@ import torch
 from onnx import ModelProto, TensorProto, ValueInfoProto
 from torch import Tensor, nn
 
+from regard.contract.card import Card
+from regard.contract.names import ANSWERS, IMAGE
 from regard.errors import ExportError, InvalidInput
-from regard.export.served_graph import ANSWERS, INPUT
-from regard.models.card import Card
 
 
 def check_network(network: nn.Module, card: Card) -> None:
@@ -83,7 +83,7 @@ def check_graph(model: ModelProto, card: Card) -> None:
         ["height", "width"] if contract.dynamic_size else [contract.height, contract.width]
     )
     answer = ANSWERS[card.task]
-    _check_value(model.graph.input, INPUT, TensorProto.UINT8, ["batch", *size, 3], card)
+    _check_value(model.graph.input, IMAGE, TensorProto.UINT8, ["batch", *size, 3], card)
     if card.task == "classification":
         _check_value(model.graph.output, answer, TensorProto.FLOAT, ["batch", len(card.output.labels)], card)
     else:

@@ -22,10 +22,10 @@ import torch
 from onnx import ModelProto, NodeProto
 from torch import Tensor, nn
 
+from regard.contract.card import Card
+from regard.contract.preprocess import Pixels
 from regard.export.parity import TOLERANCE, largest_difference, relative
 from regard.export.runners import CannotRun, normalized, run_session, session_with
-from regard.models.card import Card
-from regard.models.preprocess import Pixels
 
 SCOPES = "pkg.torch.onnx.name_scopes"
 # the served graph's attribute that holds the network; its path is the first part of every scope

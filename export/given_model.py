@@ -14,9 +14,9 @@ import onnxruntime
 from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
+from regard.contract.digest import sha256
 from regard.errors import ExportError, InvalidInput
 from regard.export.runners import CannotRun
-from regard.models.checkpoint import sha256
 
 FLOATS: dict[int, type[np.floating[Any]]] = {
     TensorProto.FLOAT: np.float32,

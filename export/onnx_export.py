@@ -16,20 +16,21 @@ from torch import nn
 from torch.fx.experimental import _config as tracing_config
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from regard.contract.card import Card
+from regard.contract.digest import sha256
+from regard.contract.names import CARD_FILE, CARD_METADATA, IMAGE, MODEL_FILE
+from regard.contract.preprocess import Pixels
+from regard.contract.whole_folder import whole_folder
 from regard.errors import ExportError, InvalidInput
-from regard.export.artifact import CARD, METADATA_KEY, MODEL, Artifact
+from regard.export.artifact import Artifact
 from regard.export.contract import check_graph, check_network
 from regard.export.departure import SCOPES, first_departure
-from regard.export.draft import folder_draft
 from regard.export.parity import ParityError, certify
 from regard.export.quiet import quiet
-from regard.export.served_graph import INPUT, ServedGraph, output_names
+from regard.export.served_graph import ServedGraph, output_names
 from regard.export.translations import TRANSLATIONS
 from regard.export.trials import image_batch, trial_shapes
-from regard.models.card import Card
-from regard.models.checkpoint import sha256
 from regard.models.explain import Explain
-from regard.models.preprocess import Pixels
 
 OPSET = 20  # what ONNX Runtime, OpenVINO and TensorRT of today all take
 STAGES = ("checking the Card", "tracing", "writing the draft", "certifying", "putting it in place")
@@ -74,21 +75,21 @@ def export_onnx(
     folder = folder.resolve()
     check_network(network, card)
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
-    with folder_draft(folder, files={MODEL, CARD}, keep=ParityError) as draft:
+    with whole_folder(folder, files={MODEL_FILE, CARD_FILE}, keep=ParityError) as draft:
         report(STAGES[1])
         model = trace(network, card, images, explain=explain)
         report(STAGES[2])
         _describe(model, card)
-        (draft / MODEL).write_bytes(model.SerializeToString())
+        (draft / MODEL_FILE).write_bytes(model.SerializeToString())
         report(STAGES[3])
         try:
             certificates = certify(
-                network, card, draft / MODEL, images=images, images_from=images_from, explain=explain
+                network, card, draft / MODEL_FILE, images=images, images_from=images_from, explain=explain
             )
         except ParityError as error:
-            (draft / CARD).write_text(card.updated(certificates=error.certificates).to_json())
+            (draft / CARD_FILE).write_text(card.updated(certificates=error.certificates).to_json())
             departure = first_departure(
-                network, card, draft / MODEL, image_batch(images, error.shape, card.input)
+                network, card, draft / MODEL_FILE, image_batch(images, error.shape, card.input)
             )
             where = departure or (
                 "none that can be matched; look at the input's normalization, the answer and the explanation"
@@ -96,8 +97,8 @@ def export_onnx(
             message = f"{error}. First departing layer: {where}. The draft is kept in {draft}"
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)
-        (draft / CARD).write_text(card.to_json())
-        artifact = Artifact(folder, card, sha256(draft / MODEL))
+        (draft / CARD_FILE).write_text(card.to_json())
+        artifact = Artifact(folder, card, sha256(draft / MODEL_FILE))
         report(STAGES[4])
     return artifact
 
@@ -132,7 +133,7 @@ def trace(
             program = torch.onnx.export(
                 traced,
                 opset_version=OPSET,
-                input_names=[INPUT],
+                input_names=[IMAGE],
                 output_names=names,
                 dynamic_shapes=(dims,),
                 custom_translation_table=TRANSLATIONS,
@@ -171,4 +172,4 @@ def _describe(model: ModelProto, card: Card) -> None:
         kept = [entry for entry in node.metadata_props if entry.key in KEPT_METADATA]
         del node.metadata_props[:]
         node.metadata_props.extend(kept)
-    onnx.helper.set_model_props(model, {METADATA_KEY: card.to_json()})
+    onnx.helper.set_model_props(model, {CARD_METADATA: card.to_json()})

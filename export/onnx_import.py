@@ -23,19 +23,19 @@ import torch
 import torch.nn.functional as F
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from regard.contract.card import Card, Certificate, Comparison
+from regard.contract.digest import sha256
+from regard.contract.names import ANSWERS, CARD_FILE, CARD_METADATA, IMAGE, MODEL_FILE, Task
+from regard.contract.preprocess import Pixels
+from regard.contract.whole_folder import whole_folder
 from regard.errors import ExportError, InvalidInput
-from regard.export.artifact import CARD, METADATA_KEY, MODEL, Artifact
+from regard.export.artifact import Artifact
 from regard.export.contract import check_graph
-from regard.export.draft import folder_draft
 from regard.export.given_model import FLOATS, GivenModel, GivenRunner, read_given, sums_to_one
 from regard.export.onnx_export import OPSET
 from regard.export.parity import MIN_AGREEMENT, TOLERANCE, ParityError, largest_difference, relative
 from regard.export.runners import CannotRun, normalized, run_session, session_with
-from regard.export.served_graph import ANSWERS, INPUT
 from regard.export.trials import Shape, image_batch, trial_shapes
-from regard.models.card import Card, Certificate, Comparison
-from regard.models.checkpoint import sha256
-from regard.models.preprocess import Pixels
 
 OLDEST_OPSET = 15  # Shape of a part of the dimensions
 PREFIX = "given/"  # keeps the model's names apart from the served graph's
@@ -116,17 +116,17 @@ def import_onnx(
         certificates=(),
         tools=card.tools | {module.__name__: module.__version__ for module in (onnx, onnxruntime)},
     )
-    with folder_draft(folder, files={MODEL, CARD}, keep=ParityError) as draft:
+    with whole_folder(folder, files={MODEL_FILE, CARD_FILE}, keep=ParityError) as draft:
         report(STAGES[1])
         model = _wrapped(proto, given, found, card)
-        helper.set_model_props(model, {METADATA_KEY: card.to_json()})
-        _write(model, draft / MODEL)
-        (draft / CARD).write_text(card.to_json())
+        helper.set_model_props(model, {CARD_METADATA: card.to_json()})
+        _write(model, draft / MODEL_FILE)
+        (draft / CARD_FILE).write_text(card.to_json())
         check_graph(model, card)
         report(STAGES[2])
         certificate = _certify(model, given, found, card, shapes, batches, references, images_from)
         card = card.updated(certificates=[certificate.model_dump()])
-        (draft / CARD).write_text(card.to_json())
+        (draft / CARD_FILE).write_text(card.to_json())
         if not certificate.passed:
             worst = max(
                 certificate.comparisons,
@@ -139,7 +139,7 @@ def import_onnx(
                 f"The draft is kept in {draft}"
             )
             raise ParityError(message, shape=shape, certificates=(certificate,))
-        artifact = Artifact(folder, card, sha256(draft / MODEL))
+        artifact = Artifact(folder, card, sha256(draft / MODEL_FILE))
         report(STAGES[3])
     return Imported(artifact, (*notes, *_notes(given, found)))
 
@@ -272,7 +272,7 @@ def _wrapped(proto: ModelProto, given: GivenModel, found: Answer, card: Card) ->
     size: list[str | int] = (
         ["height", "width"] if card.input.dynamic_size else [card.input.height, card.input.width]
     )
-    graph.input.append(helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["batch", *size, 3]))
+    graph.input.append(helper.make_tensor_value_info(IMAGE, TensorProto.UINT8, ["batch", *size, 3]))
     name = ANSWERS[card.task]
     if card.task == "classification":
         graph.output.append(
@@ -296,7 +296,7 @@ def _preprocessing(given: GivenModel, card: Card) -> tuple[list[NodeProto], list
         numpy_helper.from_array(value.astype(np.float32).reshape(shape), name)
         for name, value in constants.items()
     ]
-    nodes = [helper.make_node("Cast", [INPUT], ["regard/pixels"], to=TensorProto.FLOAT)]
+    nodes = [helper.make_node("Cast", [IMAGE], ["regard/pixels"], to=TensorProto.FLOAT)]
     if not given.channels_last:
         nodes.append(
             helper.make_node("Transpose", ["regard/pixels"], ["regard/channels_first"], perm=[0, 3, 1, 2])
@@ -309,7 +309,7 @@ def _preprocessing(given: GivenModel, card: Card) -> tuple[list[NodeProto], list
     return nodes, tensors
 
 
-def _postprocessing(given: GivenModel, found: Answer, task: str) -> list[NodeProto]:
+def _postprocessing(given: GivenModel, found: Answer, task: Task) -> list[NodeProto]:
     """From the model's answer to probabilities, or to a label map."""
     nodes: list[NodeProto] = []
     name = f"{PREFIX}{given.answer}"
@@ -329,7 +329,7 @@ def _postprocessing(given: GivenModel, found: Answer, task: str) -> list[NodePro
     name = then("Cast", name, result="regard/answer" if found.resize else SCORES, to=TensorProto.FLOAT)
     if found.resize:
         then("Shape", name, result="regard/batch_and_classes", start=0, end=2)
-        then("Shape", INPUT, result="regard/size", start=1, end=3)
+        then("Shape", IMAGE, result="regard/size", start=1, end=3)
         sizes = then("Concat", "regard/batch_and_classes", "regard/size", result="regard/sizes", axis=0)
         name = then(
             "Resize",
@@ -428,7 +428,7 @@ def _expected(reference: npt.NDArray[Any], found: Answer, shape: Shape) -> npt.N
 
 
 def _compare(
-    results: list[npt.NDArray[np.float32]], expected: npt.NDArray[Any], kind: Kind, task: str
+    results: list[npt.NDArray[np.float32]], expected: npt.NDArray[Any], kind: Kind, task: Task
 ) -> tuple[float, float, float]:
     """Largest error of the scores, fraction of equal answers, and the largest reference score; a label map's
     error is 1 - agreement.

@@ -18,13 +18,13 @@ import onnxruntime
 import torch
 from torch import nn
 
+from regard.contract.card import Card, Certificate, Comparison
+from regard.contract.digest import sha256
+from regard.contract.preprocess import Pixels
 from regard.errors import ExportError, InvalidInput
 from regard.export.runners import CannotRun, GraphRunner, Outputs, run_network
 from regard.export.trials import Shape, image_batch, trial_shapes
-from regard.models.card import Card, Certificate, Comparison
-from regard.models.checkpoint import sha256
 from regard.models.explain import Explain
-from regard.models.preprocess import Pixels
 
 # of the largest reference value: float32 sums in another order differ by 1e-7 to 1e-5, a wrong weight by far
 # more

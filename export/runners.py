@@ -10,12 +10,12 @@ import torch
 from onnx import ModelProto, ValueInfoProto
 from torch import Tensor, nn
 
+from regard.contract.card import Card
+from regard.contract.names import ANSWERS, IMAGE
+from regard.contract.preprocess import Pixels
 from regard.errors import ExportError
 from regard.export.explanations import REFERENCES
-from regard.export.served_graph import ANSWERS, INPUT
-from regard.models.card import Card
 from regard.models.explain import Explain
-from regard.models.preprocess import Pixels
 
 Array = npt.NDArray[np.float32]
 
@@ -105,7 +105,7 @@ def run_session(
         CannotRun: ONNX Runtime stops at this shape.
     """
     try:
-        results: list[npt.NDArray[np.float32]] = session.run(list(tensors), {INPUT: batch})
+        results: list[npt.NDArray[np.float32]] = session.run(list(tensors), {IMAGE: batch})
     except Exception as error:  # ONNX Runtime's errors have no narrower base
         raise CannotRun(str(error).strip()) from None
     return results

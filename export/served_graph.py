@@ -7,13 +7,11 @@ image (B, H, W, 3) uint8 RGB -> (image / 255 - mean) / std -> network -> softmax
 import torch
 from torch import Tensor, nn
 
+from regard.contract.card import Card
+from regard.contract.names import ANSWERS
 from regard.errors import ExportError
 from regard.export.explanations import EXPLAINERS
-from regard.models.card import Card
 from regard.models.explain import Explain
-
-INPUT = "image"
-ANSWERS = {"classification": "probabilities", "segmentation": "label_map"}
 
 
 class ServedGraph(nn.Module):

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regard.contract.card import InputContract
+from regard.contract.preprocess import Pixels, fit
 from regard.errors import InvalidInput
-from regard.models.card import InputContract
-from regard.models.preprocess import Pixels, fit
 
 BATCHES = (2, 1, 3)  # the first is traced
 # of height and width, for sizes that are not traced

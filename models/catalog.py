@@ -6,10 +6,11 @@ network = build("se_resnet50", num_classes=10)
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
+from regard.contract.names import Task
 from regard.errors import InvalidInput, UnknownName
 from regard.models.attention import ATTENTION
 from regard.models.attention.spatial_transformer import TRANSFORMATIONS
@@ -46,8 +47,6 @@ from regard.models.segmenters import (
     pspnet,
     pyramid_oc,
 )
-
-Task = Literal["classification", "segmentation"]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 all.
 """
 
-import hashlib
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,8 +11,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from regard.contract.digest import sha256
+from regard.contract.whole_file import whole_file
 from regard.errors import InvalidWeights
-from regard.models.whole_file import whole_file
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -89,8 +89,3 @@ def save_weights(network: nn.Module, path: Path, dtype: torch.dtype = torch.floa
     with whole_file(path) as draft:
         draft.write_bytes(save(state))
         return sha256(draft)
-
-
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
+from regard.contract.card import card_from_file
 from regard.errors import UnknownName
-from regard.models.card import card_from_file
 from regard.models.weights_index import shipped
 
 FACTS = Path(__file__).parent / "catalog.json"

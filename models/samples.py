@@ -7,8 +7,9 @@ show.
 from pathlib import Path
 from typing import Literal
 
-from regard.models.card import Card
-from regard.models.preprocess import Pixels, decode
+from regard.contract.card import Card
+from regard.contract.image_files import images_in, read_pixels
+from regard.contract.preprocess import Pixels
 
 Kind = Literal["street", "garment"]
 
@@ -31,4 +32,4 @@ def sample_images(card: Card) -> list[Pixels]:
     """The images of `sample_folder`, brought to the Card's input size: uint8 (H, W, 3) each, in the order of
     their file names.
     """
-    return [card.input.fit(decode(path.read_bytes())) for path in sorted(sample_folder(card).iterdir())]
+    return [card.input.fit(read_pixels(path)) for path in images_in(sample_folder(card))]

@@ -24,9 +24,9 @@ else:
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "src", "models", "export", "serving")
 LOOK_AROUND = """
-import models, regard, regard.models.card, regard.export, regard.serving
+import models, regard, regard.contract.card, regard.export, regard.serving
 print(models.__file__)
-print(regard.models.card.__file__)
+print(regard.contract.card.__file__)
 """
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from regard.contract.card import InputContract
 from regard.errors import InvalidInput
-from regard.models.card import InputContract
 from regard.models.foreign import smp_models, timm_models, torchvision_models
 from regard.models.foreign.library import Foreign
 from regard.models.foreign.name import ForeignName

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from regard.contract.card import InputContract
+from regard.contract.names import Task
 from regard.errors import InvalidInput
-from regard.models.card import InputContract
-from regard.models.catalog import Task
 from regard.models.foreign.name import LIBRARIES, ForeignName
 
 OPERATORS = ("nms", "qnms")

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import nn
 
+from regard.contract.card import InputContract
 from regard.errors import InvalidInput, UnknownName
-from regard.models.card import InputContract
 from regard.models.foreign.library import Foreign, import_library
 from regard.models.foreign.name import ForeignName
 from regard.models.foreign.wrappers import Padded

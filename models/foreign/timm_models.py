@@ -12,13 +12,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from regard.contract.card import InputContract
+from regard.contract.preprocess import INTERPOLATIONS
 from regard.errors import InvalidInput, UnknownName
-from regard.models.card import InputContract
 from regard.models.classifiers import Classifier, GlobalAveragePool
 from regard.models.foreign.library import Foreign, import_library, unrepresentable
 from regard.models.foreign.name import ForeignName
 from regard.models.foreign.wrappers import same_answer
-from regard.models.preprocess import INTERPOLATIONS
 
 GET_WEIGHTS = (
     "import timm, torch; torch.save(timm.create_model('{name}', pretrained=True).state_dict(), '{name}.pt')"

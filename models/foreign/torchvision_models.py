@@ -14,13 +14,14 @@ from typing import Any
 
 from torch import nn
 
+from regard.contract.card import InputContract
+from regard.contract.digest import sha256
+from regard.contract.preprocess import INTERPOLATIONS
 from regard.errors import InvalidInput, UnknownName
-from regard.models.card import InputContract
-from regard.models.checkpoint import read_state_dict, sha256
+from regard.models.checkpoint import read_state_dict
 from regard.models.foreign.library import Foreign, import_library, unrepresentable
 from regard.models.foreign.name import ForeignName
 from regard.models.foreign.wrappers import DictOutput, Layers, same_answer
-from regard.models.preprocess import INTERPOLATIONS
 
 GET_WEIGHTS = (
     "import torch, torchvision; torch.save(torchvision.models.get_model('{name}', "

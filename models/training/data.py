@@ -18,12 +18,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from regard.contract.image_files import images_in, read_pixels
+from regard.contract.preprocess import INTERPOLATIONS, Pixels
 from regard.errors import InvalidInput
-from regard.models.preprocess import INTERPOLATIONS, BadImage, Pixels, decode
 from regard.models.training.recipe import Recipe
 
 Split = Literal["train", "val"]
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def _read_idx(path: Path) -> Pixels:
 def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
     images, labels = [], []
     for index, label in enumerate(recipe.output.labels):
-        paths = _image_paths(folder / split / label)
+        paths = images_in(folder / split / label)
         images += [_read_image(path, recipe) for path in paths]
         labels += [index] * len(paths)
     return LabelledImages(torch.from_numpy(np.stack(images)), torch.tensor(labels))
@@ -111,7 +111,7 @@ def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledI
 def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
     known = {*range(len(recipe.output.labels)), recipe.output.ignore_index}
     images, masks = [], []
-    for path in _image_paths(folder / split / "images"):
+    for path in images_in(folder / split / "images"):
         images.append(_read_image(path, recipe))
         mask_path = folder / split / "labels" / f"{path.stem}.png"
         try:
@@ -141,19 +141,9 @@ def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledIm
     return LabelledImages(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)))
 
 
-def _image_paths(folder: Path) -> list[Path]:
-    paths = sorted(path for path in folder.glob("*") if path.suffix.lower() in SUFFIXES)
-    if not paths:
-        raise InvalidInput(f"no images ({', '.join(SUFFIXES)}) in {folder}")
-    return paths
-
-
 def _read_image(path: Path, recipe: Recipe) -> Pixels:
     contract = recipe.input
-    try:
-        pixels = decode(path.read_bytes())
-    except BadImage as error:
-        raise InvalidInput(f"{path}: {error}") from None
+    pixels = read_pixels(path)
     if contract.resize == "none":  # trained at one size, so that images can be batched
         image = Image.fromarray(pixels)
         return np.asarray(

@@ -10,9 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from regard.contract.card import Card, Origin
+from regard.contract.whole_file import whole_file, write_text
 from regard.errors import InvalidInput
 from regard.models import catalog
-from regard.models.card import Card, Origin
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 from regard.models.losses.criterion import UNLABELLED, Criterion, HasTrainingLoss, cross_entropy
 from regard.models.losses.hard_pixels import hard_pixels
@@ -20,7 +21,6 @@ from regard.models.training.augment import augment
 from regard.models.training.data import LabelledImages, load
 from regard.models.training.metrics import accuracy, confusion, intersection_over_union
 from regard.models.training.recipe import Recipe
-from regard.models.whole_file import whole_file, write_text
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from regard.contract.card import NAME_PATTERN, Fraction, InputContract, OutputContract
 from regard.errors import InvalidInput, UnknownName
-from regard.models.card import NAME_PATTERN, Fraction, InputContract, OutputContract
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from regard.models.card import Card
-from regard.models.preprocess import Pixels
+from regard.contract.card import Card
+from regard.contract.names import IMAGE
+from regard.contract.preprocess import Pixels
 from regard.serving.bench.images import pixels_of
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def onnxruntime_runner(model: Path) -> Callable[[Pixels], Answer]:
     wanted = [session.get_outputs()[0].name]
 
     def run(pixels: Pixels) -> Answer:
-        return np.asarray(session.run(wanted, {"image": pixels})[0])
+        return np.asarray(session.run(wanted, {IMAGE: pixels})[0])
 
     return run
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from regard.contract.card import Card
+from regard.contract.image_files import images_in
+from regard.contract.preprocess import BadImage, Pixels, decode
 from regard.errors import InvalidInput
-from regard.models.card import Card
-from regard.models.preprocess import BadImage, Pixels, decode
 from regard.models.samples import sample_folder
-from regard.serving.client.images import files_in
 
 MOST = 64  # images are prepared in memory before the run; more of them would only take room
 
@@ -18,9 +18,7 @@ def read_images(folder: Path) -> list[bytes]:
     Raises:
         InvalidInput: no such folder, or no image in it.
     """
-    if not folder.is_dir():
-        raise InvalidInput(f"{folder} is not a folder; give a folder of images.")
-    return [path.read_bytes() for path in files_in(folder)[:MOST]]
+    return [path.read_bytes() for path in images_in(folder)[:MOST]]
 
 
 def sample_images(card: Card) -> list[bytes]:

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from regard.contract.card import Card, card_from_file
+from regard.contract.names import CARD_FILE, MODEL_FILE
 from regard.errors import InvalidInput
-from regard.models.card import Card, card_from_file
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,19 +18,19 @@ def graph_of(repository: Path, model: str, version: int, card: Card) -> Path:
         InvalidInput: the repository does not hold it, or holds another network under this name.
     """
     folder = repository / model / str(version)
-    if not (folder / "model.onnx").is_file():
+    if not (folder / MODEL_FILE).is_file():
         raise InvalidInput(
             f"{repository} holds no {model}/{version}/model.onnx, which the comparison needs; "
             "name the server's own repository with --repository."
         )
-    beside = folder / "card.json"
-    here = card_from_file(beside if beside.is_file() else repository / model / "card.json")
+    beside = folder / CARD_FILE
+    here = card_from_file(beside if beside.is_file() else repository / model / CARD_FILE)
     if (here.input, here.output, here.origin) != (card.input, card.output, card.origin):
         raise InvalidInput(
             f"{folder} is not what the server serves as {model}; name the server's own repository with "
             "--repository."
         )
-    return folder / "model.onnx"
+    return folder / MODEL_FILE
 
 
 def network_of(card: Card, weights: Path | None) -> "nn.Module":
@@ -42,8 +43,9 @@ def network_of(card: Card, weights: Path | None) -> "nn.Module":
         InvalidInput: the weights are not found or not those of the Card, or the builder is not in the
             catalog.
     """
+    from regard.contract.digest import sha256
     from regard.models.catalog import build
-    from regard.models.checkpoint import load_weights, read_state_dict, sha256
+    from regard.models.checkpoint import load_weights, read_state_dict
     from regard.models.weights_index import shipped
 
     network = build(

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from regard.contract.whole_file import whole_file
 from regard.errors import InvalidInput
-from regard.models.whole_file import whole_file
 from regard.serving.bench.measure import Level
 from regard.serving.bench.report import Report
 from regard.serving.bench.statistics import Estimate

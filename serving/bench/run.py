@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from regard.contract.names import ANSWERS, ENCODED_IMAGE, IMAGE
 from regard.errors import InvalidInput, UnknownName
 from regard.serving.bench.baseline import Answer, Step, onnxruntime_step, torch_step
 from regard.serving.bench.compare import Compared, Runner, compare, in_process
@@ -15,7 +16,7 @@ from regard.serving.bench.images import batches, pixels_of, read_images
 from regard.serving.bench.local_files import graph_of, network_of
 from regard.serving.bench.measure import Settings, closed_loop, open_loop, processors
 from regard.serving.bench.report import Report, machine, versions
-from regard.serving.bench.target import OUTPUT, Endpoint, Target, find_target, workers
+from regard.serving.bench.target import Endpoint, Target, find_target, workers
 from regard.serving.bench.transport import connect
 from regard.serving.client.address import checked_url, is_loopback
 from regard.serving.client.sync import Client
@@ -155,12 +156,12 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
 
 
 def _served_answer(client: Client, target: Target, group: Sequence[bytes]) -> Answer:
-    name = OUTPUT[target.card.task]
+    name = ANSWERS[target.card.task]
     inputs: dict[str, Any]
     if target.endpoint == "image":
-        inputs = {"encoded_image": np.array([[image] for image in group], dtype=np.object_)}
+        inputs = {ENCODED_IMAGE: np.array([[image] for image in group], dtype=np.object_)}
     else:
-        inputs = {"image": np.stack([pixels_of(image, target.card) for image in group])}
+        inputs = {IMAGE: np.stack([pixels_of(image, target.card) for image in group])}
     return client.infer(target.model, inputs, [name])[name]
 
 

@@ -11,15 +11,15 @@ from typing import Literal
 
 import numpy as np
 
+from regard.contract.card import Card, card_from_json
+from regard.contract.names import ANSWERS, CARD_PARAMETER, ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.errors import InvalidInput
-from regard.models.card import Card, card_from_json
 from regard.serving.bench.images import batches, pixels_of, sample_images
 from regard.serving.bench.load import RequestFailed, Worker
 from regard.serving.bench.transport import Region, Request, TensorIn, TensorOut, Transport, bytes_tensor
 from regard.serving.bench.triton_times import Snapshot, composing_models, snapshot
 
 Endpoint = Literal["image", "tensor"]
-OUTPUT = {"classification": "probabilities", "segmentation": "label_map"}
 
 
 @dataclass(frozen=True)
@@ -58,9 +58,9 @@ def find_target(
         ServerError: no server answers.
         InvalidInput: a model without a Card, or images that do not fit.
     """
-    name = f"{model}_image" if endpoint == "image" else model
+    name = model + IMAGE_ENDPOINT if endpoint == "image" else model
     config = transport.config(name)
-    text = config.get("parameters", {}).get("card", {}).get("string_value")
+    text = config.get("parameters", {}).get(CARD_PARAMETER, {}).get("string_value")
     if text is None:
         raise InvalidInput(
             f"{name!r} carries no Card in its configuration; bench measures what `regard repo add` wrote."
@@ -77,7 +77,7 @@ def find_target(
 def workers(target: Target, count: int) -> Iterator[list[Worker[Request]]]:
     """Prepared requests for so many workers; shared memory is registered before and gone afterwards."""
     tensors = [_tensor(target, group) for group in batches(target.images, target.card, target.batch)]
-    wanted = OUTPUT[target.card.task]
+    wanted = ANSWERS[target.card.task]
     with ExitStack() as stack:
         if not target.shared_memory:
             requests = [
@@ -133,9 +133,9 @@ def probe(worker: Worker[Request], model: str) -> tuple[int, int]:
 
 def _tensor(target: Target, group: Sequence[bytes]) -> TensorIn:
     if target.endpoint == "image":
-        return TensorIn("encoded_image", "BYTES", (len(group), 1), bytes_tensor(group))
+        return TensorIn(ENCODED_IMAGE, "BYTES", (len(group), 1), bytes_tensor(group))
     pixels = np.stack([pixels_of(image, target.card) for image in group])
-    return TensorIn("image", "UINT8", pixels.shape, pixels.tobytes())
+    return TensorIn(IMAGE, "UINT8", pixels.shape, pixels.tobytes())
 
 
 def _answer_bytes(target: Target, group: Sequence[bytes]) -> int:

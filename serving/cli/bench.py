@@ -72,7 +72,7 @@ def bench(
 
     Example: regard bench se_resnet18_fashion_mnist --concurrency 1,4,16 --picture bench.png
     """
-    from regard.models.whole_file import write_text
+    from regard.contract.whole_file import write_text
     from regard.serving.bench.measure import Settings
     from regard.serving.bench.picture import check_suffix, draw
     from regard.serving.bench.report import tables

@@ -41,7 +41,7 @@ def convert(
 
     Example: regard convert seresnet50.pt --to se_resnet50 -o weights/se.safetensors
     """
-    from regard.export.conversion import convert_checkpoint
+    from regard.models.convert.conversion import convert_checkpoint
 
     done = convert_checkpoint(
         checkpoint,

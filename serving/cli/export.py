@@ -59,7 +59,7 @@ def export(
     """
     with proving("loading the network", quietly=as_json) as report:
         from regard.export.onnx_export import export_onnx
-        from regard.export.sources import resolve
+        from regard.models.load import resolve
 
         network, found = resolve(name, weights=weights, card=card)
         if rename is not None:

@@ -37,8 +37,8 @@ def import_(
     Example: regard import model.onnx --card card.json -o exported/model
     """
     with proving("loading", quietly=as_json) as report:
+        from regard.contract.card import card_from_file
         from regard.export.onnx_import import import_onnx
-        from regard.models.card import card_from_file
 
         found = card_from_file(card)
         if rename is not None:

@@ -13,8 +13,8 @@ from rich.table import Table
 from regard.serving.cli.console import err, out
 
 if TYPE_CHECKING:  # these take their time
-    from regard.models.card import Card, Certificate
-    from regard.models.preprocess import Pixels
+    from regard.contract.card import Card, Certificate
+    from regard.contract.preprocess import Pixels
 
 IMAGES = 6  # as many as the largest batches of a certificate need together
 
@@ -40,12 +40,12 @@ def proving(first_stage: str, *, quietly: bool) -> Iterator[Callable[[str], None
 
 def proof_images(folder: Path | None, card: "Card") -> "tuple[list[Pixels], str]":
     """The images of a proof, from a folder or regard's own, and where they come from."""
-    from regard.export.images import read_images
+    from regard.contract.image_files import images_in, read_pixels
     from regard.models.samples import sample_images
 
     if folder is None:
         return sample_images(card), "regard's sample images"
-    return read_images(folder, IMAGES), str(folder)
+    return [read_pixels(path) for path in images_in(folder)[:IMAGES]], str(folder)
 
 
 def show_certificates(certificates: "Sequence[Certificate]") -> None:

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, Literal, TypeVar, overload
 
+from regard.contract.card import Card
 from regard.errors import RegardError
-from regard.models.card import Card
 from regard.serving.client.address import checked_url, is_loopback
 from regard.serving.client.batches import batches
 from regard.serving.client.core import (

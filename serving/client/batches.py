@@ -9,12 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from regard.contract.card import Card
+from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.errors import InvalidInput
-from regard.models.card import Card
 from regard.serving.client.images import Encoded, Item, Raw, Refused, decoded
 from regard.serving.client.wire import Array
-
-IMAGE_ENDPOINT = "_image"
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,9 @@ class Batch:
         if encoded:
             column = np.empty((len(encoded), 1), dtype=object)
             column[:, 0] = encoded
-            return model + IMAGE_ENDPOINT, "encoded_image", column
+            return model + IMAGE_ENDPOINT, ENCODED_IMAGE, column
         pixels = [item.pixels for item in self.items if isinstance(item, Raw)]
-        return model, "image", pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
+        return model, IMAGE, pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
 
 
 def batches(items: Iterable[Item], card: Card, *, decode: bool) -> Iterator[Batch]:

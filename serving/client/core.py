@@ -12,9 +12,10 @@ from typing import Any, TypeAlias, TypeVar
 
 from tritonclient.utils import np_to_triton_dtype
 
+from regard.contract.card import Card, card_from_json
+from regard.contract.names import CARD_PARAMETER, OWN_SUFFIXES
 from regard.errors import InvalidInput, RegardError, UnknownName
-from regard.models.card import Card, card_from_json
-from regard.serving.client.batches import IMAGE_ENDPOINT, Batch
+from regard.serving.client.batches import Batch
 from regard.serving.client.deadline import Deadline
 from regard.serving.client.errors import InferenceError, ServerUnreachable
 from regard.serving.client.regions import WORTH_SHARING, Region, Regions, room_for
@@ -25,7 +26,6 @@ from regard.serving.client.wire import Answer, Array, Fault, Outputs, Request
 T = TypeVar("T")
 
 PER_IMAGE = ("INVALID_ARGUMENT", "INTERNAL", "UNKNOWN")  # faults that another image may not meet
-HIDDEN = (IMAGE_ENDPOINT, "_preprocess")  # suffixes of models that serve another
 
 
 @dataclass(frozen=True)
@@ -242,7 +242,7 @@ class Core:
         entries = [entry for entry in index if entry["name"] == model]
         if not entries:
             return UnknownName.among(
-                "model", model, {e["name"] for e in index if not e["name"].endswith(HIDDEN)}
+                "model", model, {e["name"] for e in index if not e["name"].endswith(OWN_SUFFIXES)}
             )
         ready = sorted({entry.get("version", "") for entry in entries if entry.get("state") == "READY"})
         if version and version not in ready:
@@ -263,7 +263,7 @@ class Core:
 
 
 def _card_in(config: Mapping[str, Any], model: str) -> Card:
-    text = config.get("parameters", {}).get("card", {}).get("string_value")
+    text = config.get("parameters", {}).get(CARD_PARAMETER, {}).get("string_value")
     if not text:
         raise InvalidInput(
             f"model {model!r} has no Card in its configuration (parameter 'card'), so its images and labels "

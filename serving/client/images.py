@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from regard.contract import preprocess
+from regard.contract.image_files import images_in
+from regard.contract.preprocess import BadImage, Pixels
 from regard.errors import InvalidInput
-from regard.models import preprocess
-from regard.models.preprocess import BadImage, Pixels
 
 ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
 Images: TypeAlias = ImageLike | Sequence[ImageLike]
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
@@ -73,26 +73,11 @@ def items(images: Images | Iterable[ImageLike]) -> Iterator[Item]:
         )
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The images directly in a directory, sorted by name.
-
-    Raises:
-        InvalidInput: it holds none.
-    """
-    found = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.is_file())
-    if not found:
-        raise InvalidInput(
-            f"{folder} holds no image ({', '.join(SUFFIXES)}); give a folder that does, or the files "
-            "themselves"
-        )
-    return found
-
-
 def _expand(image: object, where: str) -> Iterator[Item]:
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         if path.is_dir():
-            yield from (_item(file, where) for file in files_in(path))
+            yield from (_item(file, where) for file in images_in(path))
             return
     yield _item(image, where)
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from regard.contract.image_files import images_in
+from regard.contract.preprocess import decode
 from regard.errors import InvalidInput, RegardError
-from regard.models.preprocess import decode
-from regard.serving.client.images import files_in
 from regard.serving.client.results import Classification, Segmentation, save_png
 from regard.serving.client.sync import Client
 
@@ -46,7 +46,7 @@ def expand(images: Sequence[Path]) -> list[Path]:
     Raises:
         InvalidInput: a directory without images.
     """
-    return [file for image in images for file in (files_in(image) if image.is_dir() else [image])]
+    return [file for image in images for file in (images_in(image) if image.is_dir() else [image])]
 
 
 def unique_names(files: Sequence[Path]) -> list[str]:

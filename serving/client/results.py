@@ -7,12 +7,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from regard.contract.palette import Colour
+from regard.contract.preprocess import Pixels
+from regard.contract.whole_file import whole_file
 from regard.errors import InvalidInput
-from regard.models.preprocess import Pixels
-from regard.models.whole_file import whole_file
 from regard.serving.client.rle import Rle, encode
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -101,18 +100,3 @@ def save_png(image: Image.Image, path: Path) -> Path:
     with whole_file(path) as draft:
         image.save(draft, format="PNG")
     return path
-
-
-def default_palette(classes: int) -> tuple[Colour, ...]:
-    """Distinct colours for a Card without a palette: PASCAL VOC's, which spread the class number's bits over
-    the channels.
-    """
-
-    def colour(index: int) -> Colour:
-        channels = [0, 0, 0]
-        for bit in range(8):
-            for channel in range(3):
-                channels[channel] |= (index >> (3 * bit + channel) & 1) << (7 - bit)
-        return channels[0], channels[1], channels[2]
-
-    return tuple(colour(index) for index in range(classes))

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Literal, TypeVar, overload
 
+from regard.contract.card import Card
 from regard.errors import InvalidInput, RegardError
-from regard.models.card import Card
 from regard.serving.client.address import checked_url, is_loopback
 from regard.serving.client.batches import batches
 from regard.serving.client.cancellation import Cancellation

@@ -5,10 +5,12 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
+from regard.contract.card import Card
+from regard.contract.names import LABEL_MAP, PROBABILITIES
+from regard.contract.palette import default_palette
 from regard.errors import InvalidInput
-from regard.models.card import Card
 from regard.serving.client.batches import Batch
-from regard.serving.client.results import Classification, Segmentation, default_palette
+from regard.serving.client.results import Classification, Segmentation
 from regard.serving.client.wire import Array
 
 R = TypeVar("R")
@@ -36,7 +38,7 @@ class Classify:
 
     card: Card
     top_k: int
-    output: str = "probabilities"
+    output: str = PROBABILITIES
 
     def __post_init__(self) -> None:
         _check_task(self.card, "classification", "classify")
@@ -76,7 +78,7 @@ class Segment:
     """
 
     card: Card
-    output: str = "label_map"
+    output: str = LABEL_MAP
 
     def __post_init__(self) -> None:
         _check_task(self.card, "segmentation", "segment")

@@ -20,14 +20,20 @@ from tritonclient.grpc.model_config_pb2 import (
     ModelWarmup,
 )
 
+from regard.contract.card import Card
+from regard.contract.names import (
+    CARD_PARAMETER,
+    ENCODED_IMAGE,
+    IMAGE,
+    IMAGE_ENDPOINT,
+    LABELS_FILE,
+    MODEL_FILE,
+    PREPROCESS_STEP,
+    PROBABILITIES,
+)
 from regard.errors import InvalidInput
-from regard.models.card import Card
 from regard.serving.repository.graph import Graph, Tensor
 
-MODEL_FILE = "model.onnx"
-LABELS_FILE = "labels.txt"
-PREPROCESS = "_preprocess"
-IMAGE = "_image"
 PREFERRED_BATCH = 4  # larger batches gain nothing on a CPU and make one request wait for many others
 
 
@@ -51,7 +57,7 @@ def model_config(name: str, card: Card, graph: Graph, *, instances: int, threads
     )
     if card.task == "classification":
         for output in config.output:
-            if output.name == "probabilities":
+            if output.name == PROBABILITIES:
                 output.label_filename = LABELS_FILE
     config.dynamic_batching.preferred_batch_size.append(min(PREFERRED_BATCH, card.input.max_batch))
     set_instances(config, instances, threads)
@@ -61,7 +67,7 @@ def model_config(name: str, card: Card, graph: Graph, *, instances: int, threads
     for tensor in graph.inputs:
         dims = (
             (card.input.height, card.input.width, 3)
-            if tensor.name == "image"
+            if tensor.name == IMAGE
             else tuple(max(dim, 1) for dim in tensor.dims)
         )
         warmup.inputs[tensor.name].CopyFrom(
@@ -73,11 +79,11 @@ def model_config(name: str, card: Card, graph: Graph, *, instances: int, threads
 def preprocess_config(name: str, card: Card, graph: Graph, *, instances: int) -> ModelConfig:
     """The configuration of `<name>_preprocess`: encoded images in, pixels out, in Python on the server."""
     return ModelConfig(
-        name=name + PREPROCESS,
+        name=name + PREPROCESS_STEP,
         backend="python",
         max_batch_size=card.input.max_batch,
-        input=[ModelInput(name="encoded_image", data_type=DataType.TYPE_STRING, dims=[1])],
-        output=[_output(tensor) for tensor in graph.inputs if tensor.name == "image"],
+        input=[ModelInput(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])],
+        output=[_output(tensor) for tensor in graph.inputs if tensor.name == IMAGE],
         instance_group=[ModelInstanceGroup(kind=ModelInstanceGroup.KIND_CPU, count=instances)],
     )
 
@@ -85,25 +91,25 @@ def preprocess_config(name: str, card: Card, graph: Graph, *, instances: int) ->
 def image_config(name: str, card: Card, graph: Graph) -> ModelConfig:
     """The configuration of `<name>_image`, the ensemble: encoded images in, answers out."""
     config = ModelConfig(
-        name=name + IMAGE,
+        name=name + IMAGE_ENDPOINT,
         platform="ensemble",
         max_batch_size=card.input.max_batch,
-        input=[ModelInput(name="encoded_image", data_type=DataType.TYPE_STRING, dims=[1])],
+        input=[ModelInput(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])],
         output=[_output(tensor) for tensor in graph.outputs],
         ensemble_scheduling=ModelEnsembling(
             step=[
                 # the tensor between the steps is no output: exposed and not asked for, it would stop the
                 # ensemble
                 ModelEnsembling.Step(
-                    model_name=name + PREPROCESS,
+                    model_name=name + PREPROCESS_STEP,
                     model_version=-1,
-                    input_map={"encoded_image": "encoded_image"},
-                    output_map={"image": "pixels"},
+                    input_map={ENCODED_IMAGE: ENCODED_IMAGE},
+                    output_map={IMAGE: "pixels"},
                 ),
                 ModelEnsembling.Step(
                     model_name=name,
                     model_version=-1,
-                    input_map={"image": "pixels"},
+                    input_map={IMAGE: "pixels"},
                     output_map={tensor.name: tensor.name for tensor in graph.outputs},
                 ),
             ]
@@ -117,7 +123,7 @@ def set_card(config: ModelConfig, card: Card) -> None:
     """Put the Card where clients read it, the parameter `card`, without the proof and the tools that made
     it.
     """
-    _set(config, "card", card.model_dump_json(exclude={"certificates", "tools"}))
+    _set(config, CARD_PARAMETER, card.model_dump_json(exclude={"certificates", "tools"}))
 
 
 def set_instances(config: ModelConfig, instances: int, threads: int) -> None:

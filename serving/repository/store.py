@@ -21,14 +21,19 @@ from typing import TYPE_CHECKING
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from regard.errors import InvalidInput, UnknownName
-from regard.models import preprocess
-from regard.models.card import NAME_PATTERN, Card, card_from_file
-from regard.serving.repository.config import (
-    IMAGE,
+from regard.contract import preprocess
+from regard.contract.card import NAME_PATTERN, Card, card_from_file
+from regard.contract.names import (
+    CARD_FILE,
+    CONFIG_FILE,
+    IMAGE_ENDPOINT,
     LABELS_FILE,
     MODEL_FILE,
-    PREPROCESS,
+    OWN_SUFFIXES,
+    PREPROCESS_STEP,
+)
+from regard.errors import InvalidInput, UnknownName
+from regard.serving.repository.config import (
     image_config,
     model_config,
     preprocess_config,
@@ -44,8 +49,6 @@ if TYPE_CHECKING:
     # for annotations only: it imports torch, which a server has no need of
     from regard.export.artifact import Artifact
 
-CONFIG_FILE = "config.pbtxt"
-CARD_FILE = "card.json"
 STEP_FILES = {
     "model.py": Path(server_step.__file__).with_name("model.py"),
     "preprocess.py": Path(preprocess.__file__),
@@ -104,7 +107,7 @@ def add(
             version = _add_version(artifact, repository, draft, name, instances)
         else:
             version = _add_model(artifact, repository, draft, name, instances)
-    return Added(name, version, repository / name / str(version), (name, name + IMAGE))
+    return Added(name, version, repository / name / str(version), (name, name + IMAGE_ENDPOINT))
 
 
 def remove(repository: Path, name: str, *, version: int | None = None) -> None:
@@ -117,7 +120,11 @@ def remove(repository: Path, name: str, *, version: int | None = None) -> None:
     entry = _find(repository, name)
     with _draft(repository) as trash, _written(repository):
         if version is None:
-            for part in (name + IMAGE, name, name + PREPROCESS):  # never an ensemble without its parts
+            for part in (
+                name + IMAGE_ENDPOINT,
+                name,
+                name + PREPROCESS_STEP,
+            ):  # never an ensemble without its parts
                 if (repository / part).exists():
                     os.rename(repository / part, trash / part)
             return
@@ -147,13 +154,13 @@ def listing(repository: Path) -> list[Entry]:
     """
     check_repository(repository)
     names = {folder.name for folder in _model_folders(repository)}
-    parts = {name + suffix for name in names for suffix in (IMAGE, PREPROCESS)}
+    parts = {name + suffix for name in names for suffix in OWN_SUFFIXES}
     entries = []
     for name in sorted(names - parts):
         folder = repository / name
         config = read_config(folder / CONFIG_FILE)
         card = card_from_file(folder / CARD_FILE) if (folder / CARD_FILE).exists() else None
-        endpoints = tuple(endpoint for endpoint in (name, name + IMAGE) if endpoint in names)
+        endpoints = tuple(endpoint for endpoint in (name, name + IMAGE_ENDPOINT) if endpoint in names)
         entries.append(
             Entry(
                 name,
@@ -216,16 +223,16 @@ def _add_model(artifact: "Artifact", repository: Path, draft: Path, name: str, i
     for config in configs:
         (draft / config.name).mkdir()
         (draft / config.name / CONFIG_FILE).write_text(to_text(config), encoding="utf-8")
-    _fill_step(draft / (name + PREPROCESS) / "1", card)
+    _fill_step(draft / (name + PREPROCESS_STEP) / "1", card)
     _fill_version(draft / name / "1", artifact)
     if card.task == "classification":
         (draft / name / LABELS_FILE).write_text(
             "".join(f"{label}\n" for label in card.output.labels), encoding="utf-8"
         )
     (draft / name / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-    (draft / (name + IMAGE) / "1").mkdir()
+    (draft / (name + IMAGE_ENDPOINT) / "1").mkdir()
     # git and object stores drop empty folders, and the server needs this one
-    (draft / (name + IMAGE) / "1" / ".keep").touch()
+    (draft / (name + IMAGE_ENDPOINT) / "1" / ".keep").touch()
     for config in configs:  # the ensemble last
         os.rename(draft / config.name, repository / config.name)
     return 1
@@ -238,7 +245,7 @@ def _add_version(
     _check_compatible(artifact, folder, name)
     version = max(_versions(folder), default=0) + 1
     _fill_version(draft / str(version), artifact)
-    step = repository / (name + PREPROCESS)
+    step = repository / (name + PREPROCESS_STEP)
     if step.exists():
         newest = max(_versions(step), default=0)
         if any(
@@ -258,7 +265,7 @@ def _describe(repository: Path, draft: Path, name: str, card: Card, instances: i
     they are.
     """
     files = {f"{name}/{CARD_FILE}": card.to_json()}
-    for endpoint in (name, name + IMAGE):
+    for endpoint in (name, name + IMAGE_ENDPOINT):
         if (repository / endpoint).exists():
             config = read_config(repository / endpoint / CONFIG_FILE)
             set_card(config, card)
@@ -348,7 +355,7 @@ def _checked_name(name: str) -> str:
             "a model's name is 1 to 128 letters, digits, '_', '-' or '.', and starts with a letter or "
             f"digit; got {name!r}"
         )
-    for suffix in (IMAGE, PREPROCESS):
+    for suffix in OWN_SUFFIXES:
         if name.endswith(suffix):
             raise InvalidInput(
                 f"a model's name must not end in {suffix}, which names its own parts; got {name!r}"

@@ -13,7 +13,8 @@ from PIL import Image
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from regard.models.card import Card, card_from_json
+from regard.contract.card import Card, card_from_json
+from regard.contract.names import CARD_PARAMETER
 
 DEADLINE = 30.0  # seconds for one inference; past it the model is stuck if it answered nobody else either
 BROKEN = ("StatusCode.INTERNAL", "StatusCode.UNKNOWN")
@@ -74,8 +75,8 @@ def _request(config: ModelConfig) -> Request | None:
         return None
     only = config.input[0]
     card = (
-        card_from_json(config.parameters["card"].string_value, source=config.name)
-        if "card" in config.parameters
+        card_from_json(config.parameters[CARD_PARAMETER].string_value, source=config.name)
+        if CARD_PARAMETER in config.parameters
         else None
     )
     batch = [1] if config.max_batch_size else []

@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact
 from regard.export.onnx_export import export_onnx
 from regard.models.attention.se import SqueezeExcite
-from regard.models.card import Card, InputContract, Origin, OutputContract
-from regard.models.preprocess import Pixels
 from regard.models.samples import sample_images
 
 HEIGHT, WIDTH, CLASSES = 32, 48, 5

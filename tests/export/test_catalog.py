@@ -6,10 +6,10 @@ import pytest
 import torch
 from tests.export.conftest import CLASSES, tiny_card
 
+from regard.contract.card import Card
+from regard.contract.preprocess import Pixels
 from regard.export.onnx_export import export_onnx
-from regard.models.card import Card
 from regard.models.catalog import build
-from regard.models.preprocess import Pixels
 
 
 @pytest.mark.slow

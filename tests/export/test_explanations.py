@@ -12,6 +12,7 @@ import torch
 from tests.export.conftest import CLASSES, HEIGHT, WIDTH, TinyClassifier, TinySegmenter, seeded, tiny_card
 from torch import Tensor, nn
 
+from regard.contract.preprocess import Pixels
 from regard.errors import ExportError
 from regard.export.artifact import Artifact
 from regard.export.explanations import EXPLAINERS, MAP, REFERENCES, by_autograd
@@ -23,7 +24,6 @@ from regard.models.classifiers import Classifier, GlobalAveragePool
 from regard.models.explain import Explain
 from regard.models.explain.grad_cam import grad_cam
 from regard.models.explain.vjp import VJP
-from regard.models.preprocess import Pixels
 
 
 class Explained(Classifier):

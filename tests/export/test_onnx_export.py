@@ -12,14 +12,15 @@ from onnx import ModelProto, numpy_helper
 from tests.export.conftest import CLASSES, Exported, Pooled, TinyClassifier, TinySegmenter, seeded, tiny_card
 from torch import Tensor, nn
 
+from regard.contract.card import card_from_json
+from regard.contract.names import CARD_METADATA
+from regard.contract.preprocess import Pixels
+from regard.contract.whole_folder import draft_of
 from regard.errors import ExportError, InvalidInput, RegardError
 from regard.export import onnx_export
-from regard.export.artifact import METADATA_KEY, read_artifact
-from regard.export.draft import draft_of
+from regard.export.artifact import read_artifact
 from regard.export.onnx_export import KEPT_METADATA, OPSET, STAGES, export_onnx
 from regard.export.parity import ParityError
-from regard.models.card import card_from_json
-from regard.models.preprocess import Pixels
 
 
 def nothing_left(folder: Path) -> bool:
@@ -35,7 +36,7 @@ def test_an_artifact_says_what_it_is(exported: Exported) -> None:
     onnx.checker.check_model(model, full_check=True)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == OPSET
     inside = card_from_json(
-        next(entry.value for entry in model.metadata_props if entry.key == METADATA_KEY), source="metadata"
+        next(entry.value for entry in model.metadata_props if entry.key == CARD_METADATA), source="metadata"
     )
     assert inside == artifact.card.updated(certificates=())
     assert artifact.card.tools.keys() >= {"torch", "onnx", "onnxruntime"}

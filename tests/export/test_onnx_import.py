@@ -14,14 +14,15 @@ from onnx import TensorProto, helper, numpy_helper
 from tests.export.conftest import tiny_card
 from typer.testing import CliRunner
 
+from regard.contract.card import Card
+from regard.contract.names import MODEL_FILE
+from regard.contract.preprocess import Pixels
 from regard.errors import ExportError, InvalidInput
 from regard.export import onnx_import
-from regard.export.artifact import MODEL, read_artifact
+from regard.export.artifact import read_artifact
 from regard.export.onnx_import import import_onnx
 from regard.export.parity import ParityError
 from regard.export.runners import normalized
-from regard.models.card import Card
-from regard.models.preprocess import Pixels
 from regard.serving.cli.app import app
 
 K, SIDE = 5, 16
@@ -92,7 +93,7 @@ def segmenter() -> Card:
 
 def answers(folder: Path, card: Card, batch: Pixels) -> np.ndarray:
     """What the served model says to a batch."""
-    session = onnxruntime.InferenceSession(folder / MODEL, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(folder / MODEL_FILE, providers=["CPUExecutionProvider"])
     return session.run(None, {"image": batch})[0]
 
 
@@ -217,7 +218,7 @@ def test_the_proof_can_fail(tmp_path: Path, images: list[Pixels], monkeypatch: p
         import_onnx(path, classifier(), tmp_path / "out", images=images)
     assert not caught.value.certificates[0].passed
     assert not (tmp_path / "out").exists()
-    assert (tmp_path / ".out.draft" / MODEL).is_file()
+    assert (tmp_path / ".out.draft" / MODEL_FILE).is_file()
 
 
 def second_input() -> tuple[onnx.ValueInfoProto, ...]:

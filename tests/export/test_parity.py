@@ -8,11 +8,11 @@ import pytest
 from onnx import numpy_helper
 from tests.export.conftest import Exported
 
+from regard.contract.preprocess import Pixels
 from regard.errors import ExportError, InvalidInput
 from regard.export.departure import first_departure
 from regard.export.parity import ParityError, certify, largest_difference, relative
 from regard.export.trials import image_batch
-from regard.models.preprocess import Pixels
 
 
 def change(path: Path, tensor: str, fault: Callable[[np.ndarray], np.ndarray]) -> None:

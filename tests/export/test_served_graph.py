@@ -3,12 +3,12 @@ import torch
 from tests.export.conftest import TinyClassifier, TinySegmenter, seeded, tiny_card
 from torch import Tensor, nn
 
+from regard.contract.preprocess import Pixels
 from regard.errors import ExportError
 from regard.export.attention_maps import attention_modules, captured
 from regard.export.runners import normalized
 from regard.export.served_graph import ServedGraph, output_names
 from regard.models.attention.criss_cross import CrissCrossAttention
-from regard.models.preprocess import Pixels
 
 
 def test_classification_answers_probabilities(noise: Pixels) -> None:

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from regard.contract.card import InputContract
 from regard.errors import InvalidInput
 from regard.export.trials import BATCHES, Shape, image_batch, trial_shapes
-from regard.models.card import InputContract
 
 
 def contract(**changes: object) -> InputContract:

@@ -12,7 +12,6 @@ import torch
 from torch import nn
 
 from regard.errors import InvalidInput, InvalidWeights
-from regard.export.sources import resolve
 from regard.models.attention import ATTENTION, find_attention
 from regard.models.attention.augmented_conv import AugmentedConv
 from regard.models.attention.bam import BAM
@@ -24,6 +23,7 @@ from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 from regard.models.convert.namings import naming_of
 from regard.models.convert.rules import rename
 from regard.models.heads.psp import PSPHead
+from regard.models.load import resolve
 
 CLASSES = 5
 

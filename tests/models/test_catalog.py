@@ -5,10 +5,10 @@ import re
 import pytest
 import torch
 
+from regard.contract.card import NAME_PATTERN
 from regard.errors import InvalidInput, UnknownName
 from regard.models.attention import ATTENTION, find_attention
 from regard.models.backbones.resnet import DEPTHS
-from regard.models.card import NAME_PATTERN
 from regard.models.catalog import CATALOG, build, find
 
 

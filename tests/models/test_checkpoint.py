@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from regard.contract.digest import sha256
 from regard.errors import InvalidWeights
-from regard.models.checkpoint import load_weights, read_state_dict, save_weights, sha256
+from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 
 
 def network() -> nn.Module:

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.preprocess import decode
 from regard.models import weights_index
-from regard.models.card import Card, InputContract, Origin, OutputContract
-from regard.models.preprocess import decode
 from regard.models.samples import folder, sample_folder, sample_images
 from regard.models.weights_index import shipped
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from regard.contract.card import Card, card_from_file
+from regard.contract.digest import sha256
 from regard.models import catalog
-from regard.models.card import Card, card_from_file
-from regard.models.checkpoint import load_weights, read_state_dict, sha256
+from regard.models.checkpoint import load_weights, read_state_dict
 from regard.models.training.data import load
 from regard.models.training.loop import evaluate
 from regard.models.training.recipe import find_recipe, recipe_from_file

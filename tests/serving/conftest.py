@@ -17,9 +17,9 @@ import tritonclient.grpc as triton
 from onnx import TensorProto, helper, numpy_helper
 from torch import nn
 
+from regard.contract.card import Card, InputContract, Origin, OutputContract
 from regard.export.artifact import Artifact
 from regard.export.onnx_export import export_onnx
-from regard.models.card import Card, InputContract, Origin, OutputContract
 from regard.models.catalog import build
 from regard.serving.repository import add
 from regard.serving.triton.ports import free_ports

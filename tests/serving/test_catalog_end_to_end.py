@@ -15,12 +15,12 @@ import pytest
 import torch
 import tritonclient.grpc as triton
 
+from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.names import ANSWERS, IMAGE
 from regard.export.onnx_export import export_onnx
 from regard.export.parity import MIN_AGREEMENT
 from regard.export.runners import run_network
-from regard.export.served_graph import ANSWERS, INPUT
 from regard.export.trials import Shape, image_batch
-from regard.models.card import Card, InputContract, Origin, OutputContract
 from regard.models.catalog import CATALOG, build
 from regard.models.samples import sample_images
 from regard.serving.repository import add, remove
@@ -103,7 +103,7 @@ def test_end_to_end(name: str, server: EmbeddedTriton, tmp_path: Path) -> None:
     try:
         with triton.InferenceServerClient(server.grpc_url) as client:
             wait_until_ready(client, name)
-            pixels = triton.InferInput(INPUT, list(batch.shape), "UINT8")
+            pixels = triton.InferInput(IMAGE, list(batch.shape), "UINT8")
             pixels.set_data_from_numpy(batch)
             answer = client.infer(name, [pixels], client_timeout=60).as_numpy(ANSWERS[card.task])
     finally:

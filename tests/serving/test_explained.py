@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from tests.serving.conftest import _export
 
+from regard.contract.card import InputContract
+from regard.contract.preprocess import decode
 from regard.export.onnx_export import export_onnx
-from regard.models.card import InputContract
 from regard.models.explain.grad_cam import grad_cam
-from regard.models.preprocess import decode
 from regard.models.samples import sample_images
 from regard.serving.client.sync import Client
 from regard.serving.repository import add

@@ -12,10 +12,10 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
 from typer.testing import CliRunner
 
+from regard.contract import preprocess
+from regard.contract.card import card_from_json
 from regard.errors import InvalidInput, UnknownName
 from regard.export.artifact import Artifact
-from regard.models import preprocess
-from regard.models.card import card_from_json
 from regard.serving.cli.repo import app
 from regard.serving.repository import add, listing, remove, store
 

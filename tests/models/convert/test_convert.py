@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from regard.errors import InvalidInput, InvalidWeights
-from regard.export.conversion import convert_checkpoint
-from regard.export.sources import resolve
 from regard.models.catalog import build
+from regard.models.convert.conversion import convert_checkpoint
 from regard.models.convert.namings import guess_library, naming_of
 from regard.models.convert.rules import rename
 from regard.models.foreign.library import import_library
+from regard.models.load import resolve
 from regard.serving.cli.app import app
 
 K, INNER = 4, 32

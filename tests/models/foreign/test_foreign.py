@@ -13,11 +13,10 @@ import torch
 from PIL import Image
 from torch import nn
 
+from regard.contract.card import Card
+from regard.contract.digest import sha256
 from regard.errors import InvalidInput, InvalidWeights, UnknownName
 from regard.export.onnx_export import export_onnx
-from regard.export.sources import resolve
-from regard.models.card import Card
-from regard.models.checkpoint import sha256
 from regard.models.classifiers import Classifier
 from regard.models.explain.cam import class_activation_map
 from regard.models.foreign import torchvision_models
@@ -26,6 +25,7 @@ from regard.models.foreign.name import parse_name
 from regard.models.foreign.timm_models import TimmModel
 from regard.models.foreign.torchvision_models import TorchvisionModel
 from regard.models.foreign.wrappers import DictOutput, Layers, Padded, same_answer
+from regard.models.load import resolve
 from regard.models.samples import sample_images
 
 SMP = "smp:FPN?encoder=tu-test_resnet&classes=3&decoder_pyramid_channels=32&decoder_segmentation_channels=32"

@@ -13,10 +13,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from regard.contract.card import Card, card_from_file
+from regard.contract.digest import sha256
 from regard.errors import InvalidInput, InvalidWeights, UnknownName
-from regard.models.card import Card, card_from_file
 from regard.models.catalog import build
-from regard.models.checkpoint import load_weights, read_state_dict, sha256
+from regard.models.checkpoint import load_weights, read_state_dict
 from regard.models.training import loop
 from regard.models.training.data import LabelledImages, load
 from regard.models.training.loop import Progress, build_network, evaluate, train

@@ -210,7 +210,7 @@ def test_bad_input(served, photos: Path, tmp_path: Path) -> None:
         bench(replace(good, url=f"127.0.0.1:{free_ports(1)[0]}"))
     with pytest.raises(InvalidInput, match="--batch"):
         bench(replace(good, batch=99))
-    with pytest.raises(InvalidInput, match="holds no image"):
+    with pytest.raises(InvalidInput, match="no images"):
         bench(replace(good, images=tmp_path))
     with pytest.raises(InvalidInput, match="host:port"):
         bench(replace(good, url="http://127.0.0.1"))

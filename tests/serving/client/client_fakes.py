@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from regard.models.card import Card, card_from_mapping
-from regard.models.preprocess import BadImage, decode, fit
+from regard.contract.card import Card, card_from_mapping
+from regard.contract.preprocess import BadImage, decode, fit
 from regard.serving.client.aio import AsyncClient
 from regard.serving.client.cancellation import Cancellation
 from regard.serving.client.retry import Retry

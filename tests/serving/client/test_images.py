@@ -86,7 +86,7 @@ def test_directories_are_sorted_and_hold_images_alone(tmp_path):
 
 
 def test_an_empty_directory_is_an_error(tmp_path):
-    with pytest.raises(InvalidInput, match="holds no image"):
+    with pytest.raises(InvalidInput, match="no images"):
         list(items(tmp_path))
 
 

@@ -106,7 +106,7 @@ def test_an_image_is_never_overwritten(served, folder):
 
 
 def test_an_empty_folder(served, run, tmp_path):
-    with pytest.raises(InvalidInput, match="holds no image"):
+    with pytest.raises(InvalidInput, match="no images"):
         run(served.classifier, tmp_path)
 
 

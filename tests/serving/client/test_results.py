@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from regard.contract.palette import default_palette
 from regard.errors import InvalidInput
-from regard.serving.client.results import Segmentation, default_palette
+from regard.serving.client.results import Segmentation
 from regard.serving.client.rle import decode, encode
 
 LABELS = ("road", "car", "tree")

@@ -19,9 +19,9 @@ import torch
 from client_fakes import bomb, half, png
 from PIL import Image
 
+from regard.contract.preprocess import decode, fit
 from regard.errors import InvalidInput, UnknownName
 from regard.export.onnx_export import export_onnx
-from regard.models.preprocess import decode, fit
 from regard.serving.client.aio import AsyncClient
 from regard.serving.client.errors import InferenceError, ServerUnreachable
 from regard.serving.client.results import Classification, Segmentation

@@ -6,12 +6,12 @@ import torch
 from tests.export.conftest import tiny_card
 from torch import nn
 
+from regard.contract.card import Card, Origin
 from regard.errors import InvalidInput, InvalidWeights, RegardError, UnknownName
-from regard.export import sources
-from regard.export.sources import resolve
-from regard.models.card import Card, Origin
+from regard.models import load
 from regard.models.catalog import build
 from regard.models.checkpoint import save_weights
+from regard.models.load import resolve
 
 OPTIONS = {"num_classes": 5, "width": 16, "stem": "small"}
 USER_MODULE = """
@@ -61,7 +61,7 @@ def test_a_file_brings_its_card_and_the_builders_options(tmp_path: Path) -> None
 def test_shipped_weights_by_tag_or_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, card = trained(tmp_path)
     index = {card.name: path.with_suffix(".json")}
-    monkeypatch.setattr(sources, "shipped", lambda: index)
+    monkeypatch.setattr(load, "shipped", lambda: index)
     assert resolve("se_resnet18", weights="tiny")[1] == card
     assert resolve("se_resnet18")[1] == card
     with pytest.raises(UnknownName, match="no weights 'tinny'.*comes? with regard for se_resnet18: tiny"):
@@ -73,7 +73,7 @@ def test_shipped_weights_by_tag_or_alone(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_untrained_on_purpose_is_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "shipped", dict)
+    monkeypatch.setattr(load, "shipped", dict)
     (one, card), (other, _) = (resolve("se_resnet18", weights="random") for _ in range(2))
     assert torch.equal(one.fc.weight, other.fc.weight)
     assert len(card.output.labels) == 1000
@@ -144,7 +144,7 @@ def test_your_own_network_with_a_card(user_module: str, tmp_path: Path) -> None:
 
 
 def test_your_own_network_returns_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "_find_callable", lambda name: lambda: (nn.Conv2d(3, 5, 1), tiny_card()))
+    monkeypatch.setattr(load, "_find_callable", lambda name: lambda: (nn.Conv2d(3, 5, 1), tiny_card()))
     assert resolve("any:thing")[1] == tiny_card()
 
 

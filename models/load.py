@@ -19,10 +19,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from regard.contract.card import Card, InputContract, Origin, OutputContract, card_from_file
+from regard.contract.digest import sha256
 from regard.errors import InvalidInput, InvalidWeights, UnknownName
 from regard.models import catalog
-from regard.models.card import Card, InputContract, Origin, OutputContract, card_from_file
-from regard.models.checkpoint import load_weights, read_state_dict, sha256
+from regard.models.checkpoint import load_weights, read_state_dict
 from regard.models.foreign import build_foreign, get_weights, probe
 from regard.models.foreign.name import ForeignName, is_foreign, parse_name
 from regard.models.weights_index import shipped
@@ -170,7 +171,7 @@ def _find_callable(name: str) -> Callable[[], Any]:
             if callable(value) and getattr(value, "__module__", None) == module_name
         ]
         raise UnknownName.among(f"callable in {module_name}", attribute, known)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @contextmanager

@@ -16,7 +16,7 @@ RENAME_EXCHANGE = 2  # <linux/fs.h>: swap the two
 
 
 @contextmanager
-def folder_draft(target: Path, *, files: Set[str], keep: type[Exception]) -> Iterator[Path]:
+def whole_folder(target: Path, *, files: Set[str], keep: type[Exception]) -> Iterator[Path]:
     """Yield an empty draft folder, and put it in the place of `target` when the block ends well; otherwise
     leave `target` as it was.
 

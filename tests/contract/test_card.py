@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from regard.errors import InvalidInput
-from regard.models.card import (
+from regard.contract.card import (
     Card,
     Certificate,
     Comparison,
@@ -19,6 +18,7 @@ from regard.models.card import (
     card_from_json,
     card_from_mapping,
 )
+from regard.errors import InvalidInput
 
 
 def fields(**changes: Any) -> dict[str, Any]:

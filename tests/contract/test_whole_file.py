@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from regard.contract.whole_file import whole_file, write_text
 from regard.errors import InvalidInput
-from regard.models.whole_file import whole_file, write_text
 
 
 def test_missing_folders_are_made_and_nothing_else_is_left(tmp_path: Path) -> None:

@@ -8,13 +8,14 @@ from typing import Any
 
 import torch
 
+from regard.contract.digest import sha256
+from regard.contract.whole_file import write_text
 from regard.errors import InvalidInput
-from regard.export.sources import default_card
 from regard.models.catalog import build
-from regard.models.checkpoint import load_weights, read_state_dict, save_weights, sha256
+from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 from regard.models.convert.namings import guess_library, naming_of
 from regard.models.convert.rules import Row, rename
-from regard.models.whole_file import write_text
+from regard.models.load import default_card
 
 SUFFIX = ".safetensors"
 

@@ -11,8 +11,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from regard.contract.names import Task
+from regard.contract.preprocess import Pixels, fit
 from regard.errors import InvalidInput
-from regard.models.preprocess import Pixels, fit
 
 # what Triton takes as a model name and is safe as a folder's
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
@@ -34,7 +35,9 @@ class InputContract(_Frozen):
 
     height: int = Field(gt=0, description="rows the network was trained at, and takes unless dynamic_size")
     width: int = Field(gt=0, description="columns, likewise")
-    resize: Literal["stretch", "center_crop", "none"] = Field(description="see regard.models.preprocess.fit")
+    resize: Literal["stretch", "center_crop", "none"] = Field(
+        description="see regard.contract.preprocess.fit"
+    )
     interpolation: Literal["bilinear", "bicubic"] = "bilinear"
     crop: Fraction = 1.0
     mean: tuple[Finite, Finite, Finite] = (0.485, 0.456, 0.406)
@@ -61,7 +64,7 @@ class InputContract(_Frozen):
         return self
 
     def fit(self, pixels: Pixels) -> Pixels:
-        """Bring RGB pixels (H, W, 3) to the size the network takes, by `regard.models.preprocess.fit`."""
+        """Bring RGB pixels (H, W, 3) to the size the network takes, by `regard.contract.preprocess.fit`."""
         return fit(
             pixels,
             resize=self.resize,
@@ -143,7 +146,7 @@ class Card(_Frozen):
 
     schema_version: Literal[1] = 1
     name: str = Field(pattern=NAME_PATTERN)
-    task: Literal["classification", "segmentation"]
+    task: Task
     input: InputContract
     output: OutputContract
     origin: Origin

@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from regard.models import preprocess
-from regard.models.preprocess import MAX_PIXELS, BadImage, Pixels, decode, fit
+from regard.contract import preprocess
+from regard.contract.preprocess import MAX_PIXELS, BadImage, Pixels, decode, fit
 
 BOUNDED = settings(
     max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -435,7 +435,7 @@ def peak():
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
 from PIL import Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
-from regard.models.preprocess import BadImage, decode
+from regard.contract.preprocess import BadImage, decode
 try:
     decode(bytes.fromhex(sys.argv[2]))  # load everything once
 except BadImage:
@@ -464,7 +464,7 @@ STRIP = """
 import io, resource, sys
 import numpy as np
 from PIL import Image
-from regard.models.preprocess import BadImage, decode, fit
+from regard.contract.preprocess import BadImage, decode, fit
 size = tuple(map(int, sys.argv[1].split("x")))
 encoded = io.BytesIO()
 Image.new("RGB", size).save(encoded, "PNG")
