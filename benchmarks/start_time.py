@@ -1,5 +1,5 @@
-"""Waiting before anything happens: the catalog's import beyond PyTorch's own, and what `regard models` takes.
-Medians, new processes.
+"""Waiting before anything happens: the client's import beyond Python's own start, the catalog's beyond
+PyTorch's, and what `regard models` takes. Medians, new processes.
 """
 
 import statistics
@@ -10,39 +10,37 @@ from collections.abc import Sequence
 
 from harness import Figure, run
 
-IMPORT = (
-    "import time, torch; start = time.perf_counter(); import regard.models.catalog; "
-    "print(time.perf_counter() - start)"
-)
-COMMAND = ("-c", "from regard.serving.cli.app import main; main()", "models")
+TIMED = "import time{first}; start = time.perf_counter(); {statement}; print(time.perf_counter() - start)"
+CLIENT = TIMED.format(first="", statement="from regard import Client")
+CATALOG = TIMED.format(first=", torch", statement="import regard.models.catalog")
+MODELS = "from regard.serving.cli.app import main; main()"
 
 
 def measure(quick: bool) -> Sequence[Figure]:
     repeats = 1 if quick else 7
-    imports, commands = [], []
+    clients, catalogs, commands = [], [], []
     for _ in range(repeats):
-        imports.append(
-            float(
-                subprocess.run(
-                    [sys.executable, "-c", IMPORT], check=True, capture_output=True, text=True
-                ).stdout
-            )
-        )
+        clients.append(float(_python(CLIENT)))
+        catalogs.append(float(_python(CATALOG)))
         start = time.perf_counter()
-        subprocess.run([sys.executable, *COMMAND], check=True, capture_output=True)
+        _python(MODELS, "models")
         commands.append(time.perf_counter() - start)
+    figures = (
+        ("import of the client, beyond Python's own start", clients, 0.5),
+        ("import of the whole catalog, beyond PyTorch's", catalogs, 1.0),
+        ("`regard models`", commands, 2.0),
+    )
     return [
-        Figure(
-            "import of the whole catalog, beyond PyTorch's",
-            statistics.median(imports),
-            "s",
-            repeats,
-            "processes",
-            target=1.0,
-        ),
-        Figure("`regard models`", statistics.median(commands), "s", repeats, "processes", target=2.0),
+        Figure(name, statistics.median(seconds), "s", repeats, "processes", target=target)
+        for name, seconds, target in figures
     ]
 
 
+def _python(*arguments: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", *arguments], check=True, capture_output=True, text=True
+    ).stdout
+
+
 if __name__ == "__main__":
-    run("start_time", "time to import the catalog and to list it", measure)
+    run("start_time", "time to import the client and the catalog, and to list the catalog", measure)

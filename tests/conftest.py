@@ -1,10 +1,15 @@
 """Fixtures of the whole suite."""
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from tests.processes import run
 
+ROOT = Path(__file__).parents[1]
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "src", "models", "export", "serving")
 DEFAULT_DATA = Path("../shared/data")
 
 
@@ -19,6 +24,31 @@ def data_root() -> Path:
             f"no real data at {folder}; set REGARD_DATA to a folder that holds camvid/ to run this test"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the sources, for builds to leave their traces in."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(
+                source,
+                folder / name,
+                symlinks=True,
+                ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"),
+            )
+        else:
+            shutil.copy(source, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def wheel(checkout: Path) -> Path:
+    run(sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "dist", ".", cwd=checkout)
+    (found,) = (checkout / "dist").glob("*.whl")
+    return found
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

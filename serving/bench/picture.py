@@ -1,5 +1,6 @@
 """The picture of a benchmark: throughput and latency against load, a row for each kind of load."""
 
+from importlib import import_module
 from pathlib import Path
 
 from regard.contract.whole_file import whole_file
@@ -14,11 +15,13 @@ PERCENTILES = (("p50", "#2a6f97"), ("p90", "#e09f3e"), ("p99", "#9e2a2b"))
 
 
 def check_suffix(path: Path) -> None:
-    """Refuse a kind of picture we do not write.
+    """Refuse a kind of picture we do not write, and a Python that cannot draw: before minutes of measuring.
 
     Raises:
         InvalidInput: the name ends otherwise.
+        ModuleNotFoundError: matplotlib is missing.
     """
+    import_module("matplotlib.figure")
     if path.suffix not in SUFFIXES:
         raise InvalidInput(
             f"a picture cannot be written as {path.name!r}; end its name in {', '.join(SUFFIXES)}."

@@ -13,6 +13,7 @@ from regard.errors import RegardError
 from regard.serving.cli.bench import bench
 from regard.serving.cli.convert import convert
 from regard.serving.cli.export import export
+from regard.serving.cli.extras import missing
 from regard.serving.cli.import_ import import_
 from regard.serving.cli.models import models
 from regard.serving.cli.predict import predict
@@ -56,11 +57,9 @@ def main() -> None:
         print(f"regard: {error}", file=sys.stderr)
         sys.exit(1)
     except ModuleNotFoundError as error:
-        if error.name != "onnxruntime":
+        verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
+        advice = missing((error.name or "").partition(".")[0], verb)
+        if advice is None:
             raise
-        print(
-            "regard: ONNX Runtime is not installed; install it with: pip install 'regard[cpu]' (or "
-            "'regard[gpu]')",
-            file=sys.stderr,
-        )
+        print(f"regard: {advice}", file=sys.stderr)
         sys.exit(1)

@@ -14,10 +14,9 @@ from tritonclient.utils import np_to_triton_dtype
 
 from regard.contract.card import Card, card_from_json
 from regard.contract.names import CARD_PARAMETER, OWN_SUFFIXES
-from regard.errors import InvalidInput, RegardError, UnknownName
+from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.client.batches import Batch
 from regard.serving.client.deadline import Deadline
-from regard.serving.client.errors import InferenceError, ServerUnreachable
 from regard.serving.client.regions import WORTH_SHARING, Region, Regions, room_for
 from regard.serving.client.retry import Retry, worth_retrying
 from regard.serving.client.tasks import Task

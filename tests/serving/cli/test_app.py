@@ -2,7 +2,20 @@
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from regard.contract.card import Card
+
+CARD: dict[str, Any] = {
+    "name": "anything",
+    "task": "classification",
+    "input": {"height": 32, "width": 32, "resize": "stretch"},
+    "output": {"labels": ["cat", "dog"]},
+    "origin": {"builder": "tests:build"},
+}
 RUN = "from regard.serving.cli.app import main; main()"
 
 
@@ -24,9 +37,29 @@ def test_wrong_usage() -> None:
     assert run("export").returncode == 2
 
 
-def test_without_onnx_runtime(tmp_path) -> None:
-    hidden = "import sys; sys.modules['onnxruntime'] = None; "
-    done = run("export", "resnet18", "--weights", "random", "-o", str(tmp_path / "out"), before=hidden)
+@pytest.mark.parametrize(
+    ("command", "module", "extra"),
+    [
+        ("export resnet18 --weights random -o out", "torch", "export"),
+        ("export resnet18 --weights random -o out", "onnxruntime", "cpu"),
+        ("import none.onnx --card card.json -o out", "onnx", "export"),
+        ("convert none.pt --to resnet18 -o out.safetensors", "torch", "export"),
+        ("train se_resnet18_fashion_mnist", "torch", "train"),
+        ("repo add exported", "onnx", "server"),
+        ("bench anything --picture out.png", "matplotlib", "bench"),
+    ],
+)
+def test_a_missing_extra_is_named(
+    command: str, module: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "card.json").write_text(Card(**CARD).to_json())
+    done = run(*command.split(), before=f"import sys; sys.modules[{module!r}] = None; ")
     assert done.returncode == 1
-    assert "regard: ONNX Runtime is not installed" in done.stderr
+    assert f"needs {module}, which is not installed: pip install 'regard[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_missing_module_of_no_extra_is_a_bug() -> None:
+    done = run("repo", "list", before="import sys; sys.modules['regard.serving.repository'] = None; ")
+    assert "Traceback" in done.stderr

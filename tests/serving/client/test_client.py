@@ -10,9 +10,8 @@ import pytest
 from client_fakes import QUICK, FakeAsyncTransport, FakeTransport, half, make_card, plain, png
 
 import regard
-from regard.errors import InvalidInput, RegardError, UnknownName
+from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.client.aio import AsyncClient
-from regard.serving.client.errors import InferenceError, ServerUnreachable
 from regard.serving.client.results import Classification, Segmentation
 from regard.serving.client.retry import Retry, worth_retrying
 from regard.serving.client.sync import IN_FLIGHT, Client

@@ -11,9 +11,8 @@ from client_fakes import half, png
 from PIL import Image
 from typer.testing import CliRunner
 
-from regard.errors import InvalidInput, RegardError, UnknownName
+from regard.errors import InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.cli.predict import predict
-from regard.serving.client.errors import ServerUnreachable
 from regard.serving.client.output import predict_files, unique_names
 from regard.serving.client.sync import Client
 from regard.serving.triton.ports import free_ports

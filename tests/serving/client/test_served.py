@@ -20,10 +20,9 @@ from client_fakes import bomb, half, png
 from PIL import Image
 
 from regard.contract.preprocess import decode, fit
-from regard.errors import InvalidInput, UnknownName
+from regard.errors import InferenceError, InvalidInput, ServerUnreachable, UnknownName
 from regard.export.onnx_export import export_onnx
 from regard.serving.client.aio import AsyncClient
-from regard.serving.client.errors import InferenceError, ServerUnreachable
 from regard.serving.client.results import Classification, Segmentation
 from regard.serving.client.rle import decode as decode_rle
 from regard.serving.client.sync import Client

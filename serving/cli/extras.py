@@ -1,0 +1,23 @@
+"""Which extra of the package brings a module that a verb found missing."""
+
+EXTRAS = {
+    "matplotlib": "bench",
+    "onnx": "export",
+    "onnxruntime": "cpu",
+    "onnxscript": "export",
+    "safetensors": "export",
+    "tomli": "train",
+    "torch": "export",
+}
+OF_VERB = {"train": "train", "repo": "server"}  # where it differs from what most verbs want the module for
+
+
+def missing(module: str, verb: str) -> str | None:
+    """What to install for a verb that stopped at a missing module; None where no extra brings it."""
+    if module not in EXTRAS:
+        return None
+    extra = EXTRAS[module] if module == "onnxruntime" else OF_VERB.get(verb, EXTRAS[module])
+    alternative = " (or 'regard[gpu]' where there is a GPU)" if extra == "cpu" else ""
+    return (
+        f"`regard {verb}` needs {module}, which is not installed: pip install 'regard[{extra}]'{alternative}"
+    )
