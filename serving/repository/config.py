@@ -6,6 +6,7 @@ ensemble of `<name>_preprocess` and `<name>`. Nothing names a GPU (KIND_AUTO), s
 on every machine.
 """
 
+import os
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -32,39 +33,39 @@ from regard.contract.names import (
     PROBABILITIES,
 )
 from regard.errors import InvalidInput
-from regard.serving.repository.graph import Graph, Tensor
+from regard.serving.repository.signature import Signature, Tensor
 
+MAX_INSTANCES = 8  # each holds the weights in memory; where there are more cores, each gets several
 PREFERRED_BATCH = 4  # larger batches gain nothing on a CPU and make one request wait for many others
 
 
-def model_config(name: str, card: Card, graph: Graph, *, instances: int, threads: int) -> ModelConfig:
+def model_config(name: str, card: Card, signature: Signature, *, instances: int) -> ModelConfig:
     """The configuration of `<name>`: tensors in, answers out, on the onnxruntime backend.
 
     Args:
         name: the served name.
         card: the model's Card.
-        graph: its inputs and outputs.
-        instances: sessions that work at the same time.
-        threads: threads of each.
+        signature: its graph's inputs and outputs.
+        instances: sessions that work at the same time; see `set_instances`.
     """
     config = ModelConfig(
         name=name,
         backend="onnxruntime",
         default_model_filename=MODEL_FILE,
         max_batch_size=card.input.max_batch,
-        input=[_input(tensor) for tensor in graph.inputs],
-        output=[_output(tensor) for tensor in graph.outputs],
+        input=[_input(tensor) for tensor in signature.inputs],
+        output=[_output(tensor) for tensor in signature.outputs],
     )
     if card.task == "classification":
         for output in config.output:
             if output.name == PROBABILITIES:
                 output.label_filename = LABELS_FILE
     config.dynamic_batching.preferred_batch_size.append(min(PREFERRED_BATCH, card.input.max_batch))
-    set_instances(config, instances, threads)
+    set_instances(config, instances)
     _set(config, "inter_op_thread_count", "1")
     set_card(config, card)
     warmup = config.model_warmup.add(name="one image", batch_size=1)
-    for tensor in graph.inputs:
+    for tensor in signature.inputs:
         dims = (
             (card.input.height, card.input.width, 3)
             if tensor.name == IMAGE
@@ -76,26 +77,26 @@ def model_config(name: str, card: Card, graph: Graph, *, instances: int, threads
     return config
 
 
-def preprocess_config(name: str, card: Card, graph: Graph, *, instances: int) -> ModelConfig:
+def preprocess_config(name: str, card: Card, signature: Signature, *, instances: int) -> ModelConfig:
     """The configuration of `<name>_preprocess`: encoded images in, pixels out, in Python on the server."""
     return ModelConfig(
         name=name + PREPROCESS_STEP,
         backend="python",
         max_batch_size=card.input.max_batch,
         input=[ModelInput(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])],
-        output=[_output(tensor) for tensor in graph.inputs if tensor.name == IMAGE],
+        output=[_output(tensor) for tensor in signature.inputs if tensor.name == IMAGE],
         instance_group=[ModelInstanceGroup(kind=ModelInstanceGroup.KIND_CPU, count=instances)],
     )
 
 
-def image_config(name: str, card: Card, graph: Graph) -> ModelConfig:
+def image_config(name: str, card: Card, signature: Signature) -> ModelConfig:
     """The configuration of `<name>_image`, the ensemble: encoded images in, answers out."""
     config = ModelConfig(
         name=name + IMAGE_ENDPOINT,
         platform="ensemble",
         max_batch_size=card.input.max_batch,
         input=[ModelInput(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])],
-        output=[_output(tensor) for tensor in graph.outputs],
+        output=[_output(tensor) for tensor in signature.outputs],
         ensemble_scheduling=ModelEnsembling(
             step=[
                 # the tensor between the steps is no output: exposed and not asked for, it would stop the
@@ -110,7 +111,7 @@ def image_config(name: str, card: Card, graph: Graph) -> ModelConfig:
                     model_name=name,
                     model_version=-1,
                     input_map={IMAGE: "pixels"},
-                    output_map={tensor.name: tensor.name for tensor in graph.outputs},
+                    output_map={tensor.name: tensor.name for tensor in signature.outputs},
                 ),
             ]
         ),
@@ -126,11 +127,16 @@ def set_card(config: ModelConfig, card: Card) -> None:
     _set(config, CARD_PARAMETER, card.model_dump_json(exclude={"certificates", "tools"}))
 
 
-def set_instances(config: ModelConfig, instances: int, threads: int) -> None:
-    """How many sessions of a model work at the same time, and with how many threads each."""
+def set_instances(config: ModelConfig, instances: int) -> None:
+    """How many sessions of a model work at the same time; they share out the cores as threads."""
     del config.instance_group[:]
     config.instance_group.add(kind=ModelInstanceGroup.KIND_AUTO, count=instances)
-    _set(config, "intra_op_thread_count", str(threads))
+    _set(config, "intra_op_thread_count", str(max(1, _cores() // instances)))
+
+
+def default_instances() -> int:
+    """One for each core, within MAX_INSTANCES."""
+    return min(_cores(), MAX_INSTANCES)
 
 
 def to_text(config: ModelConfig) -> str:
@@ -161,6 +167,10 @@ def _input(tensor: Tensor) -> ModelInput:
 
 def _output(tensor: Tensor) -> ModelOutput:
     return ModelOutput(name=tensor.name, data_type=DataType.Value(tensor.data_type), dims=tensor.dims)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
 
 
 def _set(config: ModelConfig, key: str, value: str) -> None:

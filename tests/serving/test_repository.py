@@ -17,7 +17,8 @@ from regard.contract.card import card_from_json
 from regard.errors import InvalidInput, UnknownName
 from regard.export.artifact import Artifact
 from regard.serving.cli.repo import app
-from regard.serving.repository import add, listing, remove, store
+from regard.serving.repository import add, listing, remove
+from regard.serving.repository.config import MAX_INSTANCES
 
 
 def config_of(folder: Path) -> ModelConfig:
@@ -80,12 +81,10 @@ def test_configuration_of_a_classifier(tmp_path: Path, colour: Artifact) -> None
     (group,) = config.instance_group
     assert (group.kind, group.count, list(group.gpus)) == (
         ModelInstanceGroup.KIND_AUTO,
-        min(cores, store.MAX_INSTANCES),
+        min(cores, MAX_INSTANCES),
         [],
     )
-    assert config.parameters["intra_op_thread_count"].string_value == str(
-        max(1, cores // store.MAX_INSTANCES)
-    )
+    assert config.parameters["intra_op_thread_count"].string_value == str(max(1, cores // MAX_INSTANCES))
     assert config.HasField("dynamic_batching")
     assert len(config.model_warmup) == 1
     text = config.parameters["card"].string_value
@@ -194,7 +193,7 @@ def test_a_version_that_is_called_otherwise_is_refused(
     before = tree(repository)
     with pytest.raises(InvalidInput, match=words) as caught:
         add(changed(largest, **changes), repository)
-    assert "another --name, or remove largest first" in str(caught.value)
+    assert "another name, or remove largest first" in str(caught.value)
     assert tree(repository) == before
 
 
@@ -271,7 +270,7 @@ def test_a_graph_without_a_dynamic_batch(tmp_path: Path, colour: Artifact) -> No
     with pytest.raises(InvalidInput, match="dynamic batch"):
         add(colour, tmp_path / "repository")
     colour.model.write_bytes(b"no graph")
-    with pytest.raises(InvalidInput, match="cannot read the graph"):
+    with pytest.raises(InvalidInput, match="no whole ONNX file"):
         add(colour, tmp_path / "repository")
 
 

@@ -1,13 +1,12 @@
-"""The inputs and outputs of an ONNX graph, as Triton's configuration names them."""
+"""The inputs and outputs of an exported graph, as Triton's configuration names them."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import onnx
-from google.protobuf.message import DecodeError
-from onnx import TensorProto
+from onnx import TensorProto, ValueInfoProto
 
 from regard.errors import InvalidInput
+from regard.export.artifact import read_graph
 
 DATA_TYPES: dict[int, str] = {
     TensorProto.BOOL: "TYPE_BOOL",
@@ -30,42 +29,37 @@ class Tensor:
 
 
 @dataclass(frozen=True)
-class Graph:
+class Signature:
     """What goes into a graph and what comes out."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
 
-def read_graph(model: Path) -> Graph:
-    """Read a graph's inputs and outputs.
+def read_signature(path: Path) -> Signature:
+    """Read the inputs and outputs of an ONNX file.
 
     Raises:
         InvalidInput: not an ONNX file, or one without a dynamic batch in front of every tensor.
     """
-    try:
-        graph = onnx.load(model, load_external_data=False).graph
-    except (OSError, DecodeError) as error:
-        raise InvalidInput(
-            f"cannot read the graph {model}: {error}. Export the model again with `regard export`."
-        ) from None
+    graph = read_graph(path).graph
     constants = {initializer.name for initializer in graph.initializer}
-    return Graph(
-        inputs=tuple(_tensor(value, model) for value in graph.input if value.name not in constants),
-        outputs=tuple(_tensor(value, model) for value in graph.output),
+    return Signature(
+        inputs=tuple(_tensor(value, path) for value in graph.input if value.name not in constants),
+        outputs=tuple(_tensor(value, path) for value in graph.output),
     )
 
 
-def _tensor(value: onnx.ValueInfoProto, model: Path) -> Tensor:
+def _tensor(value: ValueInfoProto, path: Path) -> Tensor:
     kind = value.type.tensor_type
     shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
     if not shape or shape[0] != -1:
         raise InvalidInput(
-            f"{value.name} of {model} has shape {list(shape)}, and the server needs a dynamic batch in "
+            f"{value.name} of {path} has shape {list(shape)}, and the server needs a dynamic batch in "
             "front; export it with one"
         )
     if kind.elem_type not in DATA_TYPES:
         raise InvalidInput(
-            f"{value.name} of {model} has ONNX type {kind.elem_type}, which no served model may take or give"
+            f"{value.name} of {path} has ONNX type {kind.elem_type}, which no served model may take or give"
         )
     return Tensor(value.name, DATA_TYPES[kind.elem_type], shape[1:])

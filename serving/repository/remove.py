@@ -1,0 +1,40 @@
+"""Removing a model from a repository, or one of its versions."""
+
+import os
+from pathlib import Path
+
+from regard.contract.card import card_from_file
+from regard.contract.names import CARD_FILE
+from regard.errors import InvalidInput, UnknownName
+from regard.serving.repository.drafts import drafting
+from regard.serving.repository.layout import parts_of
+from regard.serving.repository.listing import find
+from regard.serving.repository.served_card import set_served_card
+
+
+def remove(repository: Path, name: str, *, version: int | None = None) -> None:
+    """Remove a model with both its endpoints, or one version of it.
+
+    Raises:
+        InvalidInput: not a repository, or the version is the only one.
+        UnknownName: no such model or version.
+    """
+    entry = find(repository, name)
+    if version is None:
+        with drafting(repository) as trash:
+            for part in reversed(parts_of(name)):  # never an ensemble without its parts
+                if (repository / part).exists():
+                    os.rename(repository / part, trash / part)
+        return
+    if version not in entry.versions:
+        raise UnknownName.among(f"version of {name}", str(version), map(str, entry.versions))
+    others = [other for other in entry.versions if other != version]
+    if not others:
+        raise InvalidInput(
+            f"{version} is the only version of {name}; remove the whole model, without naming a version"
+        )
+    with drafting(repository) as trash:
+        if version > max(others) and entry.card is not None:
+            card = card_from_file(repository / name / str(max(others)) / CARD_FILE)
+            set_served_card(repository, name, card, draft=trash)
+        os.rename(repository / name / str(version), trash / "version")

@@ -1,0 +1,1 @@
+"""The step from encoded images to pixels."""

@@ -1,1 +1,0 @@
-"""The server-side step from encoded images to pixels."""
