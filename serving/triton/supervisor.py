@@ -1,18 +1,15 @@
 """Keeping an embedded server answering: Triton does not restart the process of a Python model that died.
 
-Every second the server's process and its models' processes are looked at; every few seconds each model gets a
-canary (canary.py). When one of them is dead or its answers say so, the whole server is started again: only
-that brings the model back.
+Every second the server is looked at (health.py). Where something is at fault, the whole server is started
+again: only that brings a model back.
 """
 
 import threading
 import time
 from collections.abc import Callable
 
-from tritonclient.utils import InferenceServerException
-
 from regard.errors import ServerError
-from regard.serving.triton.canary import unhealthy_models
+from regard.serving.triton.health import HealthCheck
 from regard.serving.triton.server import EmbeddedTriton
 
 ATTEMPTS = 3
@@ -24,7 +21,7 @@ class Supervisor:
 
     Args:
         server: started, and stopped by its owner.
-        look: seconds between looks at the processes.
+        look: seconds between looks.
         canary: seconds between canaries.
         report: told in a line what happened.
     """
@@ -41,8 +38,6 @@ class Supervisor:
         self.look = look
         self.canary = canary
         self.report = report
-        self._suspects: set[int] = set()
-        self._next_canary = time.monotonic() + canary
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set.
@@ -50,29 +45,13 @@ class Supervisor:
         Raises:
             ServerError: the server could not be started again.
         """
+        health = HealthCheck(self.server, canary=self.canary)
         while not stop.wait(self.look):
-            fault = self.fault()
+            fault = health.look().fault
             if fault is not None:
                 self.report(f"{fault}; restarting the server")
                 self.restart(stop)
-
-    def fault(self) -> str | None:
-        """What is wrong with the server now; None where nothing is."""
-        if not self.server.alive:
-            return "the server's process has ended"
-        dead = set(self.server.dead_stubs())
-        # a process being unloaded is a zombie for an instant
-        confirmed, self._suspects = dead & self._suspects, dead
-        if confirmed:
-            return f"a model's process has died (pid {min(confirmed)})"
-        if time.monotonic() < self._next_canary:
-            return None
-        self._next_canary = time.monotonic() + self.canary
-        try:
-            unhealthy = unhealthy_models(self.server.grpc_url)
-        except InferenceServerException as error:
-            return f"the server does not answer ({error.message()})"
-        return "; ".join(f"{model} fails: {reason}" for model, reason in unhealthy.items()) or None
+                health = HealthCheck(self.server, canary=self.canary)
 
     def restart(self, stop: threading.Event) -> None:
         """Stop what is left of the server and start it again, waiting longer after each failure.
@@ -95,6 +74,4 @@ class Supervisor:
                     return
             else:
                 break
-        self._suspects = set()
-        self._next_canary = time.monotonic() + self.canary
         self.report(f"the server is ready again after {time.monotonic() - started:.1f} s")

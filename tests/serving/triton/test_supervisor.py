@@ -14,6 +14,7 @@ from tritonclient.utils import InferenceServerException
 
 from regard.errors import ServerError
 from regard.serving.triton.canary import unhealthy_models
+from regard.serving.triton.health import HealthCheck
 from regard.serving.triton.supervisor import Supervisor
 
 IMAGE = np.zeros((1, 16, 16, 3), np.uint8)
@@ -32,7 +33,7 @@ def test_a_killed_stub_is_noticed_and_served_again(repository: Path, embedded: A
     with embedded(repository) as server:
         assert unhealthy_models(server.grpc_url) == {}
         supervisor = Supervisor(server, look=0.2, report=told.append)
-        assert supervisor.fault() is None
+        assert HealthCheck(server, canary=0.0).look().fault is None
         first = server.pid
         victim = stub_of(server, "largest")
         os.kill(victim, signal.SIGKILL)
@@ -62,14 +63,13 @@ def test_a_killed_stub_is_noticed_and_served_again(repository: Path, embedded: A
 
 def test_a_dead_server_is_started_again(repository: Path, embedded: Any, connect: Any) -> None:
     with embedded(repository) as server:
-        supervisor = Supervisor(server)
         os.kill(server.pid, signal.SIGKILL)
         deadline = time.monotonic() + 30
         while server.alive:
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        assert supervisor.fault() == "the server's process has ended"
-        supervisor.restart(threading.Event())
+        assert HealthCheck(server, canary=10.0).look().fault == "the server's process has ended"
+        Supervisor(server).restart(threading.Event())
         with connect(server.grpc_url) as infer:
             infer("largest", IMAGE)
 

@@ -1,0 +1,69 @@
+"""The health of a running server: looking at it, which takes real inferences, and what of that is a fault."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tritonclient.utils import InferenceServerException
+
+from regard.serving.triton.canary import unhealthy_models
+from regard.serving.triton.server import EmbeddedTriton
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one look at a server showed.
+
+    running: whether the server's process runs.
+    died: processes of models that are dead for good.
+    unreachable: why no canary could be sent; None where they could, or none was due.
+    unhealthy: models whose canary failed as only a broken one's does, each with the reason.
+    """
+
+    running: bool
+    died: frozenset[int] = frozenset()
+    unreachable: str | None = None
+    unhealthy: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def fault(self) -> str | None:
+        """What only a restart mends; None where nothing is wrong."""
+        if not self.running:
+            return "the server's process has ended"
+        if self.died:
+            return f"a model's process has died (pid {min(self.died)})"
+        if self.unreachable is not None:
+            return f"the server does not answer ({self.unreachable})"
+        return "; ".join(f"{model} fails: {reason}" for model, reason in self.unhealthy.items()) or None
+
+
+class HealthCheck:
+    """Looks at one run of a server: at its processes every time, and with a canary to every model (canary.py)
+    when one is due.
+
+    Args:
+        server: running; a restarted one needs a new check.
+        canary: seconds between canaries; the first are due after as many.
+    """
+
+    def __init__(self, server: EmbeddedTriton, *, canary: float) -> None:
+        self.server = server
+        self.canary = canary
+        self._suspects: frozenset[int] = frozenset()  # dead at the last look
+        self._next_canary = time.monotonic() + canary
+
+    def look(self) -> Observation:
+        """Look once. A process counts as dead in the second look in a row that finds it so: one that is being
+        unloaded is a zombie for an instant.
+        """
+        if not self.server.alive:
+            return Observation(running=False)
+        dead = frozenset(self.server.dead_stubs())
+        died, self._suspects = dead & self._suspects, dead
+        if died or time.monotonic() < self._next_canary:
+            return Observation(running=True, died=died)
+        self._next_canary = time.monotonic() + self.canary
+        try:
+            return Observation(running=True, unhealthy=unhealthy_models(self.server.grpc_url))
+        except InferenceServerException as error:
+            return Observation(running=True, unreachable=str(error.message()))
