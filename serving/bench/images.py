@@ -49,13 +49,10 @@ def batches(images: Sequence[bytes], card: Card, size: int) -> list[list[bytes]]
             Card's batch.
     """
     if not 1 <= size <= card.input.max_batch:
-        raise InvalidInput(
-            f"--batch must lie between 1 and {card.input.max_batch}, the largest batch of {card.name}; got "
-            f"{size}."
-        )
+        raise InvalidInput(f"a batch of {card.name} holds 1 to {card.input.max_batch} images, got {size}.")
     if size > 1 and len(shapes := {pixels_of(image, card).shape for image in images}) > 1:
         raise InvalidInput(
-            f"a batch holds images of one size, and the images have {len(shapes)}; use --batch 1, or images "
-            "of one size."
+            f"a batch holds images of one size, and the images have {len(shapes)}; send one at a time, or "
+            "images of one size."
         )
     return [[images[(start + i) % len(images)] for i in range(size)] for start in range(len(images))]

@@ -21,14 +21,13 @@ def graph_of(repository: Path, model: str, version: int, card: Card) -> Path:
     if not (folder / MODEL_FILE).is_file():
         raise InvalidInput(
             f"{repository} holds no {model}/{version}/model.onnx, which the comparison needs; "
-            "name the server's own repository with --repository."
+            "name the server's own repository."
         )
     beside = folder / CARD_FILE
     here = card_from_file(beside if beside.is_file() else repository / model / CARD_FILE)
     if (here.input, here.output, here.origin) != (card.input, card.output, card.origin):
         raise InvalidInput(
-            f"{folder} is not what the server serves as {model}; name the server's own repository with "
-            "--repository."
+            f"{folder} is not what the server serves as {model}; name the server's own repository."
         )
     return folder / MODEL_FILE
 
@@ -61,9 +60,7 @@ def network_of(card: Card, weights: Path | None) -> "nn.Module":
             if card_from_file(path).origin.weights_sha256 == wanted
         ]
         if not known:
-            raise InvalidInput(
-                f"the weights of {card.name} do not come with regard; name their file with --weights."
-            )
+            raise InvalidInput(f"the weights of {card.name} do not come with regard; name their file.")
         weights = known[0]
     elif sha256(weights) != wanted:
         raise InvalidInput(

@@ -40,7 +40,7 @@ def draw(report: Report, path: Path) -> None:
     kinds = [kind for kind in AXES if any(level.kind == kind for level in report.levels)]
     check_suffix(path)
     if not kinds:
-        raise InvalidInput("there is no load to draw; give --concurrency or --rate.")
+        raise InvalidInput("there is no load to draw; measure a number of clients, or a rate of arrivals.")
     figure = Figure(figsize=(9, 3.6 * len(kinds)), layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(

@@ -104,8 +104,7 @@ def notes(report: Report) -> list[str]:
             )
         if level.kind == "closed" and not level.steady:
             found.append(
-                f"{name}: not steady after {level.warm_up_windows} warm-up windows; measure longer "
-                "(--duration)"
+                f"{name}: not steady after {level.warm_up_windows} warm-up windows; measure longer windows"
             )
         if level.kind == "open" and not level.steady:
             found.append(

@@ -58,18 +58,19 @@ class Options:
                 f"clients and rates must be positive, got {list(self.concurrency)} and {list(self.rates)}."
             )
         if not self.concurrency and not self.rates and not self.compare:
-            raise InvalidInput("there is nothing to measure; give --concurrency, --rate or --compare.")
+            raise InvalidInput("there is nothing to measure; name clients, rates or runners to compare.")
         for name in self.compare:
             if name not in RUNNERS:
                 raise UnknownName.among("runner", name, RUNNERS)
         if self.compare and len(set(self.compare)) < 2:
             raise InvalidInput(
-                f"--compare needs two runners or more of {', '.join(RUNNERS)}, got {', '.join(self.compare)}."
+                f"a comparison needs two runners or more of {', '.join(RUNNERS)}, got "
+                f"{', '.join(self.compare)}."
             )
         if self.shared_memory and not is_loopback(checked_url(self.url, self.protocol)):
             raise InvalidInput(
-                f"shared memory needs a server on this machine, and {self.url} may be another; leave out "
-                "--shared-memory."
+                f"shared memory needs a server on this machine, and {self.url} may be another; leave "
+                "shared memory out."
             )
 
 

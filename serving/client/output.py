@@ -76,7 +76,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InvalidInput(
-            f"cannot make the folder {folder}: {error.strerror or error}. Choose another with --out."
+            f"cannot make the folder {folder}: {error.strerror or error}. Choose another."
         ) from None
 
 
@@ -101,7 +101,7 @@ def predict_files(
         lost = [path for name in names for path in targets(out, name).values() if path.resolve() in inputs]
         if lost:
             raise InvalidInput(
-                f"{lost[0]} is one of the images and would be overwritten; choose another folder with --out"
+                f"{lost[0]} is one of the images and would be overwritten; choose another folder"
             )
     if client.card(model).task == "classification":
         for file, result in zip(

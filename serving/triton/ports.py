@@ -2,6 +2,7 @@
 
 import re
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,8 +20,8 @@ def free_ports(count: int, *, host: str = "127.0.0.1") -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def check_free(host: str, ports: dict[str, int]) -> None:
-    """Refuse a port that cannot be listened on; `ports` maps the option that sets it to its number.
+def check_free(host: str, ports: Mapping[str, int]) -> None:
+    """Refuse a port that cannot be listened on; `ports` maps a service's name to its number.
 
     Raises:
         ServerError: a port is taken (by whom, where that can be known), named twice or not ours to use.
@@ -28,9 +29,9 @@ def check_free(host: str, ports: dict[str, int]) -> None:
     if len(set(ports.values())) < len(ports):
         raise ServerError(
             "each service needs a port of its own, got "
-            f"{', '.join(f'{option} {port}' for option, port in ports.items())}"
+            f"{', '.join(f'{port} for {service}' for service, port in ports.items())}"
         )
-    for option, port in ports.items():
+    for service, port in ports.items():
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -38,13 +39,13 @@ def check_free(host: str, ports: dict[str, int]) -> None:
             except OSError as error:
                 holder = _holder(port)
                 taken = (
-                    f"port {port} on {host} is taken by {holder}; stop it"
+                    f"port {port} on {host} is taken by {holder}; stop it or"
                     if holder
-                    else f"cannot listen on {host}:{port} ({error.strerror})"
+                    else f"cannot listen on {host}:{port} ({error.strerror});"
                 )
-                raise ServerError(f"{taken} or choose another port with {option}") from None
+                raise ServerError(f"{taken} choose another port for {service}") from None
             except OverflowError:
-                raise ServerError(f"{option} must be from 1 to 65535, got {port}") from None
+                raise ServerError(f"a port is a number from 1 to 65535, got {port} for {service}") from None
 
 
 def _holder(port: int) -> str | None:

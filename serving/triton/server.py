@@ -66,7 +66,7 @@ class EmbeddedTriton:
     ) -> None:
         self.repository = repository
         self.host = host
-        self.ports = {"--http-port": http_port, "--grpc-port": grpc_port, "--metrics-port": metrics_port}
+        self.ports = {"HTTP": http_port, "gRPC": grpc_port, "metrics": metrics_port}
         self.watch = watch
         self.log = log
         self._running: _Running | None = None
@@ -74,17 +74,17 @@ class EmbeddedTriton:
     @property
     def http_url(self) -> str:
         """Host and port, without a scheme."""
-        return self._url("--http-port")
+        return self._url("HTTP")
 
     @property
     def grpc_url(self) -> str:
         """Host and port, without a scheme."""
-        return self._url("--grpc-port")
+        return self._url("gRPC")
 
     @property
     def metrics_url(self) -> str:
         """Host and port, without a scheme; the path is /metrics."""
-        return self._url("--metrics-port")
+        return self._url("metrics")
 
     @property
     def pid(self) -> int:
@@ -163,9 +163,9 @@ class EmbeddedTriton:
     ) -> None:
         self.stop()
 
-    def _url(self, option: str) -> str:
+    def _url(self, service: str) -> str:
         host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
-        return f"{host}:{self.ports[option]}"
+        return f"{host}:{self.ports[service]}"
 
     def _launch(self, installation: Installation) -> _Running:
         folder = Path(tempfile.mkdtemp(prefix="regard_triton_"))
@@ -203,8 +203,8 @@ class EmbeddedTriton:
         return _Running(process, guard, left, ServerLog(log, start))
 
     def _command(self, installation: Installation, backend_folder: Path, prefix: str) -> list[str | Path]:
-        addresses = [f"--{service}-address={self.host}" for service in ("http", "grpc", "metrics")]
-        ports = [f"{option}={port}" for option, port in self.ports.items()]
+        addresses = [f"--{service.lower()}-address={self.host}" for service in self.ports]
+        ports = [f"--{service.lower()}-port={port}" for service, port in self.ports.items()]
         control = ["--model-control-mode=poll", "--repository-poll-secs=1"] if self.watch else []
         return [
             installation.binary,

@@ -102,18 +102,18 @@ def test_a_taken_port_is_named_with_who_holds_it(repository: Path, embedded: Any
         holder.listen()
         port = holder.getsockname()[1]
         with pytest.raises(
-            ServerError, match=rf"port {port} on 127.0.0.1 is taken by .*\(pid {os.getpid()}\).*--grpc-port"
+            ServerError, match=rf"port {port} on 127.0.0.1 is taken by .*\(pid {os.getpid()}\).*for gRPC"
         ):
             embedded(repository, grpc_port=port).start()
 
 
 def test_ports_must_differ_and_exist() -> None:
     with pytest.raises(ServerError, match="a port of its own"):
-        check_free("127.0.0.1", {"--http-port": 8000, "--grpc-port": 8000})
+        check_free("127.0.0.1", {"HTTP": 8000, "gRPC": 8000})
     with pytest.raises(ServerError, match="from 1 to 65535, got 70000"):
-        check_free("127.0.0.1", {"--http-port": 70000})
+        check_free("127.0.0.1", {"HTTP": 70000})
     with pytest.raises(ServerError, match="cannot listen on 192.0.2.1"):
-        check_free("192.0.2.1", {"--http-port": 8000})
+        check_free("192.0.2.1", {"HTTP": 8000})
     assert len(set(free_ports(5))) == 5
 
 
