@@ -4,6 +4,7 @@ Every round runs each runner for one window, after a moment that is discarded; a
 of its rounds, and a ratio is the median of the rounds' own ratios.
 """
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ class Runner:
     batch: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Compared:
     """One runner's figures: throughput in images a second, latency in milliseconds, and the ratio to the
     reference runner's throughput.
@@ -45,6 +46,50 @@ class Compared:
     errors: int
 
 
+class _Rounds:
+    """One runner's figures, round by round."""
+
+    def __init__(self, runner: Runner) -> None:
+        self.runner = runner
+        self.rates: list[float] = []  # images a second
+        self.latencies: list[list[float]] = []  # milliseconds of each request
+        self.busy: list[float] = []  # processors
+        self.errors = 0
+
+    def measure(self, duration: float) -> None:
+        """Add a round: a window of so many seconds."""
+        with Load(self.runner.workers) as load:
+            time.sleep(SETTLE * duration)
+            start, cpu = time.perf_counter(), time.process_time()
+            time.sleep(duration)
+            window, cpu = (start, time.perf_counter()), time.process_time() - cpu
+        length = window[1] - window[0]
+        records = load.records()
+        good = [record for record in within(records, window, "done") if record.error is None]
+        self.rates.append(self.runner.batch * len(good) / length)
+        self.latencies.append([1e3 * (record.done - record.sent) for record in good])
+        self.busy.append(cpu / length)
+        self.errors += sum(record.error is not None for record in records)
+
+    def compared(self, reference: "_Rounds") -> Compared:
+        """The figures of all rounds; a ratio is taken within each."""
+        ratios = [
+            mine / base if base else math.nan for mine, base in zip(self.rates, reference.rates, strict=True)
+        ]
+        return Compared(
+            name=self.runner.name,
+            workers=len(self.runner.workers),
+            batch=self.runner.batch,
+            throughput=_median(self.rates),
+            ratio=_median(ratios),
+            p50=percentile_of(self.latencies, 50),
+            p99=percentile_of(self.latencies, 99),
+            rounds_p50=tuple(percentile(latencies, 50) for latencies in self.latencies),
+            client_cpu=median(self.busy),
+            errors=self.errors,
+        )
+
+
 def compare(
     runners: Sequence[Runner],
     *,
@@ -58,44 +103,12 @@ def compare(
     duration: seconds of one window.
     reference: the runner whose throughput the ratios divide by.
     """
-    rates: dict[str, list[float]] = {runner.name: [] for runner in runners}
-    latencies: dict[str, list[list[float]]] = {runner.name: [] for runner in runners}
-    busy: dict[str, list[float]] = {runner.name: [] for runner in runners}
-    errors = dict.fromkeys(rates, 0)
+    seen = {runner.name: _Rounds(runner) for runner in runners}
     for turn in range(rounds):
         for runner in [*runners[turn % len(runners) :], *runners[: turn % len(runners)]]:
             report(f"round {turn + 1}/{rounds}: {runner.name}")
-            with Load(runner.workers) as load:
-                time.sleep(SETTLE * duration)
-                start, cpu = time.perf_counter(), time.process_time()
-                time.sleep(duration)
-                window, cpu = (start, time.perf_counter()), time.process_time() - cpu
-            busy[runner.name].append(cpu / (window[1] - window[0]))
-            records = load.records()
-            good = [record for record in within(records, window, "done") if record.error is None]
-            errors[runner.name] += sum(record.error is not None for record in records)
-            rates[runner.name].append(runner.batch * len(good) / (window[1] - window[0]))
-            latencies[runner.name].append([1e3 * (record.done - record.sent) for record in good])
-    return [
-        Compared(
-            runner.name,
-            len(runner.workers),
-            runner.batch,
-            _median(rates[runner.name]),
-            _median(
-                [
-                    mine / base if base else float("nan")
-                    for mine, base in zip(rates[runner.name], rates[reference], strict=True)
-                ]
-            ),
-            percentile_of(latencies[runner.name], 50),
-            percentile_of(latencies[runner.name], 99),
-            tuple(percentile(round_, 50) for round_ in latencies[runner.name]),
-            median(busy[runner.name]),
-            errors[runner.name],
-        )
-        for runner in runners
-    ]
+            seen[runner.name].measure(duration)
+    return [each.compared(seen[reference]) for each in seen.values()]
 
 
 def in_process(

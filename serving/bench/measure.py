@@ -53,7 +53,7 @@ class Settings:
             )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Level:
     """What one load did. Throughput in images a second, latencies in milliseconds.
 
@@ -96,7 +96,8 @@ def closed_loop(target: Target, clients: int, settings: Settings) -> Level:
     with workers(target, clients) as prepared:
         sizes = probe(prepared[0], target.model)
         with Load(prepared) as load:
-            return _watch(target, load, float(clients), sizes, settings)
+            start = time.perf_counter()
+            return _watch(target, load, settings, size=float(clients), start=start, sizes=sizes)
 
 
 def open_loop(target: Target, rate: float, settings: Settings) -> Level:
@@ -107,18 +108,23 @@ def open_loop(target: Target, rate: float, settings: Settings) -> Level:
         sizes = probe(prepared[0], target.model)
         start = time.perf_counter() + 0.1
         with Load(prepared, (times + start).tolist()) as load:
-            return _watch(target, load, rate, sizes, settings, start)
+            return _watch(target, load, settings, size=rate, start=start, sizes=sizes)
 
 
 def _watch(
     target: Target,
     load: Load[Request],
-    size: float,
-    sizes: tuple[int, int],
     settings: Settings,
-    start: float | None = None,
+    *,
+    size: float,
+    start: float,
+    sizes: tuple[int, int],
 ) -> Level:
-    start = time.perf_counter() if start is None else start
+    """Measure a load that began at `start` (time.perf_counter).
+
+    size: clients, or arrivals a second.
+    sizes: mean bytes of a request and of a response.
+    """
     warm_up, is_steady = _warm_up(load, start, settings)
     first = start + warm_up * settings.duration
     before, cpu, clock = target.snapshot(), time.process_time(), time.perf_counter()

@@ -11,7 +11,7 @@ from regard.serving.repository.config import read_config
 from regard.serving.repository.layout import endpoints_of, model_folders, versions_in
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One model of a repository. `card` is None for a model that regard did not add."""
 
