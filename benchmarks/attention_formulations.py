@@ -35,7 +35,7 @@ from regard.models.attention.augmented_conv import AugmentedConv
 from regard.models.attention.cgnl import CGNL
 from regard.models.attention.criss_cross import CrissCrossAttention
 from regard.models.attention.local_window import LocalSelfAttention
-from regard.models.attention.san import PairwiseAttention
+from regard.models.parts.footprint_attention import PairwiseAttention
 
 NOISE = 1.05  # two runs of the same code differ by less, on a quiet machine
 SIDES = (32, 48, 64, 80)

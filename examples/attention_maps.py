@@ -109,7 +109,7 @@ PICTURES = {
     "simam_resnet18_fashion_mnist": Picture(
         GARMENT,
         "SimAM",
-        {f"res{stage + 1}": of_map(f"attention_layer{stage}_1_inner") for stage in (1, 2, 3)},
+        {f"res{stage + 1}": of_map(f"attention_backbone_layer{stage}_1_inner") for stage in (1, 2, 3)},
     ),
     "se_resnet18_fashion_mnist": Picture(
         GARMENT,

@@ -3,6 +3,7 @@
 network = build("se_resnet50", num_classes=10)
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,10 +15,14 @@ from regard.contract.names import Task
 from regard.errors import InvalidInput, UnknownName
 from regard.models.attention import ATTENTION
 from regard.models.attention.spatial_transformer import TRANSFORMATIONS
+from regard.models.backbones.backbone import Backbone
 from regard.models.backbones.mobilenet_v2 import MobileNetV2
+from regard.models.backbones.residual_attention import ResidualAttentionNetwork
 from regard.models.backbones.resnet import DEPTHS, ResNet
-from regard.models.classifiers import MobileNetV2Classifier, ResNetClassifier
-from regard.models.networks.adversarial_erasing import ACoL
+from regard.models.backbones.san import FORMS, LAYERS, SAN
+from regard.models.backbones.senet import RESNEXT_DEPTHS, se_resnext, senet154
+from regard.models.classifiers import ImageClassifier, MobileNetV2Classifier
+from regard.models.networks.acol import ACoL
 from regard.models.networks.dvan import DVAN
 from regard.models.networks.eamlp import EAMLP
 from regard.models.networks.fcan import FCAN
@@ -27,9 +32,6 @@ from regard.models.networks.macnn import MACNN
 from regard.models.networks.mgd import MGD
 from regard.models.networks.mil import MIL, POOLINGS
 from regard.models.networks.racnn import RACNN
-from regard.models.networks.residual_attention import ResidualAttentionNetwork
-from regard.models.networks.san import FORMS, LAYERS, SAN
-from regard.models.networks.senet import RESNEXT_DEPTHS, se_resnext, senet154
 from regard.models.networks.stn import SpatialTransformerNetwork
 from regard.models.networks.two_level import TwoLevel
 from regard.models.networks.vit import VisionTransformer
@@ -73,11 +75,28 @@ class Network:
     small_size: int = 32
 
 
-def _attending(depth: int, attention: str) -> Callable[..., nn.Module]:
-    """A ResNet whose attention is its name's: another is no option."""
+_OF_RESNET = inspect.signature(ResNet).parameters.keys() - {"depth"}
+
+
+def _on_resnet(classifier: Callable[..., nn.Module], depth: int, **settled: Any) -> Callable[..., nn.Module]:
+    """A classifier on a ResNet, which takes the options of both. What is settled, such as the attention of a
+    name, is no option.
+    """
 
     def build(**options: Any) -> nn.Module:
-        return ResNetClassifier(depth, attention=attention, **options)
+        of_resnet = {name: options.pop(name) for name in _OF_RESNET & options.keys()}
+        return classifier(ResNet(depth, **settled, **of_resnet), **options)
+
+    return build
+
+
+def _classifier(
+    backbone: Callable[..., Backbone], head: Callable[..., nn.Module] = ImageClassifier
+) -> Callable[..., nn.Module]:
+    """A classifier whose options are its backbone's."""
+
+    def build(*, num_classes: int = 1000, **options: Any) -> nn.Module:
+        return head(backbone(**options), num_classes=num_classes)
 
     return build
 
@@ -166,26 +185,30 @@ _SMALL_EAMLP = {"image_size": 32, "token_width": 16, "width": 32, "depth": 2, "h
 CATALOG: dict[str, Network] = {
     **{
         f"resnet{depth}": Network(
-            partial(ResNetClassifier, depth), "classification", _RESNET, 2016, small=_NARROW
+            _on_resnet(ImageClassifier, depth), "classification", _RESNET, 2016, small=_NARROW
         )
         for depth in DEPTHS
     },
     **{
         f"{name}_resnet{depth}": Network(
-            _attending(depth, name), "classification", mechanism.paper, mechanism.year, small=_NARROW
+            _on_resnet(ImageClassifier, depth, attention=name),
+            "classification",
+            mechanism.paper,
+            mechanism.year,
+            small=_NARROW,
         )
         for name, mechanism in ATTENTION.items()
         for depth in DEPTHS
     },
     **{
         f"san{depth}_{form}": Network(
-            partial(SAN, depth, form), "classification", _SAN, 2020, small=_SMALL_SAN
+            _classifier(partial(SAN, depth, form)), "classification", _SAN, 2020, small=_SMALL_SAN
         )
         for depth in LAYERS
         for form in FORMS
     },
     "senet154": Network(
-        senet154,
+        _classifier(senet154, partial(ImageClassifier, dropout=0.2)),
         "classification",
         ATTENTION["se"].paper,
         ATTENTION["se"].year,
@@ -193,7 +216,7 @@ CATALOG: dict[str, Network] = {
     ),
     **{
         f"se_resnext{depth}": Network(
-            partial(se_resnext, depth),
+            _classifier(partial(se_resnext, depth)),
             "classification",
             ATTENTION["se"].paper,
             ATTENTION["se"].year,
@@ -203,7 +226,7 @@ CATALOG: dict[str, Network] = {
     },
     **{
         name: Network(
-            partial(ResidualAttentionNetwork, modules),
+            _classifier(partial(ResidualAttentionNetwork, modules)),
             "classification",
             _RESIDUAL_ATTENTION,
             2017,
@@ -223,7 +246,7 @@ CATALOG: dict[str, Network] = {
     },
     **{
         f"interaction_pyramid_resnet{depth}": Network(
-            partial(InteractionPyramid, depth),
+            _on_resnet(InteractionPyramid, depth),
             "classification",
             ATTENTION["interaction_aware"].paper,
             ATTENTION["interaction_aware"].year,
@@ -231,7 +254,9 @@ CATALOG: dict[str, Network] = {
         )
         for depth in DEPTHS
     },
-    "mobilenet_v2": Network(MobileNetV2Classifier, "classification", _MOBILENET_V2, 2018),
+    "mobilenet_v2": Network(
+        _classifier(MobileNetV2, MobileNetV2Classifier), "classification", _MOBILENET_V2, 2018
+    ),
     **{
         f"vit_{name}": Network(
             partial(VisionTransformer, width=64 * heads, heads=heads),
@@ -253,18 +278,18 @@ CATALOG: dict[str, Network] = {
         small=_SMALL_EAMLP,
     ),
     **{
-        f"gain_resnet{depth}": Network(partial(GAIN, depth), "classification", _GAIN, 2018, small=_NARROW)
+        f"gain_resnet{depth}": Network(_on_resnet(GAIN, depth), "classification", _GAIN, 2018, small=_NARROW)
         for depth in (18, 50)
     },
     **{
         f"acol_resnet{depth}": Network(
-            partial(ACoL, depth), "classification", _ACOL, 2018, small={"width": 16, "inner": 32}
+            _on_resnet(ACoL, depth), "classification", _ACOL, 2018, small={"width": 16, "inner": 32}
         )
         for depth in (18, 50)
     },
     **{
         f"mil_{pooling}_resnet{depth}": Network(
-            partial(MIL, depth, pooling), "classification", _MIL, 2018, small=_NARROW
+            _on_resnet(partial(MIL, pooling), depth), "classification", _MIL, 2018, small=_NARROW
         )
         for pooling in POOLINGS
         for depth in (18, 50)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from regard.contract.digest import sha256
 from regard.contract.whole_file import whole_file
 from regard.errors import InvalidWeights
+from regard.models.former_names import under_present_names
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -48,12 +49,13 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def load_weights(network: nn.Module, state: Mapping[str, Tensor], *, source: str) -> None:
-    """Load a state dict that fits the network key by key and shape by shape; half precision is widened.
+    """Load a state dict that fits the network key by key and shape by shape, under its present names or its
+    former ones (see `regard.models.former_names`); half precision is widened.
 
     Raises:
         InvalidWeights: keys are missing or left over, or shapes differ; names the first of each.
     """
-    expected = network.state_dict()
+    expected, state = network.state_dict(), under_present_names(network, state)
     missing = sorted(expected.keys() - state.keys())
     unknown = sorted(state.keys() - expected.keys())
     misshapen = [

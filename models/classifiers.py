@@ -1,12 +1,13 @@
 """Image classifiers: what they share, and those of a backbone, global average pooling and a linear layer."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from collections.abc import Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from regard.models.backbones.mobilenet_v2 import MobileNetV2, conv_bn_relu6
-from regard.models.backbones.resnet import ResNet
+from regard.models.backbones.backbone import Backbone
+from regard.models.backbones.mobilenet_v2 import conv_bn_relu6
 
 
 class Classifier(nn.Module, ABC):
@@ -34,6 +35,26 @@ class Classifier(nn.Module, ABC):
         return self.classify(self.feature_map(x))
 
 
+class BackboneClassifier(Classifier):
+    """A classifier of a backbone's last map: (B, 3, H, W) -> (B, num_classes).
+
+    Args:
+        backbone: any.
+        num_classes: K.
+    """
+
+    # torchvision's, and regard's while classifiers inherited from their backbone
+    former_names: ClassVar[Mapping[str, str]] = {"backbone.": ""}
+
+    def __init__(self, backbone: Backbone, num_classes: int) -> None:
+        super().__init__()
+        check_classes(num_classes)
+        self.backbone = backbone
+
+    def feature_map(self, x: Tensor) -> Tensor:
+        return self.backbone.stages(x)[-1]
+
+
 class GlobalAveragePool(nn.Module):
     """Mean over all positions: (B, C, H, W) -> (B, C)."""
 
@@ -41,45 +62,49 @@ class GlobalAveragePool(nn.Module):
         return x.mean(dim=(2, 3))
 
 
-class ResNetClassifier(ResNet, Classifier):
-    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes).
+class ImageClassifier(BackboneClassifier):
+    """Class scores (logits) of an image batch, from the mean of the backbone's last map and a linear layer:
+    (B, 3, H, W) -> (B, num_classes).
 
     Args:
-        depth: of the ResNet.
+        backbone: any.
         num_classes: K.
-        options: see `ResNet`.
+        dropout: fraction of the features dropped before the linear layer, in training.
     """
 
-    def __init__(self, depth: int, *, num_classes: int = 1000, **options: Any) -> None:
-        super().__init__(depth, **options)
-        check_classes(num_classes)
+    def __init__(self, backbone: Backbone, *, num_classes: int = 1000, dropout: float = 0.0) -> None:
+        super().__init__(backbone, num_classes)
         self.pool = GlobalAveragePool()
-        self.fc = nn.Linear(self.channels[-1], num_classes)
+        self.dropout = nn.Dropout(dropout)
+        self.fc = nn.Linear(backbone.channels[-1], num_classes)
 
-    def feature_map(self, x: Tensor) -> Tensor:
-        return self.stages(x)[-1]
+    def describe(self, x: Tensor) -> Tensor:
+        """What the linear layer reads, in evaluation: (B, 3, H, W) -> (B, C)."""
+        return self.pool(self.feature_map(x))
 
     def head_layers(self) -> list[nn.Module]:
-        return [self.pool, self.fc]
+        return [self.pool, self.dropout, self.fc]
 
 
-class MobileNetV2Classifier(MobileNetV2, Classifier):
-    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes).
+class MobileNetV2Classifier(BackboneClassifier):
+    """Class scores (logits) of an image batch, with a 1x1 convolution to 1280 channels before the pooling:
+    (B, 3, H, W) -> (B, num_classes).
 
     Args:
+        backbone: any; MobileNetV2 in the paper.
         num_classes: K.
-        options: see `MobileNetV2`.
     """
 
-    def __init__(self, *, num_classes: int = 1000, **options: Any) -> None:
-        super().__init__(**options)
-        check_classes(num_classes)
-        self.features.append(conv_bn_relu6(self.channels[-1], 1280, 1))
+    former_names: ClassVar[Mapping[str, str]] = {"backbone.": "", "widen.": "features.18."}
+
+    def __init__(self, backbone: Backbone, *, num_classes: int = 1000) -> None:
+        super().__init__(backbone, num_classes)
+        self.widen = conv_bn_relu6(backbone.channels[-1], 1280, 1)
         self.pool = GlobalAveragePool()
         self.classifier = nn.Sequential(nn.Dropout(0.2), nn.Linear(1280, num_classes))
 
     def feature_map(self, x: Tensor) -> Tensor:
-        return self.features[-1](self.stages(x)[-1])
+        return self.widen(super().feature_map(x))
 
     def head_layers(self) -> list[nn.Module]:
         return [self.pool, *self.classifier]

@@ -20,12 +20,12 @@ from regard.models.attention.interaction_aware import InteractionAware
 from regard.models.attention.local_window import LocalSelfAttention
 from regard.models.attention.non_local import Concatenation, DotProduct, EmbeddedGaussian, Gaussian
 from regard.models.attention.object_context import ObjectContext
-from regard.models.attention.placement import Mechanism, Placement
 from regard.models.attention.saliency import Saliency
 from regard.models.attention.se import SqueezeExcite
 from regard.models.attention.self_attention import MultiHeadSelfAttention, SelfAttention
 from regard.models.attention.simam import SimAM
 from regard.models.attention.spatial_transformer import spatial_transformer
+from regard.models.placement import Mechanism, Placement
 
 _SE = "Squeeze-and-Excitation Networks"
 _CBAM = "CBAM: Convolutional Block Attention Module"

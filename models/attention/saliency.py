@@ -1,9 +1,9 @@
 """Saliency: attention drawn by the input itself, with no query and no task to ask for it.
 
-The soft form is a gate that a map computes for itself, sigmoid(a . x_u + b) at each position u, after
-Dauphin, Fan, Auli & Grangier, "Language Modeling with Gated Convolutional Networks", ICML 2017, section 2.
+A gate that a map computes for itself, sigmoid(a . x_u + b) at each position u, after Dauphin, Fan, Auli &
+Grangier, "Language Modeling with Gated Convolutional Networks", ICML 2017, section 2.
 https://arxiv.org/abs/1612.08083; their gate has one value per channel, a saliency map has one per position.
-The hard form is max pooling, which lets the most salient position through alone.
+The hard form is `regard.models.parts.max_saliency`.
 """
 
 from torch import Tensor, nn
@@ -30,12 +30,3 @@ class Saliency(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.weights(x)
-
-
-class MaxSaliency(nn.Module):
-    """Return each channel's largest value: (B, C, H, W) -> (B, C). Its gradient goes to one position per
-    channel, the first of equals.
-    """
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.flatten(2).max(dim=2).values

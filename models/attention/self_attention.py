@@ -14,7 +14,7 @@ Generative Adversarial Networks", ICML 2019, eq. 3. https://arxiv.org/abs/1805.0
 import torch
 from torch import Tensor, nn
 
-from regard.models.attention.scoring import ScaledDot
+from regard.models.parts.scoring import ScaledDot
 
 
 class SelfAttention(nn.Module):

@@ -1,5 +1,5 @@
-"""Backbones: a feature map per stage, with torchvision's state-dict names so that public checkpoints load.
+"""Backbones: a feature map per stage. ResNet, MobileNetV2 and VGG have torchvision's state-dict names, so
+that public checkpoints load.
 
-Every backbone is a module that maps an image batch (B, 3, H, W) to its stages' feature maps and states their
-channels in `channels`.
+`backbone.Backbone` says what each of them offers.
 """

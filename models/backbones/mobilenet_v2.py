@@ -7,7 +7,8 @@ https://arxiv.org/abs/1801.04381
 from torch import Tensor, nn
 
 from regard.models.attention import AttentionChoice, find_attention
-from regard.models.attention.placement import place
+from regard.models.backbones.backbone import Backbone, last_filters, results_at
+from regard.models.placement import place
 
 # expansion t, channels c, repeats n, stride s of the first repeat (table 2)
 SETTINGS = [
@@ -37,7 +38,7 @@ def conv_bn_relu6(
 class InvertedResidual(nn.Module):
     """Expand 1x1, depthwise 3x3, project 1x1; with a shortcut where the shape allows it.
 
-    A ResidualBlock, see `regard.models.attention.placement`; its 3x3 convolution is the depthwise one.
+    A ResidualBlock, see `regard.models.placement`; its 3x3 convolution is the depthwise one.
     """
 
     def __init__(self, channels: int, out: int, *, stride: int, dilation: int, expansion: int) -> None:
@@ -73,7 +74,7 @@ class InvertedResidual(nn.Module):
         return self.context(x + y if self.has_shortcut else y)
 
 
-class MobileNetV2(nn.Module):
+class MobileNetV2(Backbone):
     """Feature maps of the four stages, at strides 4, 8, 16 and 32 (or kept at `output_stride` by dilation).
 
     Shape: (B, 3, H, W) -> four maps (B, channels[i], H / stride_i, W / stride_i), sizes rounded up; channels
@@ -91,6 +92,7 @@ class MobileNetV2(nn.Module):
         if output_stride not in (8, 16, 32):
             raise ValueError(f"output_stride must be 8, 16 or 32, got {output_stride}")
         self.channels = [24, 32, 96, 320]
+        self.strides = [min(stride, output_stride) for stride in (4, 8, 16, 32)]
         layers: list[nn.Module] = [conv_bn_relu6(3, 32, 3, stride=2)]
         channels, current, dilation = 32, 2, 1
         for expansion, out, repeats, first_stride in SETTINGS:
@@ -113,16 +115,14 @@ class MobileNetV2(nn.Module):
         if (mechanism := find_attention(attention)) is not None:
             starts = (1, *(end + 1 for end in STAGE_ENDS[:3]))
             stages = [layers[start : end + 1] for start, end in zip(starts, STAGE_ENDS, strict=True)]
-            place(
+            self.placed = place(
                 mechanism,
                 [[block for block in stage if isinstance(block, InvertedResidual)] for stage in stages],
             )
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """The four feature maps of an image batch (B, 3, H, W)."""
-        maps = []
-        for index in range(STAGE_ENDS[-1] + 1):
-            x = self.features[index](x)
-            if index in STAGE_ENDS:
-                maps.append(x)
-        return maps
+        return results_at(STAGE_ENDS, self.features, x)
+
+    def filters(self, stage: int) -> Tensor:
+        return last_filters(self.features[STAGE_ENDS[stage]].get_submodule("conv"))

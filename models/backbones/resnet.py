@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from regard.models.attention import AttentionChoice, find_attention
-from regard.models.attention.placement import place
+from regard.models.backbones.backbone import Backbone, last_filters
+from regard.models.placement import place
 
 DEPTHS: dict[int, tuple[int, int, int, int]] = {
     18: (2, 2, 2, 2),
@@ -24,7 +25,7 @@ DEPTHS: dict[int, tuple[int, int, int, int]] = {
 class Block(nn.Module, ABC):
     """What the two residual blocks share: relu(attention(residual(x)) + shortcut(x)), then `context`.
 
-    A ResidualBlock, see `regard.models.attention.placement`.
+    A ResidualBlock, see `regard.models.placement`.
     """
 
     expansion: int
@@ -109,7 +110,7 @@ class Bottleneck(Block):
         return self.bn3(self.conv3(x))
 
 
-class ResNet(nn.Module):
+class ResNet(Backbone):
     """Feature maps of the four stages, at strides 4, 8, 16 and 32 (or kept at `output_stride` by dilation).
 
     Shape: (B, 3, H, W) -> four maps (B, channels[i], H / stride_i, W / stride_i), sizes rounded up.
@@ -164,6 +165,8 @@ class ResNet(nn.Module):
 
         widths = [width * 2**stage for stage in range(4)]
         self.channels = [w * block.expansion for w in widths]
+        natural = 4 if stem == "imagenet" else 1
+        self.strides = [natural * min(2**stage, output_stride // 4) for stage in range(4)]
         counts = DEPTHS[depth]
         dilated = {8: (1, 1, 2, 4), 16: (1, 1, 1, 2), 32: (1, 1, 1, 1)}[output_stride]
         previous = [width, *self.channels[:3]]
@@ -183,16 +186,24 @@ class ResNet(nn.Module):
         self.layer1, self.layer2, self.layer3, self.layer4 = stages
         _initialize(self)
         if (mechanism := find_attention(attention)) is not None:
-            place(mechanism, [[block for block in stage if isinstance(block, Block)] for stage in stages])
+            self.placed = place(
+                mechanism, [[block for block in stage if isinstance(block, Block)] for stage in stages]
+            )
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """The four feature maps of an image batch (B, 3, H, W)."""
         x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
         maps = []
-        for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
+        for stage in self._layers():
             x = stage(x)
             maps.append(x)
         return maps
+
+    def filters(self, stage: int) -> Tensor:
+        return last_filters(self._layers()[stage])
+
+    def _layers(self) -> list[nn.Sequential]:
+        return [self.layer1, self.layer2, self.layer3, self.layer4]
 
 
 def _stage(

@@ -6,11 +6,12 @@ Simonyan & Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Re
 
 from torch import Tensor, nn
 
-SMALLEST_IMAGE = 16  # rows and columns, for the four poolings
+from regard.models.backbones.backbone import Backbone, last_filters
+
 CONVOLUTIONS: dict[int, tuple[int, int, int, int, int]] = {16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 
 
-class VGG(nn.Module):
+class VGG(Backbone):
     """Feature maps of the five stages before their pooling: conv1_2, conv2_2, ... conv5_3 or conv5_4, at
     strides 1, 2, 4, 8 and 16.
 
@@ -23,6 +24,8 @@ class VGG(nn.Module):
             does not.
     """
 
+    smallest_image = 16  # for the four poolings
+
     def __init__(self, depth: int, *, width: int = 64, batch_norm: bool = False) -> None:
         super().__init__()
         if depth not in CONVOLUTIONS:
@@ -30,6 +33,7 @@ class VGG(nn.Module):
         if width < 1:
             raise ValueError(f"width must be at least 1, got {width}")
         self.channels = [width, 2 * width, 4 * width, 8 * width, 8 * width]
+        self.strides = [1, 2, 4, 8, 16]
         layers: list[nn.Module] = []
         previous = 3
         for stage, (channels, count) in enumerate(zip(self.channels, CONVOLUTIONS[depth], strict=True)):
@@ -50,14 +54,14 @@ class VGG(nn.Module):
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """The five feature maps of an image batch (B, 3, H, W)."""
-        if min(x.shape[2:]) < SMALLEST_IMAGE:
-            raise ValueError(
-                f"images must be at least {SMALLEST_IMAGE} x {SMALLEST_IMAGE} for VGG's four poolings, got "
-                f"{x.shape[2]} x {x.shape[3]}"
-            )
+        self.check_image(x)
         maps = []
         for layer in self.features:
             if isinstance(layer, nn.MaxPool2d):
                 maps.append(x)
             x = layer(x)
         return [*maps, x]
+
+    def filters(self, stage: int) -> Tensor:
+        poolings = [i for i, layer in enumerate(self.features) if isinstance(layer, nn.MaxPool2d)]
+        return last_filters(self.features[: [*poolings, len(self.features)][stage]])

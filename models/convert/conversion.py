@@ -67,7 +67,7 @@ def convert_checkpoint(
         raise InvalidInput(f"weights are written as {SUFFIX}, not as {output.name!r}")
     options = dict(options or {}) | ({} if classes is None else {"num_classes": classes})
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # what --keep leaves untrained is the same every time
+        torch.manual_seed(0)  # what a keep pattern leaves untrained is the same every time
         network = build(name, **options)
     state = read_state_dict(checkpoint)
     library = library or guess_library(state)

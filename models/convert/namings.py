@@ -1,7 +1,8 @@
-"""The names that torchvision, timm and mmsegmentation give ResNet and the heads of FCN, DANet, CCNet, GCNet,
-non-local networks and PSPNet.
+"""The names that torchvision, timm and mmsegmentation give backbones and the heads of FCN, DANet, CCNet,
+GCNet, non-local networks and PSPNet.
 
-torchvision     ResNet's are regard's own; segmenters are backbone.*, classifier.N and aux_classifier.N
+torchvision     ResNet's, MobileNetV2's and VGG's are regard's own, without `backbone.` in classifiers;
+                segmenters are backbone.*, classifier.N and aux_classifier.N
 timm            ResNet as torchvision; squeeze and excitation is se.fc1, se.fc2
 mmsegmentation  backbone.*, decode_head.* and auxiliary_head.*; convolutions with BatchNorm are NAME.conv and
                 NAME.bn
@@ -11,13 +12,16 @@ head divides its scores by the square root of their depth, which regard's does n
 theta. Its convolution before a BatchNorm has no bias.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from regard.errors import InvalidInput
+from regard.models.backbones.mobilenet_v2 import MobileNetV2
 from regard.models.backbones.resnet import ResNet
+from regard.models.backbones.vgg import VGG
 from regard.models.convert.rules import Fill, Naming, Refusal, Rule
 from regard.models.heads.ccnet import CCNetHead
 from regard.models.heads.danet import DANetHead
@@ -29,7 +33,12 @@ from regard.models.segmenters import Segmenter
 
 LIBRARIES = ("torchvision", "timm", "mmseg")
 
-_TRUNK = r"(?:conv1|bn1|layer[1-4])\..+"
+# the tensors of a backbone, in the libraries whose names are regard's own
+_BACKBONES: dict[type[nn.Module], tuple[str, tuple[str, ...]]] = {
+    ResNet: (r"(?:conv1|bn1|layer[1-4])\..+", LIBRARIES),
+    MobileNetV2: (r"features\.(?:\d|1[0-7])\..+", ("torchvision",)),
+    VGG: (r"features\..+", ("torchvision",)),
+}
 _DEEP_STEM = (
     "its ResNet begins with three 3x3 convolutions (resnet-v1c or -v1d, timm's resnet..t and ..d), regard's "
     "with one 7x7: convert a checkpoint of the plain ResNet (v1b)"
@@ -49,18 +58,20 @@ def naming_of(library: str, network: nn.Module) -> Naming:
     """
     if library not in LIBRARIES:
         raise InvalidInput(f"no names of {library!r} are known; known: {', '.join(LIBRARIES)}")
-    if isinstance(network, Segmenter) and isinstance(network.backbone, ResNet):
-        return _mmseg(network) if library == "mmseg" else _torchvision_segmenter(network)
-    if isinstance(network, ResNet) and library != "mmseg":
-        return Naming((*_SQUEEZE_EXCITE, Rule(rf"({_TRUNK}|fc\..+)", r"\1")), refusals=_REFUSALS)
-    if isinstance(network, ResNet):
-        return Naming(
-            (Rule(rf"backbone\.({_TRUNK})", r"\1"), Rule(r"head\.fc\.(.+)", r"fc.\1")), refusals=_REFUSALS
+    backbone: type[Any] = type(getattr(network, "backbone", None))
+    names, libraries = _BACKBONES.get(backbone, ("", ()))
+    if library not in libraries:
+        raise InvalidInput(
+            f"no map from {library}'s names to {type(network).__name__}'s; there are maps for classifiers "
+            "and segmenters on ResNet, and from torchvision's names to those on MobileNetV2 and VGG"
         )
-    raise InvalidInput(
-        f"no map from {library}'s names to {type(network).__name__}'s; there are maps for ResNet and "
-        "segmenters on it"
-    )
+    # torchvision's classifiers have them without `backbone.`, and become the backbone of segmenters too
+    rules = [*_SQUEEZE_EXCITE, Rule(rf"(?:backbone\.)?({names})", r"backbone.\1")]
+    if not isinstance(network, Segmenter):
+        return Naming([*rules, *_CLASSIFIER], refusals=_REFUSALS)
+    if library != "mmseg":
+        return Naming([*rules, *_torchvision(network)], refusals=_REFUSALS)
+    return Naming([*rules, *_mmseg(network)], _FILLS.get(type(network.head), ()), _REFUSALS)
 
 
 def guess_library(keys: Mapping[str, Tensor]) -> str:
@@ -75,38 +86,40 @@ def guess_library(keys: Mapping[str, Tensor]) -> str:
 
 
 _SQUEEZE_EXCITE = (
-    Rule(r"(layer\d\.\d+)\.se\.fc1\.(.+)", r"\1.attention.squeeze.\2"),
-    Rule(r"(layer\d\.\d+)\.se\.fc2\.(.+)", r"\1.attention.excite.\2"),
+    Rule(r"(?:backbone\.)?(layer\d\.\d+)\.se\.fc1\.(.+)", r"backbone.\1.attention.squeeze.\2"),
+    Rule(r"(?:backbone\.)?(layer\d\.\d+)\.se\.fc2\.(.+)", r"backbone.\1.attention.excite.\2"),
+)
+_CLASSIFIER = (
+    Rule(r"(?:head\.)?fc\.(.+)", r"fc.\1"),
+    Rule(r"features\.18\.(.+)", r"widen.\1"),  # MobileNetV2's last convolution, and its linear layer
+    Rule(r"(classifier\.1\..+)", r"\1"),
 )
 
 
-def _torchvision_segmenter(network: Segmenter) -> Naming:
-    """A whole segmenter of torchvision's, or a classifier that becomes the backbone alone."""
-    rules = [Rule(rf"backbone\.({_TRUNK})", r"backbone.\1"), Rule(rf"({_TRUNK})", r"backbone.\1")]
-    if isinstance(network.head, FCNHead):
-        rules += [
-            Rule(r"classifier\.([01])\.(.+)", r"head.conv.\1.\2"),
-            Rule(r"classifier\.4\.(.+)", r"classifier.1.\1"),
-            Rule(r"aux_classifier\.([01])\.(.+)", r"auxiliary.0.conv.\1.\2"),
-            Rule(r"aux_classifier\.4\.(.+)", r"auxiliary.1.1.\1"),
-        ]
-    return Naming(rules, refusals=_REFUSALS)
+def _torchvision(network: Segmenter) -> Sequence[Rule]:
+    if not isinstance(network.head, FCNHead):
+        return ()
+    return (
+        Rule(r"classifier\.([01])\.(.+)", r"head.conv.\1.\2"),
+        Rule(r"classifier\.4\.(.+)", r"classifier.1.\1"),
+        Rule(r"aux_classifier\.([01])\.(.+)", r"auxiliary.0.conv.\1.\2"),
+        Rule(r"aux_classifier\.4\.(.+)", r"auxiliary.1.1.\1"),
+    )
 
 
-def _mmseg(network: Segmenter) -> Naming:
-    rules = [
-        Rule(rf"(backbone\.{_TRUNK})", r"\1"),
-        Rule(r"decode_head\.conv_seg\.(.+)", r"classifier.1.\1"),
-        *_conv_module(r"auxiliary_head\.convs\.0", "auxiliary.0.conv"),
-        Rule(r"auxiliary_head\.conv_seg\.(.+)", r"auxiliary.1.1.\1"),
-    ]
+def _mmseg(network: Segmenter) -> Sequence[Rule]:
     head = _HEADS.get(type(network.head))
     if head is None:
         raise InvalidInput(
             f"no map from mmsegmentation's names to {type(network.head).__name__}; there are maps for "
             f"{_known()}"
         )
-    return Naming([*rules, *head()], fills=_FILLS.get(type(network.head), ()), refusals=_REFUSALS)
+    return [
+        Rule(r"decode_head\.conv_seg\.(.+)", r"classifier.1.\1"),
+        *_conv_module(r"auxiliary_head\.convs\.0", "auxiliary.0.conv"),
+        Rule(r"auxiliary_head\.conv_seg\.(.+)", r"auxiliary.1.1.\1"),
+        *head(),
+    ]
 
 
 def _conv_module(source: str, target: str) -> list[Rule]:

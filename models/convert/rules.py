@@ -101,7 +101,7 @@ def rename(
     """
     # what DataParallel puts before each
     state = {key.removeprefix("module."): value for key, value in state.items()}
-    _check_patterns("--drop", drop, state)
+    _check_patterns("drop", drop, state)
     renamed: dict[str, Tensor] = {}
     rows: list[Row] = []
     left, misfits, refused = [], [], []
@@ -131,11 +131,11 @@ def rename(
     _check_shapes(misfits, expected, class_keys)
     if left:
         raise InvalidWeights(
-            f"{_some(left)} of the checkpoint have no place in the network; leave them out with --drop "
-            "PATTERN"
+            f"{_some(left)} of the checkpoint have no place in the network; leave them out with a "
+            "drop pattern"
         )
     missing = [key for key in expected if key not in renamed]
-    _check_patterns("--keep", keep, missing)
+    _check_patterns("keep", keep, missing)
     for key in list(missing):
         fill = next((fill for fill in (*naming.fills, COUNTERS) if re.fullmatch(fill.pattern, key)), None)
         if any(fnmatchcase(key, pattern) for pattern in keep):
@@ -147,7 +147,7 @@ def rename(
     if absent := [key for key in expected if key not in renamed]:
         raise InvalidWeights(
             f"the checkpoint has nothing for {_some(absent)} of the network; leave them untrained with "
-            "--keep PATTERN"
+            "a keep pattern"
         )
     return renamed, rows
 
@@ -173,7 +173,7 @@ def _check_shapes(
         if target in class_keys and shape[1:] == wanted[1:]:
             raise InvalidWeights(
                 f"the checkpoint's {key} is for {shape[0]} classes, the network was built for {wanted[0]}: "
-                f"give --classes {shape[0]}"
+                f"build it for {shape[0]} classes"
             )
     if misfits:
         shown = [
@@ -182,17 +182,18 @@ def _check_shapes(
         ]
         more = f" and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
         raise InvalidWeights(
-            f"shapes differ: {'; '.join(shown)}{more}. Build the network alike with --option, or leave keys "
-            "out with --drop PATTERN and the network's untrained with --keep PATTERN"
+            f"shapes differ: {'; '.join(shown)}{more}. Build the network with the checkpoint's options, or "
+            "leave keys out with a drop pattern and the network's untrained with a keep pattern"
         )
 
 
 def _check_patterns(option: str, patterns: Sequence[str], keys: Sequence[str] | Mapping[str, Tensor]) -> None:
     for pattern in patterns:
         if not any(fnmatchcase(key, pattern) for key in keys):
-            where = "the checkpoint" if option == "--drop" else "what the checkpoint lacks"
+            where = "the checkpoint" if option == "drop" else "what the checkpoint lacks"
             raise InvalidInput(
-                f"{option} {pattern!r} matches nothing in {where}; it begins with {_some(list(keys))}"
+                f"the {option} pattern {pattern!r} matches nothing in {where}; it begins with "
+                f"{_some(list(keys))}"
             )
 
 

@@ -61,6 +61,12 @@ def at_size_of(x: Tensor, activation: Tensor) -> Tensor:
     return F.interpolate(activation, size=x.shape[2:], mode="bilinear", align_corners=False)[:, 0]
 
 
+def min_max_scaled(maps: Tensor) -> Tensor:
+    """Each map of (B, 1, h, w) shifted and scaled to 0..1; one that is the same everywhere becomes 0."""
+    low, high = maps.amin(dim=(2, 3), keepdim=True), maps.amax(dim=(2, 3), keepdim=True)
+    return (maps - low) / (high - low).clamp(min=torch.finfo(maps.dtype).tiny)
+
+
 def _split(classifier: nn.Module, layers: list[nn.Module]) -> tuple[list[nn.Module], nn.Linear | None]:
     """The layers before the pooling, and the linear layer after it, None where the pooling ends the head."""
     essential = [layer for layer in layers if not isinstance(layer, NEUTRAL)]

@@ -16,7 +16,7 @@ the map.
 import torch
 from torch import Tensor
 
-from regard.models.attention.crop import peaks
+from regard.models.parts.crop import peaks
 
 
 def compactness(maps: Tensor) -> Tensor:

@@ -14,12 +14,11 @@ IEEE Transactions on Multimedia 2017. https://arxiv.org/abs/1606.08572
 
 Departures and readings:
 - Canvases of several scales and places, coarse to fine, one LSTM over them, the diversity of attention and
-the average over time are from
-  the abstract and from summaries of the paper. Which canvases, the 512 units, and lambda = 1 are ours; so is
-  the start: h_0 and c_0 are tanh of linear layers on the first canvas's mean feature.
+  the average over time are from the abstract and from summaries of the paper. Which canvases, the 512 units,
+  and lambda = 1 are ours; so is the start: h_0 and c_0 are tanh of linear layers on the first canvas's mean
+  feature.
 - Attention maps are laid over a grid of the image before they are compared, each position covering what its
-canvas shows there. The
-  paper's limit on the canvases' own overlap is a matter of choosing them.
+  canvas shows there. The paper's limit on the canvases' own overlap is a matter of choosing them.
 """
 
 from collections.abc import Sequence
@@ -28,13 +27,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from regard.models.attention.crop import crop
 from regard.models.backbones.by_name import build_backbone, pool_to_stride_32
 from regard.models.classifiers import check_classes
 from regard.models.losses.criterion import Criterion
 from regard.models.losses.diversity import diversity_loss
-from regard.models.networks.proposals import Box, check_boxes, coverage, grid_boxes, pixels
-from regard.models.networks.recognizer import log_mean_softmax
+from regard.models.parts.crop import crop
+from regard.models.parts.mean_answer import log_mean_softmax
+from regard.models.parts.proposals import Box, check_boxes, coverage, grid_boxes, pixels
 
 CANVASES = grid_boxes([(1.0, 1), (0.75, 2), (0.5, 2)])
 GRID = 14  # cells of the image on each side in which attention maps are compared

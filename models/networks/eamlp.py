@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from regard.models.attention.external import TokenExternalAttention, normalize_twice
 from regard.models.classifiers import check_classes
-from regard.models.networks.transformer import EncoderBlock, Perceptron, check_image, initialize_linears
+from regard.models.parts.transformer import EncoderBlock, Perceptron, check_image, initialize_linears
 
 STRIDE = 16  # of the three soft splits together
 SLOTS = 128

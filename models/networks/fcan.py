@@ -12,27 +12,26 @@ https://arxiv.org/abs/1603.06765
 
 Departures and readings:
 - That feature maps are shared, that all parts are found at once, and the greedy reward are the paper's
-abstract; that training crops the
-  shared feature maps, one location is sampled from a softmax in training and the most probable taken in
-  testing, and answers are averaged are from summaries. For testing the paper crops the image anew, at a
-  higher resolution; here the same features serve.
+  abstract; that training crops the shared feature maps, one location is sampled from a softmax in training
+  and the most probable taken in testing, and answers are averaged are from summaries. For testing the paper
+  crops the image anew, at a higher resolution; here the same features serve.
 - 64 channels in the attention layers are from memory. The number of parts, the window and the part
-classifiers' layers are ours.
+  classifiers' layers are ours.
 - The answer after part t, that the reward compares, is the mean of the whole image's and of the first t
-parts'.
+  parts'.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.attention.crop import cells, crop, squares
-from regard.models.attention.hard import gumbel_noise
 from regard.models.backbones.by_name import build_backbone
 from regard.models.classifiers import GlobalAveragePool, check_classes
 from regard.models.losses.criterion import Criterion
 from regard.models.losses.greedy_reward import greedy_reward, reinforce
-from regard.models.networks.recognizer import log_mean_softmax
+from regard.models.parts.crop import cells, crop, squares
+from regard.models.parts.hard import gumbel_noise
+from regard.models.parts.mean_answer import log_mean_softmax
 
 HIDDEN = 64
 

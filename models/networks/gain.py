@@ -13,13 +13,12 @@ The losses are in `regard.models.losses.mining`. The paper weighs with alpha = 1
 more.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from regard.models.classifiers import ResNetClassifier
+from regard.models.backbones.backbone import Backbone
+from regard.models.classifiers import ImageClassifier
 from regard.models.explain.cam import at_size_of
 from regard.models.losses.criterion import UNLABELLED, Criterion
 from regard.models.losses.mining import (
@@ -31,33 +30,31 @@ from regard.models.losses.mining import (
 )
 
 
-class GAIN(ResNetClassifier):
+class GAIN(ImageClassifier):
     """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes).
 
     Args:
-        depth: of the ResNet.
+        backbone: any; VGG-16 in the paper.
         num_classes: K.
         mining_weight: alpha, of L_am.
         mask_weight: omega of L_ext, used where the training targets are label maps.
         threshold: sigma of T(A), in 0..1.
         sharpness: omega of T(A).
-        options: see `ResNet`.
     """
 
     learns_from_label_maps = True  # what `regard train` asks of a classifier before it hands it any
 
     def __init__(
         self,
-        depth: int,
+        backbone: Backbone,
         *,
         num_classes: int = 1000,
         mining_weight: float = 1.0,
         mask_weight: float = 10.0,
         threshold: float = 0.5,
         sharpness: float = 10.0,
-        **options: Any,
     ) -> None:
-        super().__init__(depth, num_classes=num_classes, **options)
+        super().__init__(backbone, num_classes=num_classes)
         if not (mining_weight >= 0 and mask_weight >= 0):
             raise ValueError(
                 f"mining_weight and mask_weight must be 0 or more, got {mining_weight} and {mask_weight}"

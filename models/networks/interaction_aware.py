@@ -1,5 +1,5 @@
-"""Interaction-aware spatial pyramid attention network: a ResNet whose last stages' maps say together where to
-look in the last one.
+"""Interaction-aware spatial pyramid attention network: a backbone whose last stages' maps say together where
+to look in the last one.
 
 Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Action Classification", ECCV
 2018. https://arxiv.org/abs/1808.01106
@@ -12,53 +12,47 @@ attention and its losses for what is known of them. The stages, the classifier's
 our choice.
 """
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from regard.models.attention.interaction_aware import InteractionAware
-from regard.models.backbones.resnet import ResNet
-from regard.models.classifiers import Classifier, GlobalAveragePool, check_classes
+from regard.models.backbones.backbone import Backbone
+from regard.models.classifiers import BackboneClassifier, GlobalAveragePool
 from regard.models.losses.criterion import Criterion
 from regard.models.losses.interaction import interaction_loss, scale_diversity_loss
 
 
-class InteractionPyramid(Classifier):
+class InteractionPyramid(BackboneClassifier):
     """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes).
 
     Args:
-        depth: of the ResNet.
+        backbone: any.
         num_classes: K.
-        scales: how many of its last stages the attention sees, from 2 to 4.
+        scales: how many of its last stages the attention sees, at least 2.
         components: number of attention maps.
         interaction: weight of the interaction loss, lambda_1.
         diversity: weight of the diversity loss, lambda_2.
-        options: see `ResNet`.
     """
 
     def __init__(
         self,
-        depth: int,
+        backbone: Backbone,
         *,
         num_classes: int = 1000,
         scales: int = 3,
         components: int = 8,
         interaction: float = 0.1,
         diversity: float = 0.1,
-        **options: Any,
     ) -> None:
-        super().__init__()
-        check_classes(num_classes)
-        if not 2 <= scales <= 4:
-            raise ValueError(f"scales must be from 2 to 4, got {scales}")
+        super().__init__(backbone, num_classes)
+        if not 2 <= scales <= len(backbone.channels):
+            raise ValueError(f"scales must be from 2 to {len(backbone.channels)}, got {scales}")
         if not (interaction >= 0 and diversity >= 0):
             raise ValueError(
                 f"weights of losses must not be negative, got interaction={interaction} and "
                 f"diversity={diversity}"
             )
         self.scales, self.loss_weights = scales, (interaction, diversity)
-        self.backbone = ResNet(depth, **options)
-        *others, channels = self.backbone.channels[-scales:]
+        *others, channels = backbone.channels[-scales:]
         self.attention = InteractionAware(channels, components, others)
         self.pool = GlobalAveragePool()
         self.fc = nn.Linear(channels, num_classes)

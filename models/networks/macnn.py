@@ -15,16 +15,15 @@ layer.
 
 Departures and readings:
 - The paper alternates between training the grouping and training the rest. Here both happen in one pass: the
-grouping losses train W1 and
-  W2 and nothing else, and classification takes the maps as they are.
+  grouping losses train W1 and W2 and nothing else, and classification takes the maps as they are.
 - The constants N, 96, lambda = 2 and margin = 0.02, that the maps sum to 1, and the enlargement to 224 are
-from memory of the paper; public
-  ports confirm the layers, the losses' form and that the branches share no parameters.
+  from memory of the paper; public ports confirm the layers, the losses' form and that the branches share no
+  parameters.
 - The answer fuses the attended features P_i too, so that it rests on the maps and not on their peaks alone.
 - A peak is sought in the sigmoid's argument: the sigmoid reaches 1 in float32 and would tie.
 - The paper fits W1 and W2 to the clusters of the channels' peak positions over the training images.
-`ChannelGrouping.fit` clusters, and
-  sets the biases of W2 to answer with the clusters.
+  `ChannelGrouping.fit` clusters, and sets the biases of W2 to answer with the clusters; training calls it
+  before its first epoch, with some of the images.
 """
 
 from collections.abc import Iterable
@@ -33,14 +32,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from regard.models.attention.crop import crop, peaks, squares
+from regard.models.backbones.backbone import Backbone
 from regard.models.backbones.by_name import build_backbone, check_side
-from regard.models.backbones.resnet import ResNet
-from regard.models.backbones.vgg import VGG
 from regard.models.classifiers import check_classes
 from regard.models.losses.criterion import Criterion
 from regard.models.losses.grouping import grouping_loss
-from regard.models.networks.clustering import kmeans
+from regard.models.parts.clustering import kmeans
+from regard.models.parts.crop import crop, peaks, squares
+
+AT_ONCE = 8  # images whose features are computed together, to fit the grouping
 
 
 class ChannelGrouping(nn.Module):
@@ -152,7 +152,7 @@ class MACNN(nn.Module):
         (B, N, C).
         """
         crops = self.part_crops(x, scores).unbind(dim=1)
-        networks = cast("Iterable[VGG | ResNet]", self.part_networks)
+        networks = cast("Iterable[Backbone]", self.part_networks)
         near = [
             network.stages(part)[-1].mean(dim=(2, 3)) for network, part in zip(networks, crops, strict=True)
         ]
@@ -162,6 +162,12 @@ class MACNN(nn.Module):
         features = self.backbone.stages(x)[-1]
         scores = self.grouping.scores(features)
         return self.answer(x, features, scores, attended(features, self.grouping.weights(scores)))
+
+    def before_epoch(self, epoch: int, epochs: int, images: Tensor) -> None:
+        """Start the first epoch from clusters of the channels' peaks in these images (n, 3, H, W)."""
+        if epoch == 0:
+            features = [self.backbone.stages(some)[-1] for some in images.split(AT_ONCE)]
+            self.grouping.fit(torch.cat(features))
 
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
         """Classification by each part and fused, and the grouping losses."""

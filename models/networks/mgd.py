@@ -12,14 +12,13 @@ The descriptors of all levels, side by side, are classified linearly.
 
 Departures and readings:
 - That free labels of the tree train one network each, whose regions of interest differ and whose descriptors
-are joined, is the paper's
-  abstract; the two networks for each level and the selection by convolutional energy are from summaries, the
-  selection's formula is ours: a box's score is the sum of E over it less the image's mean E for its area, so
-  that neither size nor smallness wins by itself.
+  are joined, is the paper's abstract; the two networks for each level and the selection by convolutional
+  energy are from summaries, the selection's formula is ours: a box's score is the sum of E over it less the
+  image's mean E for its area, so that neither size nor smallness wins by itself.
 - Candidates are a fixed grid over several scales; the paper takes selective search, which is outside any
-graph. `boxes` replaces them.
+  graph. `boxes` replaces them.
 - The paper's last classifier is a linear SVM on the descriptors; here it is a linear layer that does not
-train them.
+  train them.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,12 +29,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.attention.crop import crop
 from regard.models.backbones.by_name import build_backbone, check_side
-from regard.models.classifiers import check_classes
+from regard.models.classifiers import ImageClassifier, check_classes
 from regard.models.losses.criterion import Criterion
-from regard.models.networks.proposals import Box, box_sums, check_boxes, grid_boxes, pixels
-from regard.models.networks.recognizer import Recognizer
+from regard.models.parts.crop import crop
+from regard.models.parts.proposals import Box, box_sums, check_boxes, grid_boxes, pixels
 
 BOXES = grid_boxes([(1.0, 1), (0.75, 3), (0.5, 5), (0.35, 6)])
 
@@ -78,10 +76,10 @@ class Granularity(nn.Module):
     ) -> None:
         super().__init__()
         self.region_size = region_size
-        self.detection = Recognizer(build_backbone(backbone, width), labels)
+        self.detection = ImageClassifier(build_backbone(backbone, width), num_classes=labels)
         check_side(self.detection.backbone, region_size=region_size)
         self.discovery = RegionDiscovery(boxes)
-        self.description = Recognizer(build_backbone(backbone, width), labels)
+        self.description = ImageClassifier(build_backbone(backbone, width), num_classes=labels)
 
     def region(self, x: Tensor, features: Tensor) -> Tensor:
         """The discovered region of the image, from the detection network's features:

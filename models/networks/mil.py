@@ -7,12 +7,11 @@ averaged first, with learned weights.
 
 import math
 from collections.abc import Callable
-from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
-from regard.models.backbones.resnet import ResNet
-from regard.models.classifiers import Classifier, check_classes
+from regard.models.backbones.backbone import Backbone
+from regard.models.classifiers import BackboneClassifier
 from regard.models.heads.mil_pooling import GatedAttention, GlobalMaxPool, NoisyOr
 
 # an instance's probability at the start: with 49 positions (7 x 7) noisy-or then begins near an even chance
@@ -44,28 +43,23 @@ POOLINGS: dict[str, Callable[[int, int], nn.Sequential]] = {
 }
 
 
-class MIL(ResNet, Classifier):
+class MIL(BackboneClassifier):
     """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes).
 
     With "max" and "noisy_or" the scores are log-odds that the class is in the image, each class for itself;
     their softmax is the probability of each class given that one is (see `NoisyOr`).
 
     Args:
-        depth: of the ResNet.
         pooling: a name of POOLINGS.
+        backbone: any.
         num_classes: K.
-        options: see `ResNet`.
     """
 
-    def __init__(self, depth: int, pooling: str, *, num_classes: int = 1000, **options: Any) -> None:
-        super().__init__(depth, **options)
-        check_classes(num_classes)
+    def __init__(self, pooling: str, backbone: Backbone, *, num_classes: int = 1000) -> None:
+        super().__init__(backbone, num_classes)
         if pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {sorted(POOLINGS)}, got {pooling!r}")
-        self.head = POOLINGS[pooling](self.channels[-1], num_classes)
-
-    def feature_map(self, x: Tensor) -> Tensor:
-        return self.stages(x)[-1]
+        self.head = POOLINGS[pooling](backbone.channels[-1], num_classes)
 
     def head_layers(self) -> list[nn.Module]:
         return [*self.head]

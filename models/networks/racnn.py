@@ -16,22 +16,18 @@ each scaled to length 1.
 
 Departures and readings:
 - Layers, k and the alternation are those of public ports and summaries of the paper; that the descriptors are
-scaled to length 1 before
-  they are fused is from memory.
+  scaled to length 1 before they are fused is from memory.
 - The paper alternates between training the classifiers and training the proposals. Here both happen in one
-pass: classification does not
-  reach the proposals, the ranking loss reaches nothing else, and the layer that fuses reads descriptors that
-  it does not train.
+  pass: classification does not reach the proposals, the ranking loss reaches nothing else, and the layer that
+  fuses reads descriptors that it does not train.
 - The paper's gradient of the crop is written by hand from sign maps; here it is the exact one, of the mask
-and of the bilinear sampling.
+  and of the bilinear sampling.
 - Limits on the square are passed straight through by the gradient, as the hand-written one does. The half
-side is at least 1/6 of the
-  image's: from memory, the paper asks for a third of the one before, which is 1/2 at the whole image. Public
-  ports take a third of the image's side; but the paper starts from squares of half the image's side, a half
-  side of 1/4, which such a limit would forbid.
+  side is at least 1/6 of the image's: from memory, the paper asks for a third of the one before, which is 1/2
+  at the whole image. Public ports take a third of the image's side; but the paper starts from squares of half
+  the image's side, a half side of 1/4, which such a limit would forbid.
 - The paper first fits the proposals to the square of half the image's side around the strongest response of
-the last map; they start at
-  the centre with that side here, and the option `guide` adds the fit to the loss.
+  the last map; they start at the centre with that side here, and the option `guide` adds the fit to the loss.
 """
 
 from collections.abc import Iterable
@@ -41,12 +37,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.attention.crop import crop, peaks
 from regard.models.backbones.by_name import build_backbone, pool_to_stride_32
-from regard.models.classifiers import check_classes
+from regard.models.classifiers import ImageClassifier, check_classes
 from regard.models.losses.criterion import Criterion
 from regard.models.losses.ranking import ranking_loss
-from regard.models.networks.recognizer import Recognizer
+from regard.models.parts.crop import crop, peaks
 
 SCALES = 3
 HIDDEN = 1024  # units of a proposal network
@@ -165,7 +160,7 @@ class RACNN(nn.Module):
         self.image_size, self.least, self.guide = image_size, least, guide
         sizes = [image_size, image_size // 2, image_size // 2]
         backbones = [build_backbone(backbone, width) for _ in sizes]
-        self.scales = nn.ModuleList(Recognizer(each, num_classes) for each in backbones)
+        self.scales = nn.ModuleList(ImageClassifier(each, num_classes=num_classes) for each in backbones)
         channels = backbones[0].channels[-1]
         self.pool5 = pool_to_stride_32(backbones[0])
         self.proposals = nn.ModuleList(AttentionProposal(channels * (size // 32) ** 2) for size in sizes[:-1])
@@ -182,7 +177,7 @@ class RACNN(nn.Module):
                 f"{x.shape[3]}"
             )
         found = Look([], [], [], [])
-        for index, scale in enumerate(cast("Iterable[Recognizer]", self.scales)):
+        for index, scale in enumerate(cast("Iterable[ImageClassifier]", self.scales)):
             features = scale.backbone.stages(x)[-1]
             found.descriptors.append(features.mean(dim=(2, 3)))
             if index == SCALES - 1:
@@ -204,7 +199,7 @@ class RACNN(nn.Module):
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
         """Classification at each scale and fused, and the ranking of neighbouring scales."""
         found = self.look(x, apart=True)
-        scales = cast("Iterable[Recognizer]", self.scales)
+        scales = cast("Iterable[ImageClassifier]", self.scales)
         logits = [scale.fc(descriptor) for scale, descriptor in zip(scales, found.descriptors, strict=True)]
         fused = self.fuse([descriptor.detach() for descriptor in found.descriptors])
         classification = torch.stack([criterion(scores, targets) for scores in (*logits, fused)]).sum()

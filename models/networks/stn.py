@@ -16,7 +16,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from regard.models.attention.spatial_transformer import spatial_transformer
-from regard.models.classifiers import ResNetClassifier
+from regard.models.backbones.resnet import ResNet
+from regard.models.classifiers import ImageClassifier
 
 
 class SpatialTransformerNetwork(nn.Module):
@@ -41,7 +42,7 @@ class SpatialTransformerNetwork(nn.Module):
     ) -> None:
         super().__init__()
         self.transformer = spatial_transformer(3, transformation, localisation_width)
-        self.classifier = ResNetClassifier(depth, num_classes=num_classes, **options)
+        self.classifier = ImageClassifier(ResNet(depth, **options), num_classes=num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.classifier(self.transformer(x))

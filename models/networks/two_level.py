@@ -16,18 +16,17 @@ Fine-grained Image Classification", CVPR 2015. https://arxiv.org/abs/1411.6447
 
 Departures and readings:
 - Which levels there are and how they share DomainNet is the paper's abstract and summaries of it; k = 3 is
-from memory, the threshold and
-  alpha are ours (the paper validates alpha). The middle convolution is the last but one stage's last
-  (conv4 in VGG, res4 in ResNet), its response to a patch the mean over positions.
+  from memory, the threshold and alpha are ours (the paper validates alpha). The middle convolution is the
+  last but one stage's last (conv4 in VGG, res4 in ResNet), its response to a patch the mean over positions.
 - Candidates are a fixed grid over several scales; the paper takes selective search, which is outside any
-graph. `boxes` replaces them.
+  graph. `boxes` replaces them.
 - The paper takes FilterNet ready-made from ImageNet, as one may here by loading its weights. In training the
-sharp choice is replaced by a
-  mean weighted with FilterNet's probabilities, through which it learns to keep what DomainNet gets right.
+  sharp choice is replaced by a mean weighted with FilterNet's probabilities, through which it learns to keep
+  what DomainNet gets right.
 - If no patch exceeds the threshold, the likeliest is kept.
 - The paper's part classifier is a linear SVM; here it is a linear layer that does not train the descriptors.
-`fit_parts` clusters the
-  filters; until then filters belong to the parts in turn.
+- The paper trains DomainNet, clusters its filters, and trains the parts. `fit_parts` clusters; training calls
+  it halfway through its epochs, and until then filters belong to the parts in turn.
 """
 
 from collections.abc import Sequence
@@ -37,15 +36,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.attention.crop import crop
+from regard.models.backbones.backbone import Backbone
 from regard.models.backbones.by_name import build_backbone, check_side
-from regard.models.backbones.resnet import ResNet
-from regard.models.backbones.vgg import VGG
-from regard.models.classifiers import check_classes
+from regard.models.classifiers import ImageClassifier, check_classes
 from regard.models.losses.criterion import Criterion
-from regard.models.networks.clustering import spectral_clustering
-from regard.models.networks.proposals import check_boxes, grid_boxes, pixels
-from regard.models.networks.recognizer import Recognizer
+from regard.models.parts.clustering import spectral_clustering
+from regard.models.parts.crop import crop
+from regard.models.parts.proposals import check_boxes, grid_boxes, pixels
 
 BOXES = grid_boxes([(1.0, 1), (0.75, 2), (0.5, 3)])
 # the labels of ImageNet's 1000 that are birds
@@ -62,9 +59,7 @@ class ObjectFilter(nn.Module):
         threshold: patches above it are kept.
     """
 
-    def __init__(
-        self, backbone: VGG | ResNet, *, labels: int, parent: Sequence[int], threshold: float
-    ) -> None:
+    def __init__(self, backbone: Backbone, *, labels: int, parent: Sequence[int], threshold: float) -> None:
         super().__init__()
         if not parent or not all(0 <= label < labels for label in parent) or len(set(parent)) in (0, labels):
             raise ValueError(
@@ -73,7 +68,7 @@ class ObjectFilter(nn.Module):
             )
         if not 0 < threshold < 1:
             raise ValueError(f"threshold must be in (0, 1), got {threshold}")
-        self.network = Recognizer(backbone, labels)
+        self.network = ImageClassifier(backbone, num_classes=labels)
         self.parent, self.threshold = sorted(set(parent)), threshold
 
     def weights(self, patches: Tensor) -> Tensor:
@@ -140,7 +135,7 @@ class TwoLevel(nn.Module):
             raise ValueError(
                 f"parts must be from 1 to the {filters} filters of the middle convolution, got {parts}"
             )
-        self.domain = Recognizer(trunk, num_classes)
+        self.domain = ImageClassifier(trunk, num_classes=num_classes)
         self.part_classifier = nn.Linear(parts * channels, num_classes)
         self.detectors: Tensor
         # (filters, k)
@@ -183,25 +178,20 @@ class TwoLevel(nn.Module):
             self.part_classifier(parts.detach()), targets
         )
 
+    def before_epoch(self, epoch: int, epochs: int, images: Tensor) -> None:
+        """Cluster the filters halfway: half of the epochs are for DomainNet, the others for the parts."""
+        if epoch == epochs // 2:
+            self.fit_parts()
+
     @torch.no_grad()
     def fit_parts(self, *, seed: int = 0) -> Tensor:
         """Cluster DomainNet's filters into the part detectors, once DomainNet is trained and before the parts
         are: clusters (filters,).
         """
-        filters = F.normalize(middle_filters(self.domain.backbone).flatten(1), dim=1)
+        filters = F.normalize(self.domain.backbone.filters(-2).flatten(1), dim=1)
         clusters = spectral_clustering(filters @ filters.T, self.detectors.shape[1], seed=seed)
         self.detectors.copy_(F.one_hot(clusters, self.detectors.shape[1]))
         return clusters
-
-
-def middle_filters(backbone: VGG | ResNet) -> Tensor:
-    """Weights of the last convolution of the last stage but one: (filters, channels, height, width)."""
-    if isinstance(backbone, ResNet):
-        stage = [module for module in backbone.layer3[-1].modules() if isinstance(module, nn.Conv2d)]
-    else:
-        pools = [index for index, layer in enumerate(backbone.features) if isinstance(layer, nn.MaxPool2d)]
-        stage = [module for module in list(backbone.features)[: pools[-1]] if isinstance(module, nn.Conv2d)]
-    return stage[-1].weight
 
 
 def _log(probabilities: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from regard.models.classifiers import check_classes
-from regard.models.networks.transformer import (
+from regard.models.parts.transformer import (
     EncoderBlock,
     TokenSelfAttention,
     check_image,

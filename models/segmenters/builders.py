@@ -10,6 +10,7 @@ from typing import Any
 
 from torch import nn
 
+from regard.models.backbones.backbone import Backbone
 from regard.models.heads.asp_oc import AspOCHead
 from regard.models.heads.aspp import ASPPHead
 from regard.models.heads.base_oc import BaseOCHead
@@ -23,7 +24,7 @@ from regard.models.heads.pyramid_oc import PyramidOCHead
 from regard.models.segmenters.ccnet import ConsistentCCNet
 from regard.models.segmenters.danet import DANet
 from regard.models.segmenters.pan import PAN
-from regard.models.segmenters.segmenter import Backbone, Segmenter
+from regard.models.segmenters.segmenter import Segmenter
 
 Builder = Callable[..., Segmenter]
 
@@ -66,12 +67,11 @@ def inner_channels(backbone: Backbone, inner: int | None, part: int) -> int:
 
 
 def scaled_dilations(backbone: Backbone) -> tuple[int, int, int]:
-    """DeepLabv3's for the backbone's output stride: 6, 12 and 18 at 16, twice as much at 8.
-
-    Every stride that a backbone leaves out doubles its dilation, so that its largest tells its output stride.
+    """DeepLabv3's for the stride of the backbone's last map: 6, 12 and 18 at 16, twice as much at 8, half at
+    32.
     """
-    largest = max(module.dilation[0] for module in backbone.modules() if isinstance(module, nn.Conv2d))
-    return 3 * largest, 6 * largest, 9 * largest
+    unit = 96 // backbone.strides[-1]
+    return unit, 2 * unit, 3 * unit
 
 
 def ccnet(

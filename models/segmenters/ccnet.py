@@ -7,10 +7,11 @@ https://arxiv.org/abs/1811.11721v2
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from regard.models.backbones.backbone import Backbone
 from regard.models.heads.ccnet import CCNetHead
 from regard.models.losses.category_consistent import category_consistent_loss
 from regard.models.losses.criterion import Criterion
-from regard.models.segmenters.segmenter import Backbone, Segmenter, weighted
+from regard.models.segmenters.segmenter import Segmenter, weighted
 
 REDUCTION = 16  # of the attended features, before the loss
 

@@ -5,9 +5,10 @@ Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019. https://a
 
 from torch import Tensor
 
+from regard.models.backbones.backbone import Backbone
 from regard.models.heads.danet import DANetHead
 from regard.models.heads.layers import resize
-from regard.models.segmenters.segmenter import AUXILIARY_WEIGHT, Backbone, Segmenter, pixel_classifier
+from regard.models.segmenters.segmenter import AUXILIARY_WEIGHT, Segmenter, pixel_classifier
 
 
 class DANet(Segmenter):
@@ -37,6 +38,6 @@ class DANet(Segmenter):
             (1.0, self.classify(position + channel, maps)),
             (1.0, self.position_classifier(position)),
             (1.0, self.channel_classifier(channel)),
-            (AUXILIARY_WEIGHT, self.auxiliary(maps[2])),
+            (AUXILIARY_WEIGHT, self.auxiliary(maps[-2])),
         ]
         return [(weight, resize(score, x)) for weight, score in scores]

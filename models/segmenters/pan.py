@@ -1,4 +1,4 @@
-"""PAN: feature pyramid attention on the last stage, then global attention upsampling through the three before
+"""PAN: feature pyramid attention on the last stage, then global attention upsampling through those before
 it.
 
 Li et al., "Pyramid Attention Network for Semantic Segmentation", BMVC 2018, section 3.3.
@@ -7,8 +7,9 @@ https://arxiv.org/abs/1805.10180
 
 from torch import Tensor, nn
 
+from regard.models.backbones.backbone import Backbone
 from regard.models.heads.pan import FeaturePyramidAttention, GlobalAttentionUpsample
-from regard.models.segmenters.segmenter import Backbone, Segmenter
+from regard.models.segmenters.segmenter import Segmenter
 
 
 class PAN(Segmenter):
@@ -20,10 +21,10 @@ class PAN(Segmenter):
         head = FeaturePyramidAttention(backbone.channels[-1], inner)
         super().__init__(backbone, head, inner=inner, num_classes=num_classes, dropout=dropout)
         self.upsample = nn.ModuleList(
-            GlobalAttentionUpsample(channels, inner) for channels in reversed(backbone.channels[:3])
+            GlobalAttentionUpsample(channels, inner) for channels in reversed(backbone.channels[:-1])
         )
 
     def classify(self, features: Tensor, maps: list[Tensor]) -> Tensor:
-        for upsample, low in zip(self.upsample, reversed(maps[:3]), strict=True):
+        for upsample, low in zip(self.upsample, reversed(maps[:-1]), strict=True):
             features = upsample(features, low)
         return self.classifier(features)

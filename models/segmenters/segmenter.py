@@ -3,24 +3,22 @@
 import torch
 from torch import Tensor, nn
 
-from regard.models.backbones.mobilenet_v2 import MobileNetV2
-from regard.models.backbones.resnet import ResNet
+from regard.models.backbones.backbone import Backbone
 from regard.models.classifiers import check_classes
 from regard.models.heads.decoder import Decoder
 from regard.models.heads.fcn import FCNHead
 from regard.models.heads.layers import resize
 from regard.models.losses.criterion import Criterion
 
-# of the loss on res4: Zhao et al., PSPNet, CVPR 2017, section 3.3; CCNet and OCNet keep it
+# of the loss on the last stage but one: Zhao et al., PSPNet, CVPR 2017, section 3.3; CCNet and OCNet keep it
 AUXILIARY_WEIGHT = 0.4
-Backbone = ResNet | MobileNetV2
 
 
 class Segmenter(nn.Module):
     """Class scores (logits) of every pixel: (B, 3, H, W) -> (B, num_classes, H, W).
 
     Args:
-        backbone: its last stage feeds the head, its third the auxiliary loss, its first the decoder.
+        backbone: its last stage feeds the head, the one before the auxiliary loss, its first the decoder.
         head: from the last stage's features to (B, inner, h, w).
         inner: channels of the head's result.
         num_classes: K.
@@ -45,7 +43,7 @@ class Segmenter(nn.Module):
         self.decoder = Decoder(inner, backbone.channels[0]) if decoder else None
         self.classifier = pixel_classifier(inner, num_classes, dropout)
         self.auxiliary = nn.Sequential(
-            FCNHead(backbone.channels[2], inner), pixel_classifier(inner, num_classes, dropout)
+            FCNHead(backbone.channels[-2], inner), pixel_classifier(inner, num_classes, dropout)
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,7 +71,7 @@ class Segmenter(nn.Module):
 
     def supervised(self, features: Tensor, maps: list[Tensor], x: Tensor) -> list[tuple[float, Tensor]]:
         """`training_logits` from the head's features and the backbone's."""
-        scores = [(1.0, self.classify(features, maps)), (AUXILIARY_WEIGHT, self.auxiliary(maps[2]))]
+        scores = [(1.0, self.classify(features, maps)), (AUXILIARY_WEIGHT, self.auxiliary(maps[-2]))]
         return [(weight, resize(score, x)) for weight, score in scores]
 
 

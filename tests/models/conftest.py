@@ -1,14 +1,17 @@
-"""What the tests of models share: modules with every number off its initial value, and maps drawn at
-random.
+"""What the tests of models share: modules with every number off its initial value, their numbers as arrays,
+and maps drawn at random.
 """
 
 from collections.abc import Callable
 from typing import TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import nn
 
+Arrays = dict[str, npt.NDArray[np.float64]]
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -54,3 +57,17 @@ def draw() -> Callable[..., torch.Tensor]:
         return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
     return draw
+
+
+@pytest.fixture
+def arrays() -> Callable[[nn.Module], Arrays]:
+    """A module's state dict as float64 arrays; a 1x1 convolution's weight as its (out, in) matrix."""
+
+    def convert(module: nn.Module) -> Arrays:
+        result = {}
+        for name, value in module.state_dict().items():
+            array = value.numpy().astype(np.float64)
+            result[name] = array[:, :, 0, 0] if array.shape[2:] == (1, 1) else array
+        return result
+
+    return convert

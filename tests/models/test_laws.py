@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regard.models.attention import ATTENTION, Mechanism, Placement, find_attention
+from regard.models import attention
+from regard.models.attention import ATTENTION, find_attention
 from regard.models.catalog import CATALOG, build
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 from regard.models.losses.criterion import cross_entropy
+from regard.models.placement import Mechanism, Placement
 from regard.models.training.loop import training_loss
 
 CHANNELS = 32
@@ -95,6 +97,16 @@ def test_attention_says_where_it_comes_from(mechanism: Mechanism) -> None:
     assert isinstance(mechanism.placement, Placement)
     assert len(mechanism.paper) > 10
     assert 2014 <= mechanism.year <= 2030
+
+
+def test_every_file_of_the_folder_is_a_mechanism_of_the_list() -> None:
+    """What is no mechanism is a part, a placement, a backbone or a head, and lies elsewhere."""
+    folder = Path(attention.__file__).parent
+    with torch.device("meta"):
+        built = {type(mechanism.build(CHANNELS)).__module__ for mechanism in ATTENTION.values()}
+    assert built == {f"{attention.__name__}.{path.stem}" for path in folder.glob("*.py")} - {
+        f"{attention.__name__}.__init__"
+    }
 
 
 def test_find_attention() -> None:

@@ -115,7 +115,7 @@ def test_stands_after_the_first_three_stages():
     with torch.device("meta"):
         network = build("bam_resnet18", width=16)
     places = [name for name, module in network.named_modules() if isinstance(module, BAM)]
-    assert places == ["layer1.1.context", "layer2.1.context", "layer3.1.context"]
+    assert places == [f"backbone.layer{stage}.1.context" for stage in (1, 2, 3)]
 
 
 def test_one_image_is_enough_in_evaluation(randomized, draw):

@@ -127,7 +127,7 @@ def test_parameter_count_of_the_paper():
 
 
 def test_acts_on_the_residual_branch_before_the_sum(draw):
-    block = build("cbam_resnet18", width=16).double().eval().layer1[1]
+    block = build("cbam_resnet18", width=16).double().eval().backbone.layer1[1]
     nn.init.constant_(block.attention.spatial_gate.bn.bias, -800.0)
     x = draw(2, 16, 5, 5)
     assert torch.equal(block(x), x.relu())

@@ -141,6 +141,7 @@ def test_the_network_trains_on_all_three_losses(scales):
     ("options", "message"),
     [
         ({"scales": 1}, "scales.*1"),
+        ({"scales": 5}, "scales must be from 2 to 4, got 5"),
         ({"interaction": -1.0}, "interaction=-1"),
         ({"diversity": float("nan")}, "nan"),
     ],

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from regard.models.attention.saliency import MaxSaliency, Saliency
+from regard.models.attention.saliency import Saliency
 
 
 def test_equations(randomized, arrays, draw):
@@ -31,14 +31,3 @@ def test_nothing_asks(randomized, draw):
     (gradient,) = torch.autograd.grad(module.weights(x)[0, 0, 2, 3], x)
     assert gradient.abs().sum(dim=1).nonzero().tolist() == [[0, 2, 3]]
     assert {name for name, _ in module.named_parameters()} == {"gate.weight", "gate.bias"}
-
-
-def test_max_takes_the_largest_and_teaches_one_position(draw):
-    x = draw(2, 3, 4, 5)
-    x[0, 1, 1, 1] = x[0, 1, 3, 2] = 10  # two equals: one of them takes all
-    out = MaxSaliency()(x.requires_grad_())
-    assert torch.equal(out, x.amax(dim=(2, 3)))
-    (gradient,) = torch.autograd.grad(out.sum(), x)
-    assert ((gradient == 1).sum(dim=(2, 3)) == 1).all()
-    assert gradient.sum() == 6
-    assert gradient[0, 1, 1, 1] == 1

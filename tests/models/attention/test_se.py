@@ -75,7 +75,7 @@ def test_module_parameters():
 
 def test_acts_on_the_residual_branch_before_the_sum(draw):
     """With every gate shut, a block is relu of its shortcut."""
-    block = build("se_resnet18", width=16).double().eval().layer1[1]
+    block = build("se_resnet18", width=16).double().eval().backbone.layer1[1]
     nn.init.zeros_(block.attention.excite.weight)
     nn.init.constant_(block.attention.excite.bias, -800.0)
     x = draw(2, 16, 5, 5)

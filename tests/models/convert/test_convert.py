@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from regard.errors import InvalidInput, InvalidWeights
+from regard.models.backbones.resnet import ResNet
 from regard.models.catalog import build
 from regard.models.convert.conversion import convert_checkpoint
 from regard.models.convert.namings import guess_library, naming_of
@@ -72,11 +73,41 @@ def test_resnet_of_torchvision(torchvision, tmp_path: Path) -> None:
         saved(tmp_path, theirs.state_dict()), "resnet18", tmp_path / "ours.safetensors", classes=K
     )
     assert done.library == "torchvision"
-    assert done.counts == {"as it is": len(theirs.state_dict())}
+    assert done.counts == {"as it is": 2, "renamed": len(theirs.state_dict()) - 2}  # fc's are as they are
     ours, card = resolve("resnet18", weights=str(done.weights))
     assert card.name == "ours"
     assert len(card.output.labels) == K
     same_logits(ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "ccnet_mobilenet_v2"])
+def test_mobilenet_v2_of_torchvision(torchvision, name: str) -> None:
+    theirs = randomized(torchvision.models.mobilenet_v2(num_classes=K))
+    ours = build(name, num_classes=K).eval()
+    state, expected, naming = theirs.state_dict(), ours.state_dict(), naming_of("torchvision", ours)
+    if name == "mobilenet_v2":
+        renamed, _ = rename(state, expected, naming)
+        ours.load_state_dict(renamed)
+        same_logits(ours, theirs)
+        return
+    keep = ["head.*", "classifier.*", "auxiliary.*"]
+    with pytest.raises(InvalidWeights, match=r"keys \(features.18.0.weight, .* have no place"):
+        rename(state, expected, naming, drop=["classifier.*"], keep=keep)
+    renamed, _ = rename(state, expected, naming, drop=["features.18.*", "classifier.*"], keep=keep)
+    for key in ours.backbone.state_dict():
+        assert torch.equal(renamed[f"backbone.{key}"], state[key])
+
+
+def test_vgg_of_torchvision_becomes_a_backbone(torchvision) -> None:
+    with torch.device("meta"):
+        theirs = torchvision.models.vgg16_bn()
+    state = randomized(theirs.to_empty(device="cpu")).state_dict()
+    ours = build("fcan", backbone="vgg16_bn", num_classes=K)
+    keep = ["attention.*", "whole.*", "parts.*"]
+    renamed, _ = rename(
+        state, ours.state_dict(), naming_of("torchvision", ours), drop=["classifier.*"], keep=keep
+    )
+    assert torch.equal(renamed["backbone.features.40.weight"], state["features.40.weight"])
 
 
 def test_fcn_of_torchvision(torchvision) -> None:
@@ -89,7 +120,8 @@ def test_fcn_of_torchvision(torchvision) -> None:
     ours = build("fcn_resnet50", num_classes=K).eval()
     state, expected, naming = theirs.state_dict(), ours.state_dict(), naming_of("torchvision", ours)
     with pytest.raises(
-        InvalidWeights, match=r"shapes differ: aux_classifier\.0\.weight is \(256, .*--drop PATTERN"
+        InvalidWeights,
+        match=r"shapes differ: aux_classifier\.0\.weight is \(256, .*leave keys .*drop pattern",
     ):
         rename(state, expected, naming)
     renamed, rows = rename(state, expected, naming, drop=["aux_classifier.*"], keep=["auxiliary.*"])
@@ -106,7 +138,7 @@ def test_squeeze_and_excitation_of_timm(timm) -> None:
     assert guess_library(theirs.state_dict()) == "timm"
     renamed, rows = rename(theirs.state_dict(), ours.state_dict(), naming_of("timm", ours))
     assert any(
-        (row.source, row.target) == ("layer1.0.se.fc1.weight", "layer1.0.attention.squeeze.weight")
+        (row.source, row.target) == ("layer1.0.se.fc1.weight", "backbone.layer1.0.attention.squeeze.weight")
         for row in rows
     )
     ours.load_state_dict(renamed)
@@ -144,10 +176,9 @@ class Mmseg:
         self.random = torch.Generator().manual_seed(2)
         self.state: dict[str, Tensor] = {}
         with torch.device("meta"):
-            backbone = build("resnet18", width=16).state_dict()
+            backbone = ResNet(18, width=16).state_dict()
         for key, value in backbone.items():
-            if not key.startswith("fc."):
-                self.add(f"backbone.{key}", *value.shape)
+            self.add(f"backbone.{key}", *value.shape)
         self.conv_module("auxiliary_head.convs.0", 64, INNER, 3)
         self.conv("auxiliary_head.conv_seg", INNER, K, 1)
         getattr(self, head)()
@@ -287,10 +318,12 @@ def test_nothing_is_dropped_or_left_untrained_in_silence() -> None:
     ):
         rename(state | {"decode_head.strange": torch.zeros(1)}, expected, naming)
     short = {key: value for key, value in state.items() if key != "decode_head.gc_block.conv_mask.weight"}
-    with pytest.raises(InvalidWeights, match=r"nothing for 1 keys \(head.attention.key.weight\).*--keep"):
+    with pytest.raises(
+        InvalidWeights, match=r"nothing for 1 keys \(head.attention.key.weight\).*keep pattern"
+    ):
         rename(short, expected, naming)
     for option in ("drop", "keep"):
-        with pytest.raises(InvalidInput, match=f"--{option} 'nothing.*' matches nothing"):
+        with pytest.raises(InvalidInput, match=f"the {option} pattern 'nothing.*' matches nothing"):
             rename(state, expected, naming, **{option: ["nothing.*"]})
     old = {key: value for key, value in state.items() if "num_batches" not in key}
     _, rows = rename(old, expected, naming)
@@ -303,8 +336,11 @@ def test_a_head_of_another_library_that_has_no_map() -> None:
         match="no map from mmsegmentation's names to ExternalAttentionHead; there are maps for CCNetHead",
     ):
         naming_of("mmseg", build("eanet_resnet18", num_classes=K, **OPTIONS))
-    with pytest.raises(InvalidInput, match="no map from timm's names to MobileNetV2Classifier"):
-        naming_of("timm", build("mobilenet_v2"))
+    for library in ("timm", "mmseg"):
+        with pytest.raises(InvalidInput, match=f"no map from {library}'s names to MobileNetV2Classifier"):
+            naming_of(library, build("mobilenet_v2"))
+    with pytest.raises(InvalidInput, match="no map from timm's names to VisionTransformer"):
+        naming_of("timm", build("vit_tiny"))
 
 
 def run(*arguments: object):
@@ -317,7 +353,7 @@ def test_the_command(tmp_path: Path) -> None:
     options = [f"--option={key}={value}" for key, value in OPTIONS.items()]
     wrong = run(path, "--to", "ccnet_resnet18", "-o", output, *options)
     assert isinstance(wrong.exception, InvalidWeights)
-    assert "is for 4 classes, the network was built for 19: give --classes 4" in str(wrong.exception)
+    assert "is for 4 classes, the network was built for 19: build it for 4 classes" in str(wrong.exception)
     assert not output.exists()
     done = run(path, "--to", "ccnet_resnet18", "-o", output, "--classes", K, *options)
     assert done.exit_code == 0, done.output

@@ -3,6 +3,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from regard.models.backbones.resnet import ResNet
 from regard.models.catalog import build
 from regard.models.explain.grad_cam import grad_cam
 from regard.models.losses.criterion import UNLABELLED, cross_entropy
@@ -16,7 +17,7 @@ def network(**options: float) -> GAIN:
     float64.
     """
     torch.manual_seed(0)
-    gain = GAIN(18, num_classes=CLASSES, width=8, **options).double().eval()
+    gain = GAIN(ResNet(18, width=8), num_classes=CLASSES, **options).double().eval()
     for parameter in gain.parameters():
         torch.nn.init.normal_(
             parameter, 0.05 if parameter.ndim == 1 else 0.0, 0.3 if parameter.ndim == 1 else 0.15
@@ -86,7 +87,7 @@ def test_mining_reaches_the_first_convolution_and_the_classifier() -> None:
     attention = gain.attention(gain.feature_map(x), image, targets, x)
     assert attention.requires_grad
     loss = (attention * draw(*attention.shape)).sum()
-    first, last = torch.autograd.grad(loss, [gain.conv1.weight, gain.fc.weight])
+    first, last = torch.autograd.grad(loss, [gain.backbone.conv1.weight, gain.fc.weight])
     assert first.abs().max() > 0
     # the second order: the map's weights are a gradient, which depends on fc's
     assert last[[1, 3]].abs().max() > 0
@@ -104,7 +105,7 @@ def test_the_gradient_is_that_of_the_loss() -> None:
         _, scores = gain.mined(x, gain.feature_map(x), image, targets)
         return scores.softmax(dim=1)[image, targets].sum()
 
-    parameters = [gain.fc.weight, gain.layer4[1].bn2.weight]
+    parameters = [gain.fc.weight, gain.backbone.layer4[1].bn2.weight]
     gradients = torch.autograd.grad(mining(), parameters)
     directions = [draw(*parameter.shape) for parameter in parameters]
     expected = sum((g * d).sum() for g, d in zip(gradients, directions, strict=True))
@@ -146,4 +147,4 @@ def test_in_evaluation_it_is_the_plain_classifier() -> None:
 )
 def test_bad_options(option: str, value: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        GAIN(18, width=8, **{option: value})
+        GAIN(ResNet(18, width=8), **{option: value})

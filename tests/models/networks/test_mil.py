@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from regard.models.backbones.resnet import ResNet
 from regard.models.heads.mil_pooling import GatedAttention, GlobalMaxPool, NoisyOr
 from regard.models.networks.mil import MIL, POOLINGS
 
@@ -101,7 +102,7 @@ def test_the_gate_can_close() -> None:
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_a_network_is_its_positions_scores_pooled(pooling: str) -> None:
     torch.manual_seed(0)
-    network = MIL(18, pooling, num_classes=4, width=8).double().eval()
+    network = MIL(pooling, ResNet(18, width=8), num_classes=4).double().eval()
     x = draw(2, 3, 96, 64)
     features = network.feature_map(x)
     if pooling == "attention":
@@ -121,7 +122,7 @@ def test_a_network_is_its_positions_scores_pooled(pooling: str) -> None:
 
 def test_noisy_or_begins_near_an_even_chance() -> None:
     torch.manual_seed(0)
-    network = MIL(18, "noisy_or", num_classes=4, width=16).train()
+    network = MIL("noisy_or", ResNet(18, width=16), num_classes=4).train()
     with torch.inference_mode():
         p = network(torch.randn(2, 3, 224, 224)).sigmoid()
     assert 0.3 < p.min() < p.max() < 0.95
@@ -131,6 +132,6 @@ def test_bad_options() -> None:
     with pytest.raises(
         ValueError, match=r"pooling must be one of \['attention', 'max', 'noisy_or'\], got 'mean'"
     ):
-        MIL(18, "mean")
+        MIL("mean", ResNet(18, width=8))
     with pytest.raises(ValueError, match="inner must be at least 1, got 0"):
         GatedAttention(6, 0)

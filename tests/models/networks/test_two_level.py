@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from regard.models.losses.criterion import cross_entropy
-from regard.models.networks.two_level import BIRDS, TwoLevel, kept, middle_filters
+from regard.models.networks.two_level import BIRDS, TwoLevel, kept
 
 OPTIONS = {"width": 2, "patch_size": 32, "filter_labels": 6, "parent": [1, 4], "threshold": 0.5}
 QUARTERS = [(0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1)]
@@ -52,7 +52,7 @@ def test_kept_is_never_empty():
 @pytest.mark.parametrize("backbone", ["vgg16", "vgg19_bn", "resnet18", "resnet50"])
 def test_clusters_recover_planted_groups_of_filters(backbone):
     network = TwoLevel(num_classes=3, backbone=backbone, **(OPTIONS | {"width": 8}))
-    weight = middle_filters(network.domain.backbone)
+    weight = network.domain.backbone.filters(-2)
     assert len(weight) == network.domain.backbone.channels[-2]
     random = torch.Generator().manual_seed(1)
     planted = torch.randint(3, (len(weight),), generator=random)
@@ -64,18 +64,6 @@ def test_clusters_recover_planted_groups_of_filters(backbone):
     assert len({(int(a), int(b)) for a, b in zip(found, planted, strict=True)}) == 3
     assert torch.equal(network.detectors.argmax(dim=1), found)
     assert (network.detectors.sum(dim=1) == 1).all()
-
-
-def test_middle_filters_make_the_middle_map():
-    """Changing them changes the map that the detectors score, and not the one before it."""
-    for backbone in ("vgg16", "resnet18"):
-        trunk = TwoLevel(num_classes=3, backbone=backbone, **OPTIONS).domain.backbone.eval()
-        x = torch.randn(1, 3, 32, 32)
-        before = [each.detach().clone() for each in trunk.stages(x)]
-        with torch.no_grad():
-            middle_filters(trunk).mul_(2)
-        changed = [not torch.equal(a, b) for a, b in zip(before, trunk.stages(x), strict=True)]
-        assert changed == [False] * (len(before) - 2) + [True, True]
 
 
 def test_each_part_is_its_detectors_best_patch(network):

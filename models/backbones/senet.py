@@ -10,15 +10,16 @@ classifier. This, strides in the 3x3 convolutions and the stem's pooling (no pad
 of the published networks: 115,088,984 parameters, and 27,559,896 and 48,955,416 for SE-ResNeXt-50 and -101.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from regard.models.attention.se import SqueezeExcite
+from regard.models.backbones.backbone import Backbone, last_filters, results_at
 from regard.models.backbones.resnet import Block
-from regard.models.classifiers import Classifier, GlobalAveragePool, check_classes
 
-SMALLEST_IMAGE = 3  # rows and columns; the stem's pooling takes two of its first convolution's
 RESNEXT_DEPTHS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 
 
@@ -56,46 +57,50 @@ class GroupedBottleneck(Block):
         return self.bn3(self.conv3(x))
 
 
-class SENet(Classifier):
-    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), H and W at least 3.
+class SENet(Backbone):
+    """Feature maps of the four stages, at strides 4, 8, 16 and 32.
+
+    Shape: (B, 3, H, W) -> four maps (B, channels[i], H / stride_i, W / stride_i), for H and W of at least 3;
+    the stem's pooling rounds sizes down, all else up.
 
     Args:
         stem: width (in `width`s), side and stride of each of its convolutions; pooling follows.
         counts: blocks of the four stages.
-        num_classes: K.
         width: of the first stage's blocks, a multiple of 4; doubles with each stage.
         groups: of the blocks.
         widening: channels of the blocks' 3x3 convolution, in widths.
         shortcut_kernel: side of the convolution in the shortcuts that have a stride.
-        dropout: fraction of the features dropped before the classifier, in training.
     """
+
+    former_names: ClassVar[Mapping[str, str]] = {"blocks.": "stages."}
+    smallest_image = 3  # the stem's pooling takes two rows and columns of its first convolution's
 
     def __init__(
         self,
         stem: Sequence[tuple[int, int, int]],
         counts: tuple[int, int, int, int],
         *,
-        num_classes: int,
         width: int,
         groups: int,
         widening: int,
         shortcut_kernel: int,
-        dropout: float,
     ) -> None:
         super().__init__()
-        check_classes(num_classes)
         if width < 4 or width % 4:
             raise ValueError(f"width must be a multiple of 4 for the gates' reduction by 16, got {width}")
         if len(counts) != 4 or min(counts) < 1:
             raise ValueError(f"counts must be four numbers of blocks, each at least 1, got {counts}")
         if groups < 1 or 2 * width % groups:
             raise ValueError(f"groups must divide the {2 * width} channels of width {width}, got {groups}")
+        self.channels = [4 * width * 2**stage for stage in range(4)]
+        self.strides = [4, 8, 16, 32]
+        self.ends = [count - 1 for count in accumulate(counts)]  # of the stages, as indices of `blocks`
         channels, layers = 3, []
         for widths, kernel_size, stride in stem:
             layers += _conv_bn_relu(channels, widths * width, kernel_size, stride)
             channels = widths * width
         self.stem = nn.Sequential(*layers, nn.MaxPool2d(3, 2, ceil_mode=True))
-        stages: list[nn.Module] = []
+        blocks: list[nn.Module] = []
         for stage, count in enumerate(counts):
             for index in range(count):
                 stride = 2 if stage > 0 and index == 0 else 1
@@ -104,7 +109,7 @@ class SENet(Classifier):
                     if index == 0
                     else None
                 )
-                stages.append(
+                blocks.append(
                     GroupedBottleneck(
                         channels,
                         width,
@@ -116,32 +121,22 @@ class SENet(Classifier):
                 )
                 channels = 4 * width
             width *= 2
-        self.stages = nn.Sequential(*stages)
-        self.pool = GlobalAveragePool()
-        self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(channels, num_classes)
+        self.blocks = nn.Sequential(*blocks)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def feature_map(self, x: Tensor) -> Tensor:
-        if min(x.shape[2:]) < SMALLEST_IMAGE:
-            raise ValueError(
-                f"images must have {SMALLEST_IMAGE} rows and columns or more for the stem's pooling, got "
-                f"{tuple(x.shape[2:])}"
-            )
-        return self.stages(self.stem(x))
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The four feature maps of an image batch (B, 3, H, W)."""
+        self.check_image(x)
+        return results_at(self.ends, self.blocks, self.stem(x))
 
-    def head_layers(self) -> list[nn.Module]:
-        return [self.pool, self.dropout, self.fc]
+    def filters(self, stage: int) -> Tensor:
+        return last_filters(self.blocks[self.ends[stage]])
 
 
 def senet154(
-    *,
-    num_classes: int = 1000,
-    width: int = 64,
-    groups: int = 64,
-    counts: tuple[int, int, int, int] = (3, 8, 36, 3),
+    *, width: int = 64, groups: int = 64, counts: tuple[int, int, int, int] = (3, 8, 36, 3)
 ) -> SENet:
     """SENet-154: a deep stem, wide blocks and strided 3x3 shortcuts. With fewer `counts` it is a shallower
     network of the same blocks.
@@ -149,26 +144,22 @@ def senet154(
     return SENet(
         [(1, 3, 2), (1, 3, 1), (2, 3, 1)],
         counts,
-        num_classes=num_classes,
         width=width,
         groups=groups,
         widening=4,
         shortcut_kernel=3,
-        dropout=0.2,
     )
 
 
-def se_resnext(depth: int, *, num_classes: int = 1000, width: int = 64, groups: int = 32) -> SENet:
+def se_resnext(depth: int, *, width: int = 64, groups: int = 32) -> SENet:
     """SE-ResNeXt of 50 or 101 layers; at width 64 its 32 groups have 4 channels each in the first stage."""
     return SENet(
         [(1, 7, 2)],
         RESNEXT_DEPTHS[depth],
-        num_classes=num_classes,
         width=width,
         groups=groups,
         widening=2,
         shortcut_kernel=1,
-        dropout=0.0,
     )
 
 

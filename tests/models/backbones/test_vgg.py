@@ -45,7 +45,7 @@ def test_refuses_bad_arguments():
         VGG(17)
     with pytest.raises(ValueError, match="width.*0"):
         VGG(16, width=0)
-    with pytest.raises(ValueError, match="16 x 16.*got 15 x 40"):
+    with pytest.raises(ValueError, match="16 x 16 for VGG, got 15 x 40"):
         VGG(16, width=4).stages(torch.randn(1, 3, 15, 40))
     with pytest.raises(UnknownName, match="no backbone named 'vgg18'"):
         build_backbone("vgg18")

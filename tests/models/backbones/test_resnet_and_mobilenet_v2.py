@@ -11,13 +11,15 @@ import pytest
 import torch
 from torch import nn
 
-from regard.models.attention import ATTENTION, Placement
+from regard.models.attention import ATTENTION
 from regard.models.attention.danet import ChannelAttention, PositionAttention
 from regard.models.attention.non_local import DotProduct
 from regard.models.backbones.mobilenet_v2 import MobileNetV2
 from regard.models.backbones.resnet import ResNet
 from regard.models.catalog import build
 from regard.models.checkpoint import load_weights, read_state_dict
+from regard.models.former_names import former_name
+from regard.models.placement import Placement
 
 BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
 PARAMETERS = {
@@ -66,17 +68,29 @@ def mobilenet_v2_keys() -> Iterator[str]:
 @pytest.mark.parametrize("depth", BLOCKS)
 def test_resnet_has_torchvisions_names(depth: int) -> None:
     with torch.device("meta"):
-        assert sorted(build(f"resnet{depth}").state_dict()) == sorted(resnet_keys(depth))
+        assert sorted(ResNet(depth).state_dict()) == sorted(
+            set(resnet_keys(depth)) - {"fc.weight", "fc.bias"}
+        )
+        classifier = build(f"resnet{depth}")
+    names = [former_name(classifier, key) for key in classifier.state_dict()]
+    assert sorted(names) == sorted(resnet_keys(depth))
 
 
 def test_mobilenet_v2_has_torchvisions_names() -> None:
+    of_head = ("features.18.", "classifier.")
     with torch.device("meta"):
-        assert sorted(build("mobilenet_v2").state_dict()) == sorted(mobilenet_v2_keys())
+        assert sorted(MobileNetV2().state_dict()) == sorted(
+            key for key in mobilenet_v2_keys() if not key.startswith(of_head)
+        )
+        classifier = build("mobilenet_v2")
+    names = [former_name(classifier, key) for key in classifier.state_dict()]
+    assert sorted(names) == sorted(mobilenet_v2_keys())
 
 
 def test_resnet50_has_torchvisions_shapes() -> None:
     with torch.device("meta"):
-        shapes = {key: tuple(value.shape) for key, value in build("resnet50").state_dict().items()}
+        network = build("resnet50")
+    shapes = {former_name(network, key): tuple(value.shape) for key, value in network.state_dict().items()}
     assert shapes["conv1.weight"] == (64, 3, 7, 7)
     assert shapes["layer1.0.downsample.0.weight"] == (256, 64, 1, 1)
     assert shapes["layer3.5.conv2.weight"] == (256, 256, 3, 3)

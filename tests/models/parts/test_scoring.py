@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from regard.models.attention.scoring import Additive, Bilinear, Cosine, Distance, Dot, ScaledDot
+from regard.models.parts.scoring import Additive, Bilinear, Cosine, Distance, Dot, ScaledDot
 
 KEY, QUERY, HIDDEN = 6, 4, 5
 PAIRS = {

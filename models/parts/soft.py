@@ -12,7 +12,7 @@ The plain form is the one with v = k.
 import torch
 from torch import Tensor, nn
 
-from regard.models.attention.scoring import Scoring
+from regard.models.parts.scoring import Scoring
 
 
 class SoftAttention(nn.Module):

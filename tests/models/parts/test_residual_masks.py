@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from regard.models.attention.residual_masks import EPSILON, MASKS, ChannelMask, MixedMask, SpatialMask
+from regard.models.parts.residual_masks import EPSILON, MASKS, ChannelMask, MixedMask, SpatialMask
 
 
 def sigmoid(value):

@@ -56,38 +56,44 @@ class ResidualBlock(Protocol):
         """Put a module in the place of the last 3x3 convolution."""
 
 
-def place(mechanism: Mechanism, stages: Sequence[Sequence[ResidualBlock]]) -> None:
-    """Put a mechanism into the blocks of the four stages res2 to res5, where its placement says."""
+def place(mechanism: Mechanism, stages: Sequence[Sequence[ResidualBlock]]) -> list[nn.Module]:
+    """Put a mechanism into the blocks of the four stages res2 to res5, where its placement says, and return
+    the modules that were put there.
+    """
     match mechanism.placement:
         case Placement.EVERY_BLOCK:
-            _on_branches(mechanism, stages)
+            return [_on_branch(mechanism, block) for block in chain.from_iterable(stages)]
         case Placement.EVERY_BLOCK_FROM_RES3:
-            _on_branches(mechanism, stages[1:])
+            return [_on_branch(mechanism, block) for block in chain.from_iterable(stages[1:])]
         case Placement.AFTER_SPATIAL:
-            for block in chain.from_iterable(stages):
-                block.follow_spatial(mechanism.build(block.spatial_channels))
+            return [_after_spatial(mechanism, block) for block in chain.from_iterable(stages)]
         case Placement.SPATIAL_FROM_RES3:
-            for block in chain.from_iterable(stages[1:]):
-                _instead_of_spatial(mechanism, block)
+            return [_instead_of_spatial(mechanism, block) for block in chain.from_iterable(stages[1:])]
         case Placement.BETWEEN_STAGES:
-            for stage in stages[:3]:
-                _after(mechanism, stage[-1])
+            return [_after(mechanism, stage[-1]) for stage in stages[:3]]
         case Placement.BEFORE_LAST_BLOCK:
-            _after(mechanism, stages[2][-2])
+            return [_after(mechanism, stages[2][-2])]
         case Placement.AFTER_LAST_STAGE:
-            _after(mechanism, stages[3][-1])
+            return [_after(mechanism, stages[3][-1])]
 
 
-def _on_branches(mechanism: Mechanism, stages: Sequence[Sequence[ResidualBlock]]) -> None:
-    for block in chain.from_iterable(stages):
-        block.attention = mechanism.build(block.out_channels)
+def _on_branch(mechanism: Mechanism, block: ResidualBlock) -> nn.Module:
+    block.attention = mechanism.build(block.out_channels)
+    return block.attention
 
 
-def _after(mechanism: Mechanism, block: ResidualBlock) -> None:
+def _after(mechanism: Mechanism, block: ResidualBlock) -> nn.Module:
     block.context = mechanism.build(block.out_channels)
+    return block.context
 
 
-def _instead_of_spatial(mechanism: Mechanism, block: ResidualBlock) -> None:
+def _after_spatial(mechanism: Mechanism, block: ResidualBlock) -> nn.Module:
+    attend = mechanism.build(block.spatial_channels)
+    block.follow_spatial(attend)
+    return attend
+
+
+def _instead_of_spatial(mechanism: Mechanism, block: ResidualBlock) -> nn.Module:
     """The mechanism keeps the size; where the convolution had a stride, average pooling goes before it."""
     attend = mechanism.build(block.spatial_channels)
     block.replace_spatial(
@@ -95,3 +101,4 @@ def _instead_of_spatial(mechanism: Mechanism, block: ResidualBlock) -> None:
         if block.spatial_stride == 1
         else nn.Sequential(nn.AvgPool2d(3, block.spatial_stride, 1), attend)
     )
+    return attend

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.attention.scoring import ScaledDot
+from regard.models.parts.scoring import ScaledDot
 
 
 class TokenSelfAttention(nn.Module):

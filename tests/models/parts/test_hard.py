@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from regard.models.attention.hard import ArgmaxAttention, SampledAttention, gumbel_noise
-from regard.models.attention.scoring import Bilinear, Dot
-from regard.models.attention.soft import SoftAttention
+from regard.models.parts.hard import ArgmaxAttention, SampledAttention, gumbel_noise
+from regard.models.parts.scoring import Bilinear, Dot
+from regard.models.parts.soft import SoftAttention
 
 
 @pytest.fixture

@@ -7,9 +7,8 @@ https://arxiv.org/abs/1704.06904
     H(x) = (1 + M(x)) * T(x)
 
 T: two residual units. M: down by max pooling and up again by interpolation, with a residual unit at each
-scale and on each skip
-connection; then two 1x1 convolutions and an activation, see `regard.models.attention.residual_masks`. The
-paper's p = 1, t = 2, r = 1.
+scale and on each skip connection; then two 1x1 convolutions and an activation, see
+`regard.models.parts.residual_masks`. The paper's p = 1, t = 2, r = 1.
 
 The layers are those of the authors' published Caffe networks: the unit before a module feeds its trunk and
 its mask, pooling has no padding and rounds up, and interpolation (Caffe's Interp) maps corners to corners and
@@ -18,11 +17,14 @@ says 31.9 M and 51.3 M. Units are pre-activated bottlenecks: He et al., "Identit
 Networks", ECCV 2016. https://arxiv.org/abs/1603.05027
 """
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.attention.residual_masks import MASKS
-from regard.models.classifiers import Classifier, GlobalAveragePool, check_classes
+from regard.models.backbones.backbone import Backbone, last_filters, results_at
+from regard.models.parts.residual_masks import MASKS
 
 LEVELS = (3, 2, 1)  # max poolings in the masks of the stages at strides 4, 8 and 16
 SMALLEST_MAP = 8  # rows and columns of the first stage: its mask halves them three times, rounded down
@@ -137,31 +139,32 @@ class AttentionModule(nn.Module):
         return self.after(self.mask(x, self.trunk(x)))
 
 
-class ResidualAttentionNetwork(Classifier):
-    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), H and W at least 31, or 8
-    with the small stem.
+class ResidualAttentionNetwork(Backbone):
+    """Feature maps of the four stages, at strides 4, 8, 16 and 32; the last one is normalized and activated.
+
+    Shape: (B, 3, H, W) -> four maps (B, channels[i], H / stride_i, W / stride_i), for H and W of at least 31,
+    or 8 with the small stem; the stem's pooling rounds sizes down, all else up.
 
     Args:
         modules: attention modules in each of the three stages: (1, 1, 1) is Attention-56, (1, 2, 3)
             Attention-92.
-        num_classes: K.
         width: channels of the stem and of the first stage's 3x3 convolutions; 64 in the paper.
         mask: "mixed" (the paper's best), "channel" or "spatial".
         stem: "imagenet" is the paper's 7x7 convolution and pooling, stride 4; "small" is a 3x3 convolution of
-            stride 1, for images of CIFAR's size.
+            stride 1, for images of CIFAR's size; all strides are then a quarter of those stated here.
     """
+
+    former_names: ClassVar[Mapping[str, str]] = {"units.": "stages."}
 
     def __init__(
         self,
         modules: tuple[int, int, int],
         *,
-        num_classes: int = 1000,
         width: int = 64,
         mask: str = "mixed",
         stem: str = "imagenet",
     ) -> None:
         super().__init__()
-        check_classes(num_classes)
         if width < 1:
             raise ValueError(f"width must be at least 1, got {width}")
         if mask not in MASKS:
@@ -171,38 +174,39 @@ class ResidualAttentionNetwork(Classifier):
         if stem == "imagenet":
             first: list[nn.Module] = [nn.Conv2d(3, width, 7, 2, 3, bias=False)]
             pool: list[nn.Module] = [nn.MaxPool2d(3, 2, ceil_mode=True)]
-            self.smallest = 4 * SMALLEST_MAP - 1
+            self.smallest_image = 4 * SMALLEST_MAP - 1
         else:
             first, pool = [nn.Conv2d(3, width, 3, 1, 1, bias=False)], []
-            self.smallest = SMALLEST_MAP
+            self.smallest_image = SMALLEST_MAP
         self.stem = nn.Sequential(*first, nn.BatchNorm2d(width), nn.ReLU(inplace=True), *pool)
-        stages: list[nn.Module] = []
+        self.channels = [4 * width, 8 * width, 16 * width, 32 * width]
+        self.strides = [4, 8, 16, 32] if stem == "imagenet" else [1, 2, 4, 8]
+        self.ends: list[int] = []  # of the stages, as indices of `units`
+        units: list[nn.Module] = []
         channels = width
         for stage, (count, levels) in enumerate(zip(modules, LEVELS, strict=True)):
-            out = 4 * width * 2**stage
-            stages.append(PreActivatedUnit(channels, out, stride=1 if stage == 0 else 2))
-            stages += [AttentionModule(out, levels, mask) for _ in range(count)]
+            out = self.channels[stage]
+            units.append(PreActivatedUnit(channels, out, stride=1 if stage == 0 else 2))
+            units += [AttentionModule(out, levels, mask) for _ in range(count)]
             channels = out
-        stages += [PreActivatedUnit(channels, 2 * channels, stride=2)]
-        stages += [PreActivatedUnit(2 * channels, 2 * channels) for _ in range(2)]
-        self.stages = nn.Sequential(*stages)
+            self.ends.append(len(units) - 1)
+        units += [PreActivatedUnit(channels, 2 * channels, stride=2)]
+        units += [PreActivatedUnit(2 * channels, 2 * channels) for _ in range(2)]
+        self.ends.append(len(units) - 1)
+        self.units = nn.Sequential(*units)
         self.last = nn.Sequential(nn.BatchNorm2d(2 * channels), nn.ReLU(inplace=True))
-        self.pool = GlobalAveragePool()
-        self.fc = nn.Linear(2 * channels, num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
-    def feature_map(self, x: Tensor) -> Tensor:
-        if min(x.shape[2:]) < self.smallest:
-            raise ValueError(
-                f"images must have {self.smallest} rows and columns or more for the masks' poolings, got "
-                f"{tuple(x.shape[2:])}"
-            )
-        return self.last(self.stages(self.stem(x)))
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The four feature maps of an image batch (B, 3, H, W)."""
+        self.check_image(x)
+        *maps, last = results_at(self.ends, self.units, self.stem(x))
+        return [*maps, self.last(last)]
 
-    def head_layers(self) -> list[nn.Module]:
-        return [self.pool, self.fc]
+    def filters(self, stage: int) -> Tensor:
+        return last_filters(self.units[self.ends[stage]])
 
 
 def _interpolate(x: Tensor, like: Tensor) -> Tensor:

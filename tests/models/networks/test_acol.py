@@ -1,14 +1,12 @@
-from itertools import pairwise
-
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.models.classifiers import Classifier, GlobalAveragePool
+from regard.models.backbones.resnet import ResNet
 from regard.models.explain.cam import class_activation_map
 from regard.models.losses.criterion import cross_entropy
-from regard.models.networks.adversarial_erasing import ACoL, mine
+from regard.models.networks.acol import ACoL
 
 CLASSES = 4
 
@@ -16,7 +14,7 @@ CLASSES = 4
 @pytest.fixture(scope="module")
 def acol() -> ACoL:
     torch.manual_seed(0)
-    network = ACoL(18, num_classes=CLASSES, width=8, inner=12).double().eval()
+    network = ACoL(ResNet(18, width=8), num_classes=CLASSES, inner=12).double().eval()
     for parameter in network.parameters():
         nn.init.normal_(parameter, 0.05 if parameter.ndim == 1 else 0.0, 0.3 if parameter.ndim == 1 else 0.15)
     return network
@@ -47,13 +45,15 @@ def test_the_second_classifier_never_sees_what_the_first_found(acol: ACoL) -> No
 def test_the_threshold_decides_how_much(acol: ACoL) -> None:
     x, classes, fractions = draw(2, 3, 96, 64), torch.tensor([1, 3]), []
     for threshold in (0.3, 0.6, 0.9):
-        network = ACoL(18, num_classes=CLASSES, width=8, inner=12, threshold=threshold).double().eval()
+        network = (
+            ACoL(ResNet(18, width=8), num_classes=CLASSES, inner=12, threshold=threshold).double().eval()
+        )
         network.load_state_dict(acol.state_dict())
         network.second = nn.Identity()
         _, kept = network.maps(x, classes)
         fractions.append((kept == 0).all(dim=1).double().mean().item())
     assert fractions[0] > fractions[1] > fractions[2] > 0
-    assert ACoL(18, num_classes=2, width=8, inner=2).threshold == 0.6
+    assert ACoL(ResNet(18, width=8), num_classes=2, inner=2).threshold == 0.6
 
 
 def test_the_loss_is_that_of_both_and_goes_through_no_erasing(acol: ACoL) -> None:
@@ -66,7 +66,7 @@ def test_the_loss_is_that_of_both_and_goes_through_no_erasing(acol: ACoL) -> Non
     weights = acol.first[-1].weight
     (gradient,) = torch.autograd.grad(losses[1], weights, allow_unused=True, retain_graph=True)
     assert gradient is None
-    (gradient,) = torch.autograd.grad(losses[1], acol.conv1.weight)
+    (gradient,) = torch.autograd.grad(losses[1], acol.backbone.conv1.weight)
     assert gradient.any()
 
 
@@ -93,51 +93,10 @@ def test_localization_is_the_larger_of_both_maps(acol: ACoL) -> None:
     torch.testing.assert_close(acol.localization(x, classes), expected, atol=1e-12, rtol=0)
 
 
-class Bright(Classifier):
-    """Class c is where channel c is bright; remembers the images it saw."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.pool, self.fc = GlobalAveragePool(), nn.Linear(3, 3, bias=False)
-        self.fc.weight.data = torch.eye(3)
-        self.seen: list[Tensor] = []
-
-    def feature_map(self, x: Tensor) -> Tensor:
-        self.seen.append(x.clone())
-        return x
-
-    def head_layers(self) -> list[nn.Module]:
-        return [self.pool, self.fc]
-
-
-def test_a_cascade_finds_one_part_after_the_other() -> None:
-    x = torch.zeros(1, 3, 8, 8)
-    x[0, 1, 1:3, 1:3], x[0, 1, 5:7, 5:7], x[0, 1, 0, 7], x[0, 0] = 10, 6, 3, 20
-    cascade = [Bright().eval() for _ in range(3)]
-    found = mine(cascade, x, torch.tensor([1]))
-    assert found.shape == (3, 1, 8, 8)
-    # each part in its turn; the class asked for, not the likeliest
-    assert [step.sum().item() for step in found] == [4, 8, 9]
-    for earlier, later in pairwise(found):
-        assert (later | ~earlier).all(), "the union shrank"
-    for step, classifier in enumerate(cascade[1:], start=1):
-        saw = classifier.seen[0]
-        assert not saw.permute(0, 2, 3, 1)[found[step - 1]].any(), "it saw what was erased"
-        assert torch.equal(saw.permute(0, 2, 3, 1)[~found[step - 1]], x.permute(0, 2, 3, 1)[~found[step - 1]])
-
-
-def test_the_fraction_is_of_the_maps_range() -> None:
-    x = torch.zeros(1, 3, 1, 11)
-    x[0, 0, 0] = torch.arange(11.0)
-    assert mine([Bright().eval()], x, torch.tensor([0]), fraction=0.35).sum() == 4  # 7, 8, 9, 10
-    with pytest.raises(ValueError, match="fraction must lie between 0 and 1, got 1"):
-        mine([Bright().eval()], x, torch.tensor([0]), fraction=1)
-
-
 @pytest.mark.parametrize(
     ("option", "value", "message"),
     [("threshold", 0.0, "threshold must lie"), ("inner", 0, "inner must be at least 1")],
 )
 def test_bad_options(option: str, value: float, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        ACoL(18, width=8, **{option: value})
+        ACoL(ResNet(18, width=8), **{option: value})

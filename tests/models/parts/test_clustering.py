@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from regard.models.networks.clustering import kmeans, spectral_clustering
+from regard.models.parts.clustering import kmeans, spectral_clustering
 
 
 def agreement(found: torch.Tensor, planted: torch.Tensor) -> float:

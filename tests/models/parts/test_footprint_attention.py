@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from regard.models.attention.san import RELATIONS, PairwiseAttention, PatchwiseAttention, mirror
+from regard.models.parts.footprint_attention import RELATIONS, PairwiseAttention, PatchwiseAttention, mirror
 
 FORMS = (PairwiseAttention, PatchwiseAttention)
 DELTA = {

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from regard.models.attention.crop import crop, peaks, squares
+from regard.models.parts.crop import crop, peaks, squares
 
 
 def box(*corners: float) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""SAN: an image classifier whose only spatial operations are local self-attention and pooling.
+"""SAN: a backbone whose only spatial operations are local self-attention and pooling.
 
 Zhao, Jia & Koltun, "Exploring Self-attention for Image Recognition", CVPR 2020, table 1.
 https://arxiv.org/abs/2004.13621
@@ -15,15 +15,14 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor, nn
 
-from regard.models.attention.san import FootprintAttention, PairwiseAttention, PatchwiseAttention
-from regard.models.classifiers import Classifier, GlobalAveragePool, check_classes
+from regard.models.backbones.backbone import Backbone, last_filters, results_at
+from regard.models.parts.footprint_attention import FootprintAttention, PairwiseAttention, PatchwiseAttention
 
 LAYERS = {10: (2, 1, 2, 4, 1), 15: (3, 2, 3, 5, 2), 19: (3, 3, 4, 6, 3)}  # blocks of each stage
 FORMS: dict[str, Callable[..., FootprintAttention]] = {
     "pairwise": PairwiseAttention,
     "patchwise": PatchwiseAttention,
 }
-STRIDE = 32
 
 
 class SANBlock(nn.Module):
@@ -42,30 +41,32 @@ class SANBlock(nn.Module):
         return x + self.linear(self.norm2(y).relu())
 
 
-class SAN(Classifier):
-    """Class scores (logits) of an image batch: (B, 3, H, W) -> (B, num_classes), for H and W of at least 32.
+class SAN(Backbone):
+    """Feature maps of the five stages, at strides 2, 4, 8, 16 and 32.
+
+    Shape: (B, 3, H, W) -> five maps (B, channels[i], H / stride_i, W / stride_i), sizes rounded down, for H
+    and W of at least 32.
 
     Args:
         depth: 10, 15 or 19.
         form: of the attention, "pairwise" or "patchwise".
-        num_classes: K.
         width: channels of the first stage; 64 in the paper.
         footprints: side of the attention's footprint in each of the five stages.
         share: number of channels that share attention weights; it divides width / 4.
     """
+
+    smallest_image = 32  # for the five poolings
 
     def __init__(
         self,
         depth: int,
         form: str,
         *,
-        num_classes: int = 1000,
         width: int = 64,
         footprints: Sequence[int] = (3, 7, 7, 7, 7),
         share: int = 8,
     ) -> None:
         super().__init__()
-        check_classes(num_classes)
         if depth not in LAYERS:
             raise ValueError(f"depth must be one of {sorted(LAYERS)}, got {depth}")
         if form not in FORMS:
@@ -76,31 +77,28 @@ class SAN(Classifier):
             raise ValueError(
                 f"footprints must be {len(LAYERS[depth])} numbers, one for each stage, got {len(footprints)}"
             )
+        self.channels = [width, *(width * 2**stage for stage in range(2, 6))]
+        self.strides = [2, 4, 8, 16, 32]
+        self.ends: list[int] = []  # of the stages, as indices of `features`
         layers = _convolution(3, width)
         previous = width
-        for channels, blocks, footprint in zip(_channels(width), LAYERS[depth], footprints, strict=True):
+        for channels, blocks, footprint in zip(self.channels, LAYERS[depth], footprints, strict=True):
             layers += [nn.MaxPool2d(2), nn.Conv2d(previous, channels, kernel_size=1, bias=False)]
             layers += [
                 SANBlock(channels, FORMS[form](channels, footprint, share=share)) for _ in range(blocks)
             ]
             layers += [nn.BatchNorm2d(channels), nn.ReLU(inplace=True)]
             previous = channels
+            self.ends.append(len(layers) - 1)
         self.features = nn.Sequential(*layers)
-        self.pool = GlobalAveragePool()
-        self.fc = nn.Linear(previous, num_classes)
 
-    def feature_map(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
-        if height < STRIDE or width < STRIDE:
-            raise ValueError(f"images must be at least {STRIDE} x {STRIDE}, got {height} x {width}")
-        return self.features(x)
+    def stages(self, x: Tensor) -> list[Tensor]:
+        """The five feature maps of an image batch (B, 3, H, W)."""
+        self.check_image(x)
+        return results_at(self.ends, self.features, x)
 
-    def head_layers(self) -> list[nn.Module]:
-        return [self.pool, self.fc]
-
-
-def _channels(width: int) -> list[int]:
-    return [width, *(width * 2**stage for stage in range(2, 6))]
+    def filters(self, stage: int) -> Tensor:
+        return last_filters(self.features[: self.ends[stage] + 1])
 
 
 def _convolution(channels: int, out: int) -> list[nn.Module]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from regard.models.networks.proposals import box_sums, check_boxes, coverage, grid_boxes, pixels
+from regard.models.parts.proposals import box_sums, check_boxes, coverage, grid_boxes, pixels
 
 
 def test_grid():

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from regard.models.attention.hard import ArgmaxAttention
-from regard.models.attention.scoring import Additive, Bilinear, Cosine, Distance, Dot, ScaledDot
-from regard.models.attention.soft import SoftAttention
+from regard.models.parts.hard import ArgmaxAttention
+from regard.models.parts.scoring import Additive, Bilinear, Cosine, Distance, Dot, ScaledDot
+from regard.models.parts.soft import SoftAttention
 
 SCORINGS = [Additive(6, 6, 5), Dot(), ScaledDot(), Bilinear(6, 6), Cosine(), Distance()]
 

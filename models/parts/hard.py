@@ -15,7 +15,7 @@ graph draws nothing.
 import torch
 from torch import Tensor, nn
 
-from regard.models.attention.scoring import Scoring
+from regard.models.parts.scoring import Scoring
 
 
 class ArgmaxAttention(nn.Module):

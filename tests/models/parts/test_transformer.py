@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from regard.models.networks.transformer import EncoderBlock, Perceptron, TokenSelfAttention
+from regard.models.parts.transformer import EncoderBlock, Perceptron, TokenSelfAttention
 
 
 @pytest.fixture
