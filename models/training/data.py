@@ -51,7 +51,7 @@ def load(recipe: Recipe, root: Path, split: Split) -> LabelledImages:
     folder = root / recipe.data.folder
     if not folder.is_dir():
         raise InvalidInput(
-            f"no data folder {folder}; name the folder that holds {recipe.data.folder!r} with --data"
+            f"no data folder {folder}; give the folder that holds {recipe.data.folder!r} as the data root"
         )
     return {"idx": _load_idx, "class_folders": _load_class_folders, "mask_folders": _load_mask_folders}[
         recipe.data.layout

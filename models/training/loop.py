@@ -1,7 +1,7 @@
 """The training loop: a recipe and data in; weights, a Card and a resumable checkpoint out."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -14,12 +14,16 @@ from regard.contract.card import Card, Origin
 from regard.contract.whole_file import whole_file, write_text
 from regard.errors import InvalidInput
 from regard.models import catalog
+from regard.models.backbones.backbone import Backbone, backbones
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights
+from regard.models.former_names import under_present_names
 from regard.models.losses.criterion import UNLABELLED, Criterion, HasTrainingLoss, cross_entropy
 from regard.models.losses.hard_pixels import hard_pixels
 from regard.models.training.augment import augment
+from regard.models.training.before_epoch import before_epoch
 from regard.models.training.data import LabelledImages, load
 from regard.models.training.metrics import accuracy, confusion, intersection_over_union
+from regard.models.training.normalize import as_floats, normalize
 from regard.models.training.recipe import Recipe
 
 
@@ -74,6 +78,7 @@ def train(
         first = _restore(checkpoint, network, optimizer, schedule, random)
 
     for epoch in range(first, options.epochs):
+        before_epoch(network, epoch, training, recipe)
         network.train()
         for step, (images, targets) in enumerate(_batches(training, recipe, random)):
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
@@ -101,8 +106,19 @@ def training_loss(network: nn.Module, images: Tensor, targets: Tensor, criterion
 
 
 def build_network(recipe: Recipe) -> nn.Module:
-    """The recipe's network, its backbone pretrained where the recipe says so."""
+    """The recipe's network, its backbones pretrained where the recipe says so.
+
+    Raises:
+        InvalidInput: the network cannot be built, has no backbone of which the recipe speaks, or the weights
+            are not there or of another backbone.
+    """
     network = catalog.build(recipe.builder, num_classes=len(recipe.output.labels), **recipe.options)
+    speaks_of_one = recipe.pretrained_backbone is not None or recipe.optimization.backbone_factor != 1
+    if speaks_of_one and not backbones(network):
+        raise InvalidInput(
+            f"{recipe.builder} has no backbone: leave pretrained_backbone and backbone_factor out of the "
+            "recipe"
+        )
     if recipe.pretrained_backbone is not None:
         package, _, name = recipe.pretrained_backbone.partition(":")
         try:
@@ -111,11 +127,26 @@ def build_network(recipe: Recipe) -> nn.Module:
             raise InvalidInput(
                 f"the recipe starts from weights in the package {package}, which is not installed"
             ) from None
-        backbone = getattr(network, "backbone", network)
-        wanted = backbone.state_dict().keys()
-        state = {key: value for key, value in read_state_dict(path).items() if key in wanted}
-        load_weights(backbone, state, source=str(path))
+        state = read_state_dict(path)
+        for backbone in backbones(network):
+            load_weights(backbone, _of_backbone(backbone, state), source=str(path))
     return network
+
+
+def _of_backbone(backbone: Backbone, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What a state dict holds for a backbone, be it of the backbone alone or of a network that has one.
+    Attention that it does not hold stays as it is.
+    """
+    bare = under_present_names(backbone, {key.removeprefix("backbone."): state[key] for key in state})
+    own = backbone.state_dict()
+    placed = {id(module) for module in backbone.placed}
+    attention = {
+        f"{path}.{key}"
+        for path, module in backbone.named_modules()
+        if id(module) in placed
+        for key in module.state_dict()
+    }
+    return {key: bare.get(key, own[key]) for key in own if key in bare or key in attention}
 
 
 def _check_task(recipe: Recipe, network: nn.Module) -> None:
@@ -141,7 +172,7 @@ def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> di
     present = []
     with torch.inference_mode():
         for images, targets in zip(held_out.images.split(32), held_out.targets.split(32), strict=True):
-            scores = network(_normalize(images.permute(0, 3, 1, 2) / 255, recipe).to(device))
+            scores = network(normalize(as_floats(images), recipe).to(device))
             answers = scores.argmax(dim=1).cpu()
             if answers.ndim < targets.ndim:
                 present.append((targets == answers[:, None, None]).flatten(1).any(dim=1))
@@ -185,28 +216,29 @@ def _batches(
     for indices in torch.randperm(len(data), generator=random).split(recipe.optimization.batch_size):
         if len(indices) == 1:
             continue
-        images = data.images[indices].permute(0, 3, 1, 2) / 255  # (B, 3, H, W)
-        images, targets = augment(images, data.targets[indices], recipe.augmentation, random)
+        images, targets = augment(
+            as_floats(data.images[indices]), data.targets[indices], recipe.augmentation, random
+        )
         targets = targets.long()
         if targets.ndim == 3 and recipe.output.ignore_index is not None:
             targets = targets.masked_fill(targets == recipe.output.ignore_index, UNLABELLED)
-        yield _normalize(images, recipe).contiguous(memory_format=torch.channels_last), targets
-
-
-def _normalize(images: Tensor, recipe: Recipe) -> Tensor:
-    mean, std = torch.tensor(recipe.input.mean), torch.tensor(recipe.input.std)
-    return (images - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+        yield normalize(images, recipe).contiguous(memory_format=torch.channels_last), targets
 
 
 def _optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     options = recipe.optimization
+    slow = (
+        {id(parameter) for backbone in backbones(network) for parameter in backbone.parameters()}
+        if options.backbone_factor != 1
+        else set()
+    )
     groups: list[dict[str, Any]] = []
     for in_backbone in (False, True):
         for decayed in (False, True):
             parameters = [
                 parameter
-                for name, parameter in network.named_parameters()
-                if name.startswith("backbone.") == in_backbone and (parameter.ndim > 1) == decayed
+                for parameter in network.parameters()
+                if (id(parameter) in slow) == in_backbone and (parameter.ndim > 1) == decayed
             ]
             rate = options.learning_rate * (options.backbone_factor if in_backbone else 1)
             if parameters:
@@ -267,20 +299,25 @@ def _restore(
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         load_weights(network, state["network"], source=str(path))
+        if len(state["optimizer"]["param_groups"]) != len(optimizer.param_groups):
+            raise InvalidInput(
+                f"{path} groups the parameters otherwise than this recipe: it was written by an earlier "
+                "regard or with another backbone_factor; start anew, without resuming"
+            )
         optimizer.load_state_dict(state["optimizer"])
         schedule.load_state_dict(state["schedule"])
         random.set_state(state["random"])
         torch.set_rng_state(state["torch_random"])
         return int(state["epoch"])
     except FileNotFoundError:
-        raise InvalidInput(f"there is no checkpoint {path} to resume; start without --resume") from None
+        raise InvalidInput(f"there is no checkpoint {path} to resume; start anew") from None
     except InvalidInput:
         raise  # the network is another one, and the message says how
     # damaged bytes, or the state of another optimizer, lead PyTorch to any of a dozen exceptions
     except Exception as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise InvalidInput(
-            f"{path} is no checkpoint of this recipe ({reason}); start without --resume"
+            f"{path} is no checkpoint of this recipe ({reason}); start anew, without resuming"
         ) from None
 
 

@@ -73,7 +73,9 @@ class Recipe(_Frozen):
     builder: str = Field(description="a catalog name")
     options: dict[str, Any] = Field(default_factory=dict)
     pretrained_backbone: str | None = Field(
-        default=None, description="package:path of a state dict in an installed package"
+        default=None,
+        description="package:path of a state dict in an installed package, for every backbone of the "
+        "network; attention that it lacks starts untrained",
     )
     data: Data
     input: InputContract

@@ -110,7 +110,7 @@ def test_jpeg_and_webp_are_read(class_folders: Path, classification: Make) -> No
 
 
 def test_no_folder(tmp_path: Path, classification: Make) -> None:
-    with pytest.raises(InvalidInput, match=r"no data folder .*colours.*--data"):
+    with pytest.raises(InvalidInput, match=r"no data folder .*colours.*as the data root"):
         load(classification(), tmp_path, "train")
 
 

