@@ -22,7 +22,7 @@ from regard.errors import InvalidInput
 # how it is called here: its module
 LIBRARIES = {"timm": "timm", "torchvision": "torchvision", "smp": "segmentation_models_pytorch"}
 
-OFF = "regard never downloads weights; give a file with --weights"
+OFF = "regard never downloads weights; name a file of weights"
 REFUSED = {
     "num_classes": "say classes=N",
     "in_chans": "a served image has three channels",
@@ -43,9 +43,7 @@ REFUSED = {
         ),
         OFF,
     ),
-    **dict.fromkeys(
-        ("pretrained_cfg", "pretrained_cfg_overlay"), "give a Card with --card for another preprocessing"
-    ),
+    **dict.fromkeys(("pretrained_cfg", "pretrained_cfg_overlay"), "give a Card for another preprocessing"),
 }
 
 

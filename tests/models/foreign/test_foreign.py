@@ -146,7 +146,7 @@ def test_the_preprocessing_is_timms(timm, name: str) -> None:
 def test_a_preprocessing_that_a_card_cannot_say(timm, change: dict[str, object], message: str) -> None:
     model = TimmModel(parse_name("timm:test_resnet"))
     model.config |= change
-    with pytest.raises(InvalidInput, match=f"timm:test_resnet .*{message}.*--card FILE"):
+    with pytest.raises(InvalidInput, match=f"timm:test_resnet .*{message}.*give a Card"):
         model.contract()
 
 
