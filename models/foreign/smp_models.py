@@ -58,7 +58,10 @@ class SmpModel(Foreign):
         encoder = str(encoder)  # a name of digits or null alone is read as JSON
         if not encoder.startswith("tu-") and encoder not in smp.encoders.get_encoder_names():
             raise UnknownName.among(
-                "smp encoder (or tu-NAME of timm)", encoder, smp.encoders.get_encoder_names()
+                "smp encoder (or tu-NAME of timm)",
+                encoder,
+                smp.encoders.get_encoder_names(),
+                listed_by="segmentation_models_pytorch.encoders.get_encoder_names()",
             )
         architecture = getattr(smp, name.network)
         unknown = options.keys() - inspect.signature(architecture.__init__).parameters.keys()

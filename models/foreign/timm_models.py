@@ -7,7 +7,6 @@ and std. timm resizes the shorter side to floor(size / crop_pct), so `crop` is s
 """
 
 import math
-from difflib import get_close_matches
 from typing import Any
 
 from torch import Tensor, nn
@@ -38,11 +37,12 @@ class TimmModel(Foreign):
     def __init__(self, name: ForeignName) -> None:
         timm = import_library("timm")
         if not timm.is_model(name.network):
-            near = get_close_matches(name.network.split(".")[0], timm.list_models(), n=3)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownName(
-                f"timm {timm.__version__} has no network {name.network!r}.{hint} timm.list_models() lists "
-                "them."
+            untagged = name.network.split(".")[0]
+            raise UnknownName.among(
+                f"network of timm {timm.__version__}",
+                untagged,
+                timm.list_models(),
+                listed_by="timm.list_models()",
             )
         options = dict(name.options)
         if "classes" in options:

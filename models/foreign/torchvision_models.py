@@ -8,7 +8,6 @@ The Card's input is the `transforms` of a weights entry: the entry whose publish
 
 import inspect
 import re
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +54,11 @@ class TorchvisionModel(Foreign):
                 raise InvalidInput(
                     f"{name.builder} neither classifies nor segments images; regard serves these two tasks"
                 )
-            near = get_close_matches(name.network, classifiers + segmenters, n=3)
-            hint = f" Did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownName(
-                f"torchvision has no network {name.network!r}.{hint} torchvision.models.list_models() lists "
-                "them."
+            raise UnknownName.among(
+                "network of torchvision",
+                name.network,
+                classifiers + segmenters,
+                listed_by="torchvision.models.list_models()",
             )
         self.name = name
         self.task = "classification" if name.network in classifiers else "segmentation"

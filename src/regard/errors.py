@@ -4,8 +4,11 @@ The command line prints them as one line and exits with 1; any other exception i
 traceback.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+
+NEAREST = 5  # names that a message suggests
+FEW = 12  # names that it lists in full
 
 
 class RegardError(Exception):
@@ -20,12 +23,20 @@ class UnknownName(InvalidInput):
     """A name that no catalog, repository or server knows."""
 
     @classmethod
-    def among(cls, kind: str, name: str, known: Iterable[str]) -> "UnknownName":
-        """Build the error for `name`, with its nearest neighbours among `known`."""
+    def among(cls, kind: str, name: str, known: Iterable[str], *, listed_by: str = "") -> "UnknownName":
+        """Build the error for `name`: its nearest neighbours among `known`, and all of these where they are
+        few.
+
+        listed_by: what lists them all where they are many: a command or a callable.
+        """
         known = sorted(known)
-        near = get_close_matches(name, known, n=3)
-        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
-        return cls(f"no {kind} named {name!r}.{hint} Known: {', '.join(known) or 'none'}.")
+        near = get_close_matches(name, known, n=NEAREST)
+        hint = f" Did you mean {_either(near)}?" if near else ""
+        if len(known) <= FEW:
+            rest = f" Known: {', '.join(known) or 'none'}."
+        else:
+            rest = f" {listed_by} lists all {len(known)}." if listed_by else f" There are {len(known)}."
+        return cls(f"no {kind} named {name!r}.{hint}{rest}")
 
 
 class InvalidWeights(InvalidInput):
@@ -59,3 +70,8 @@ class InferenceError(RegardError):
 
     def __reduce__(self) -> tuple[type["InferenceError"], tuple[str, str, str]]:
         return InferenceError, (self.code, self.message, self.model)
+
+
+def _either(names: Sequence[str]) -> str:
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}" if others else last
