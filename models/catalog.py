@@ -1,19 +1,20 @@
 """The catalog: every complete network by name, with its builder, task and paper.
 
-network = build("se_resnet50", num_classes=10)
+network = build("se_resnet50", classes=10)
 """
 
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from inspect import Parameter
 from typing import Any
 
 from torch import nn
 
 from regard.contract.names import Task
 from regard.errors import InvalidInput, UnknownName
-from regard.models.attention import ATTENTION
+from regard.models.attention import ATTENTION, AttentionChoice
 from regard.models.attention.spatial_transformer import TRANSFORMATIONS
 from regard.models.backbones.backbone import Backbone
 from regard.models.backbones.mobilenet_v2 import MobileNetV2
@@ -49,6 +50,7 @@ from regard.models.segmenters import (
     pspnet,
     pyramid_oc,
 )
+from regard.models.signatures import keywords, options_of, passes_options_to, typed
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,9 @@ class Network:
 
     Attributes:
         build: takes `num_classes` and the options of its builder as keywords.
+        system: the name of the networks that differ from this one in `variant` alone: "se_resnet".
+        variant: "18", "tiny", or the backbone where a head comes on several; empty for a system of one.
+        backbone: what it is put on, where its system comes on several.
         size: side of the images it is meant for by default, in pixels.
         fixed_size: it takes square images of the one size it was built for, its option `image_size`, and
             refuses others.
@@ -69,6 +74,9 @@ class Network:
     task: Task
     paper: str
     year: int
+    system: str
+    variant: str = ""
+    backbone: str | None = None
     size: int = 224
     fixed_size: bool = False
     small: Mapping[str, Any] = field(default_factory=dict)
@@ -78,14 +86,29 @@ class Network:
 _OF_RESNET = inspect.signature(ResNet).parameters.keys() - {"depth"}
 
 
-def _on_resnet(classifier: Callable[..., nn.Module], depth: int, **settled: Any) -> Callable[..., nn.Module]:
-    """A classifier on a ResNet, which takes the options of both. What is settled, such as the attention of a
-    name, is no option.
-    """
+def _on_resnet(classifier: Callable[..., nn.Module], depth: int) -> Callable[..., nn.Module]:
+    """A classifier on a ResNet, which takes the options of both."""
 
+    @passes_options_to(classifier)
+    @passes_options_to(ResNet)
     def build(**options: Any) -> nn.Module:
         of_resnet = {name: options.pop(name) for name in _OF_RESNET & options.keys()}
-        return classifier(ResNet(depth, **settled, **of_resnet), **options)
+        return classifier(ResNet(depth, **of_resnet), **options)
+
+    return build
+
+
+def _attending(depth: int, mechanism: str) -> Callable[..., nn.Module]:
+    """A ResNet whose attention is its name's: another is refused."""
+    on_resnet = _on_resnet(ImageClassifier, depth)
+
+    @passes_options_to(on_resnet)
+    def build(*, attention: AttentionChoice = mechanism, **options: Any) -> nn.Module:
+        if attention != mechanism:
+            raise ValueError(
+                f"its attention is {mechanism!r}, as its name says; resnet{depth} takes any as an option"
+            )
+        return on_resnet(attention=mechanism, **options)
 
     return build
 
@@ -95,6 +118,7 @@ def _classifier(
 ) -> Callable[..., nn.Module]:
     """A classifier whose options are its backbone's."""
 
+    @passes_options_to(backbone)
     def build(*, num_classes: int = 1000, **options: Any) -> nn.Module:
         return head(backbone(**options), num_classes=num_classes)
 
@@ -104,20 +128,35 @@ def _classifier(
 def _segmenter_on_resnet(
     head: Callable[..., nn.Module], depth: int, multi_grid: tuple[int, ...] | None = None
 ) -> Callable[..., nn.Module]:
-    def build(*, num_classes: int = 19, output_stride: int = 8, width: int = 64, **options: Any) -> nn.Module:
+    @passes_options_to(head)
+    def build(
+        *,
+        num_classes: int = 19,
+        attention: AttentionChoice = None,
+        output_stride: int = 8,
+        width: int = 64,
+        **options: Any,
+    ) -> nn.Module:
         grid = multi_grid if output_stride == 8 else None
-        return head(
-            ResNet(depth, output_stride=output_stride, multi_grid=grid, width=width),
-            num_classes=num_classes,
-            **options,
+        backbone = ResNet(
+            depth, attention=attention, output_stride=output_stride, multi_grid=grid, width=width
         )
+        return head(backbone, num_classes=num_classes, **options)
 
     return build
 
 
 def _segmenter_on_mobilenet_v2(head: Callable[..., nn.Module]) -> Callable[..., nn.Module]:
-    def build(*, num_classes: int = 19, output_stride: int = 8, **options: Any) -> nn.Module:
-        return head(MobileNetV2(output_stride=output_stride), num_classes=num_classes, **options)
+    @passes_options_to(head)
+    def build(
+        *,
+        num_classes: int = 19,
+        attention: AttentionChoice = None,
+        output_stride: int = 8,
+        **options: Any,
+    ) -> nn.Module:
+        backbone = MobileNetV2(attention=attention, output_stride=output_stride)
+        return head(backbone, num_classes=num_classes, **options)
 
     return build
 
@@ -185,16 +224,25 @@ _SMALL_EAMLP = {"image_size": 32, "token_width": 16, "width": 32, "depth": 2, "h
 CATALOG: dict[str, Network] = {
     **{
         f"resnet{depth}": Network(
-            _on_resnet(ImageClassifier, depth), "classification", _RESNET, 2016, small=_NARROW
+            _on_resnet(ImageClassifier, depth),
+            "classification",
+            _RESNET,
+            2016,
+            system="resnet",
+            variant=str(depth),
+            small=_NARROW,
         )
         for depth in DEPTHS
     },
     **{
         f"{name}_resnet{depth}": Network(
-            _on_resnet(ImageClassifier, depth, attention=name),
+            _attending(depth, name),
             "classification",
             mechanism.paper,
             mechanism.year,
+            system=f"{name}_resnet",
+            variant=str(depth),
+            backbone=f"resnet{depth}",
             small=_NARROW,
         )
         for name, mechanism in ATTENTION.items()
@@ -202,7 +250,13 @@ CATALOG: dict[str, Network] = {
     },
     **{
         f"san{depth}_{form}": Network(
-            _classifier(partial(SAN, depth, form)), "classification", _SAN, 2020, small=_SMALL_SAN
+            _classifier(partial(SAN, depth, form)),
+            "classification",
+            _SAN,
+            2020,
+            system=f"san_{form}",
+            variant=str(depth),
+            small=_SMALL_SAN,
         )
         for depth in LAYERS
         for form in FORMS
@@ -212,6 +266,7 @@ CATALOG: dict[str, Network] = {
         "classification",
         ATTENTION["se"].paper,
         ATTENTION["se"].year,
+        system="senet154",
         small={"width": 4, "groups": 4, "counts": (1, 2, 2, 1)},
     ),
     **{
@@ -220,19 +275,23 @@ CATALOG: dict[str, Network] = {
             "classification",
             ATTENTION["se"].paper,
             ATTENTION["se"].year,
+            system="se_resnext",
+            variant=str(depth),
             small={"width": 4, "groups": 4},
         )
         for depth in RESNEXT_DEPTHS
     },
     **{
-        name: Network(
+        f"attention{depth}": Network(
             _classifier(partial(ResidualAttentionNetwork, modules)),
             "classification",
             _RESIDUAL_ATTENTION,
             2017,
+            system="attention",
+            variant=str(depth),
             small={"width": 4},
         )
-        for name, modules in {"attention56": (1, 1, 1), "attention92": (1, 2, 3)}.items()
+        for depth, modules in {56: (1, 1, 1), 92: (1, 2, 3)}.items()
     },
     **{
         f"stn_{name}": Network(
@@ -240,6 +299,8 @@ CATALOG: dict[str, Network] = {
             "classification",
             ATTENTION["stn"].paper,
             ATTENTION["stn"].year,
+            system="stn",
+            variant=name,
             small=_NARROW,
         )
         for name in TRANSFORMATIONS
@@ -250,12 +311,19 @@ CATALOG: dict[str, Network] = {
             "classification",
             ATTENTION["interaction_aware"].paper,
             ATTENTION["interaction_aware"].year,
+            system="interaction_pyramid_resnet",
+            variant=str(depth),
+            backbone=f"resnet{depth}",
             small=_NARROW,
         )
         for depth in DEPTHS
     },
     "mobilenet_v2": Network(
-        _classifier(MobileNetV2, MobileNetV2Classifier), "classification", _MOBILENET_V2, 2018
+        _classifier(MobileNetV2, MobileNetV2Classifier),
+        "classification",
+        _MOBILENET_V2,
+        2018,
+        system="mobilenet_v2",
     ),
     **{
         f"vit_{name}": Network(
@@ -263,33 +331,69 @@ CATALOG: dict[str, Network] = {
             "classification",
             _VIT,
             2021,
+            system="vit",
+            variant=name,
             fixed_size=True,
             small=_SMALL_VIT,
         )
         for name, heads in {"tiny": 3, "small": 6, "base": 12}.items()
     },
-    "eamlp_7": Network(EAMLP, "classification", _EAMLP, 2021, fixed_size=True, small=_SMALL_EAMLP),
+    "eamlp_7": Network(
+        EAMLP,
+        "classification",
+        _EAMLP,
+        2021,
+        system="eamlp",
+        variant="7",
+        fixed_size=True,
+        small=_SMALL_EAMLP,
+    ),
     "eamlp_14": Network(
         partial(EAMLP, width=384, depth=14, heads=6, mlp_ratio=3),
         "classification",
         _EAMLP,
         2021,
+        system="eamlp",
+        variant="14",
         fixed_size=True,
         small=_SMALL_EAMLP,
     ),
     **{
-        f"gain_resnet{depth}": Network(_on_resnet(GAIN, depth), "classification", _GAIN, 2018, small=_NARROW)
+        f"gain_resnet{depth}": Network(
+            _on_resnet(GAIN, depth),
+            "classification",
+            _GAIN,
+            2018,
+            system="gain_resnet",
+            variant=str(depth),
+            backbone=f"resnet{depth}",
+            small=_NARROW,
+        )
         for depth in (18, 50)
     },
     **{
         f"acol_resnet{depth}": Network(
-            _on_resnet(ACoL, depth), "classification", _ACOL, 2018, small={"width": 16, "inner": 32}
+            _on_resnet(ACoL, depth),
+            "classification",
+            _ACOL,
+            2018,
+            system="acol_resnet",
+            variant=str(depth),
+            backbone=f"resnet{depth}",
+            small={"width": 16, "inner": 32},
         )
         for depth in (18, 50)
     },
     **{
         f"mil_{pooling}_resnet{depth}": Network(
-            _on_resnet(partial(MIL, pooling), depth), "classification", _MIL, 2018, small=_NARROW
+            _on_resnet(partial(MIL, pooling), depth),
+            "classification",
+            _MIL,
+            2018,
+            system=f"mil_{pooling}_resnet",
+            variant=str(depth),
+            backbone=f"resnet{depth}",
+            small=_NARROW,
         )
         for pooling in POOLINGS
         for depth in (18, 50)
@@ -299,21 +403,36 @@ CATALOG: dict[str, Network] = {
         "classification",
         _TWO_LEVEL,
         2015,
+        system="two_level",
         size=448,
         small={**_SMALL_RESNET, "patch_size": 32},
         small_size=64,
     ),
     "mgd": Network(
-        MGD, "classification", _MGD, 2015, small={**_SMALL_RESNET, "region_size": 32}, small_size=64
+        MGD,
+        "classification",
+        _MGD,
+        2015,
+        system="mgd",
+        small={**_SMALL_RESNET, "region_size": 32},
+        small_size=64,
     ),
     "fcan": Network(
-        FCAN, "classification", _FCAN, 2016, size=448, small={**_SMALL_VGG, "window": 2}, small_size=64
+        FCAN,
+        "classification",
+        _FCAN,
+        2016,
+        system="fcan",
+        size=448,
+        small={**_SMALL_VGG, "window": 2},
+        small_size=64,
     ),
     "racnn": Network(
         RACNN,
         "classification",
         _RACNN,
         2017,
+        system="racnn",
         size=448,
         fixed_size=True,
         small={**_SMALL_VGG, "image_size": 64},
@@ -324,6 +443,7 @@ CATALOG: dict[str, Network] = {
         "classification",
         _MACNN,
         2017,
+        system="macnn",
         size=448,
         small={**_SMALL_VGG, "part_size": 24, "part_resolution": 32},
         small_size=64,
@@ -333,6 +453,7 @@ CATALOG: dict[str, Network] = {
         "classification",
         _DVAN,
         2017,
+        system="dvan",
         size=448,
         small={**_SMALL_VGG, "canvas_size": 64, "hidden": 32},
         small_size=64,
@@ -343,6 +464,9 @@ CATALOG: dict[str, Network] = {
             "segmentation",
             paper,
             year,
+            system=name,
+            variant=f"resnet{depth}",
+            backbone=f"resnet{depth}",
             small=_NARROW | _SMALL_HEADS.get(name, {}),
         )
         for name, (head, paper, year) in _HEADS.items()
@@ -350,7 +474,14 @@ CATALOG: dict[str, Network] = {
     },
     **{
         f"{name}_mobilenet_v2": Network(
-            _segmenter_on_mobilenet_v2(head), "segmentation", paper, year, small=_SMALL_HEADS.get(name, {})
+            _segmenter_on_mobilenet_v2(head),
+            "segmentation",
+            paper,
+            year,
+            system=name,
+            variant="mobilenet_v2",
+            backbone="mobilenet_v2",
+            small=_SMALL_HEADS.get(name, {}),
         )
         for name, (head, paper, year) in _HEADS.items()
     },
@@ -364,18 +495,33 @@ def find(name: str) -> Network:
         UnknownName: with the nearest names.
     """
     if name not in CATALOG:
-        raise UnknownName.among("network", name, CATALOG)
+        raise UnknownName.among("network", name, CATALOG, listed_by="`regard models`")
     return CATALOG[name]
+
+
+def options(name: str) -> dict[str, Parameter]:
+    """The options that a network takes, with their defaults and types, by name.
+
+    Raises:
+        UnknownName: no network has this name.
+    """
+    return options_of(find(name).build)
 
 
 def build(name: str, /, **options: Any) -> nn.Module:
     """Build a network of the catalog, untrained and in training mode.
 
+    Args:
+        name: of the network.
+        options: of its builder; the number of classes is `classes`, or `num_classes`.
+
     Raises:
-        UnknownName: no network has this name.
-        InvalidInput: the builder does not take an option, or refuses its value.
+        UnknownName: no network has this name, or the network no such option.
+        InvalidInput: the builder refuses an option's value.
     """
+    network = find(name)
+    given = keywords(name, network.build, options)
     try:
-        return find(name).build(**options)
-    except (TypeError, ValueError) as error:
+        return network.build(**typed(network.build, given))
+    except ValueError as error:
         raise InvalidInput(f"{name} cannot be built with {options or 'no options'}: {error}") from None

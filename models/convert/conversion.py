@@ -15,7 +15,8 @@ from regard.models.catalog import build
 from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 from regard.models.convert.namings import guess_library, naming_of
 from regard.models.convert.rules import Row, rename
-from regard.models.load import default_card
+from regard.models.load.catalog_network import build_seeded, default_card
+from regard.models.options import CLASSES, split_options, with_classes
 
 SUFFIX = ".safetensors"
 
@@ -41,7 +42,6 @@ def convert_checkpoint(
     output: Path,
     *,
     library: str | None = None,
-    classes: int | None = None,
     options: Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
     keep: Sequence[str] = (),
@@ -50,25 +50,23 @@ def convert_checkpoint(
 
     Args:
         checkpoint: a .safetensors, .pt or .pth state dict.
-        name: of the catalog.
+        name: of the catalog; options may follow it, `NAME?key=value&key=value`.
         output: the .safetensors file to write; its Card goes beside it as .json.
         library: whose names the checkpoint has, one of `namings.LIBRARIES`; found out where None.
-        classes: number of classes; the builder's own default where None.
-        options: of the network's builder.
+        options: of the network's builder, `classes` among them.
         drop, keep: see `rename`.
 
     Raises:
         InvalidWeights: the checkpoint cannot be read, or not every key has its place.
         InvalidInput: an option or pattern is wrong, there is no map for the network, or the files cannot be
             written.
-        UnknownName: the catalog has no such network.
+        UnknownName: the catalog has no such network, or the network no such option.
     """
     if output.suffix != SUFFIX:
         raise InvalidInput(f"weights are written as {SUFFIX}, not as {output.name!r}")
-    options = dict(options or {}) | ({} if classes is None else {"num_classes": classes})
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)  # what a keep pattern leaves untrained is the same every time
-        network = build(name, **options)
+    name, options = split_options(name, options or {})
+    options = with_classes(options)
+    network = build_seeded(name, options)  # what is kept untrained is the same every time
     state = read_state_dict(checkpoint)
     library = library or guess_library(state)
     expected = network.state_dict()
@@ -97,5 +95,5 @@ def _class_keys(
 ) -> frozenset[str]:
     """The keys whose shape follows the number of classes."""
     with torch.device("meta"):
-        one, two = (build(name, **(dict(options) | {"num_classes": count})).state_dict() for count in (2, 3))
+        one, two = (build(name, **{**options, CLASSES: count}).state_dict() for count in (2, 3))
     return frozenset(key for key in expected if key in one and one[key].shape != two[key].shape)

@@ -131,8 +131,7 @@ def rename(
     _check_shapes(misfits, expected, class_keys)
     if left:
         raise InvalidWeights(
-            f"{_some(left)} of the checkpoint have no place in the network; leave them out with a "
-            "drop pattern"
+            f"{_some(left)} of the checkpoint have no place in the network; name a pattern of them to drop"
         )
     missing = [key for key in expected if key not in renamed]
     _check_patterns("keep", keep, missing)
@@ -146,8 +145,8 @@ def rename(
             rows.append(Row(None, key, f"filled: {fill.why}"))
     if absent := [key for key in expected if key not in renamed]:
         raise InvalidWeights(
-            f"the checkpoint has nothing for {_some(absent)} of the network; leave them untrained with "
-            "a keep pattern"
+            f"the checkpoint has nothing for {_some(absent)} of the network; name a pattern of them to keep "
+            "untrained"
         )
     return renamed, rows
 
@@ -173,7 +172,7 @@ def _check_shapes(
         if target in class_keys and shape[1:] == wanted[1:]:
             raise InvalidWeights(
                 f"the checkpoint's {key} is for {shape[0]} classes, the network was built for {wanted[0]}: "
-                f"build it for {shape[0]} classes"
+                f"build it with classes={shape[0]}"
             )
     if misfits:
         shown = [
@@ -183,16 +182,18 @@ def _check_shapes(
         more = f" and {len(misfits) - SHOWN} more" if len(misfits) > SHOWN else ""
         raise InvalidWeights(
             f"shapes differ: {'; '.join(shown)}{more}. Build the network with the checkpoint's options, or "
-            "leave keys out with a drop pattern and the network's untrained with a keep pattern"
+            "name patterns of the checkpoint's keys to drop and of the network's to keep untrained"
         )
 
 
-def _check_patterns(option: str, patterns: Sequence[str], keys: Sequence[str] | Mapping[str, Tensor]) -> None:
+def _check_patterns(
+    purpose: str, patterns: Sequence[str], keys: Sequence[str] | Mapping[str, Tensor]
+) -> None:
     for pattern in patterns:
         if not any(fnmatchcase(key, pattern) for key in keys):
-            where = "the checkpoint" if option == "drop" else "what the checkpoint lacks"
+            where = "the checkpoint" if purpose == "drop" else "what the checkpoint lacks"
             raise InvalidInput(
-                f"the {option} pattern {pattern!r} matches nothing in {where}; it begins with "
+                f"the pattern {pattern!r} of keys to {purpose} matches nothing in {where}; it begins with "
                 f"{_some(list(keys))}"
             )
 

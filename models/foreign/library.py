@@ -76,7 +76,8 @@ def import_library(library: str) -> Any:
 def unrepresentable(name: ForeignName, what: str) -> InvalidInput:
     """The error for a preprocessing that a Card cannot say."""
     return InvalidInput(
-        f"{name.builder} {what}, which a Card cannot say; give a Card that says the nearest that suits you"
+        f"{name.builder} {what}, which a Card cannot say; give a Card of your own with the nearest that "
+        "suits you"
     )
 
 

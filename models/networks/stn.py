@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from regard.models.attention.spatial_transformer import spatial_transformer
 from regard.models.backbones.resnet import ResNet
 from regard.models.classifiers import ImageClassifier
+from regard.models.signatures import passes_options_to
 
 
 class SpatialTransformerNetwork(nn.Module):
@@ -31,6 +32,7 @@ class SpatialTransformerNetwork(nn.Module):
         options: see `ResNet`.
     """
 
+    @passes_options_to(ResNet)
     def __init__(
         self,
         transformation: str,

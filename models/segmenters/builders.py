@@ -4,8 +4,7 @@ All take `num_classes` and `inner`, the channels of the head's result; all but `
 options of their head.
 """
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import nn
@@ -25,6 +24,7 @@ from regard.models.segmenters.ccnet import ConsistentCCNet
 from regard.models.segmenters.danet import DANet
 from regard.models.segmenters.pan import PAN
 from regard.models.segmenters.segmenter import Segmenter
+from regard.models.signatures import passes_options_to
 
 Builder = Callable[..., Segmenter]
 
@@ -38,6 +38,7 @@ def with_head(head: Callable[..., nn.Module], *, part: int = 4, dropout: float =
         dropout: see `Segmenter`.
     """
 
+    @passes_options_to(head)
     def build(
         backbone: Backbone,
         *,
@@ -74,6 +75,7 @@ def scaled_dilations(backbone: Backbone) -> tuple[int, int, int]:
     return unit, 2 * unit, 3 * unit
 
 
+@passes_options_to(with_head(CCNetHead))
 def ccnet(
     backbone: Backbone,
     *,
@@ -99,16 +101,22 @@ def pan(backbone: Backbone, *, num_classes: int, inner: int | None = None) -> PA
     return PAN(backbone, inner=inner_channels(backbone, inner, 8), num_classes=num_classes)
 
 
-def asp_oc(backbone: Backbone, **options: Any) -> Segmenter:
-    """A segmenter with OCNet's a-trous head; `inner` defaults to a quarter of the backbone's channels."""
-    return with_head(partial(AspOCHead, dilations=scaled_dilations(backbone)))(backbone, **options)
+def dilated(head: Callable[..., nn.Module], *, part: int = 4) -> Builder:
+    """`with_head` for a head that takes `dilations`, which default to `scaled_dilations`."""
+    builder = with_head(head, part=part)
+
+    @passes_options_to(builder)
+    def build(
+        backbone: Backbone, *, num_classes: int, dilations: Sequence[int] | None = None, **options: Any
+    ) -> Segmenter:
+        scaled = scaled_dilations(backbone) if dilations is None else dilations
+        return builder(backbone, num_classes=num_classes, dilations=scaled, **options)
+
+    return build
 
 
-def deeplabv3(backbone: Backbone, **options: Any) -> Segmenter:
-    """A segmenter with DeepLabv3's head; `inner` defaults to an eighth of the backbone's channels."""
-    return with_head(partial(ASPPHead, dilations=scaled_dilations(backbone)), part=8)(backbone, **options)
-
-
+asp_oc = dilated(AspOCHead)
+deeplabv3 = dilated(ASPPHead, part=8)
 fcn = with_head(FCNHead)
 nonlocal_ = with_head(NonLocalHead)
 gcnet = with_head(GCNetHead)

@@ -19,6 +19,7 @@ from regard.models.checkpoint import load_weights, read_state_dict, save_weights
 from regard.models.former_names import under_present_names
 from regard.models.losses.criterion import UNLABELLED, Criterion, HasTrainingLoss, cross_entropy
 from regard.models.losses.hard_pixels import hard_pixels
+from regard.models.options import CLASSES, agreed, with_classes
 from regard.models.training.augment import augment
 from regard.models.training.before_epoch import before_epoch
 from regard.models.training.data import LabelledImages, load
@@ -112,7 +113,7 @@ def build_network(recipe: Recipe) -> nn.Module:
         InvalidInput: the network cannot be built, has no backbone of which the recipe speaks, or the weights
             are not there or of another backbone.
     """
-    network = catalog.build(recipe.builder, num_classes=len(recipe.output.labels), **recipe.options)
+    network = catalog.build(recipe.builder, **_options(recipe))
     speaks_of_one = recipe.pretrained_backbone is not None or recipe.optimization.backbone_factor != 1
     if speaks_of_one and not backbones(network):
         raise InvalidInput(
@@ -147,6 +148,11 @@ def _of_backbone(backbone: Backbone, state: Mapping[str, Tensor]) -> dict[str, T
         for key in module.state_dict()
     }
     return {key: bare.get(key, own[key]) for key in own if key in bare or key in attention}
+
+
+def _options(recipe: Recipe) -> dict[str, Any]:
+    said = {CLASSES: len(recipe.output.labels)}
+    return agreed(said, with_classes(recipe.options), by=f"the output of the recipe {recipe.name}")
 
 
 def _check_task(recipe: Recipe, network: nn.Module) -> None:
@@ -334,7 +340,7 @@ def _write(recipe: Recipe, network: nn.Module, held_out: LabelledImages, out: Pa
         output=recipe.output,
         origin=Origin(
             builder=recipe.builder,
-            options={"num_classes": len(recipe.output.labels), **recipe.options},
+            options=_options(recipe),
             weights_sha256=digest,
             recipe=f"{recipe.name}.toml",
             data=recipe.data.source,

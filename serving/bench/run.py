@@ -13,7 +13,7 @@ from regard.errors import InvalidInput, UnknownName
 from regard.serving.bench.baseline import Answer, Step, onnxruntime_step, torch_step
 from regard.serving.bench.compare import Compared, Runner, compare, in_process
 from regard.serving.bench.images import batches, pixels_of, read_images
-from regard.serving.bench.local_files import graph_of, network_of
+from regard.serving.bench.local_files import graph_of
 from regard.serving.bench.measure import Settings, closed_loop, open_loop, processors
 from regard.serving.bench.report import Report, machine, versions
 from regard.serving.bench.target import Endpoint, Target, find_target, workers
@@ -123,6 +123,8 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
     groups = batches(target.images, target.card, target.batch)
     steps: dict[str, Step] = {}
     if "torch" in options.compare:
+        from regard.models.load import network_of
+
         steps["torch"] = torch_step(network_of(target.card, options.weights), target.card)
     if "onnxruntime" in options.compare:
         version = max(int(entry["version"]) for entry in target.transport.statistics(options.model))

@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from regard.serving.cli.console import out
+from regard.serving.cli.settings import Settings
 
 
 def convert(
@@ -20,12 +21,7 @@ def convert(
         str | None,
         typer.Option("--from", help="Whose names it has: torchvision, timm or mmseg; found out by default."),
     ] = None,
-    classes: Annotated[
-        int | None, typer.Option(help="Number of classes; the network's default otherwise.")
-    ] = None,
-    option: Annotated[
-        list[str] | None, typer.Option(help="NAME=VALUE of the network's builder, such as output_stride=16.")
-    ] = None,
+    settings: Settings = None,
     drop: Annotated[
         list[str] | None,
         typer.Option(help="Pattern of the checkpoint's keys to leave out, such as 'auxiliary_head.*'."),
@@ -42,14 +38,14 @@ def convert(
     Example: regard convert seresnet50.pt --to se_resnet50 -o weights/se.safetensors
     """
     from regard.models.convert.conversion import convert_checkpoint
+    from regard.models.options import parse_options
 
     done = convert_checkpoint(
         checkpoint,
         to,
         output,
         library=library,
-        classes=classes,
-        options=dict(map(_option, option or [])),
+        options=parse_options(settings or []),
         drop=drop or [],
         keep=keep or [],
     )
@@ -73,13 +69,3 @@ def convert(
     counts = ", ".join(f"{count} {what}" for what, count in done.counts.items())
     out.print(f"{len(done.rows)} keys: {counts}", markup=False)
     out.print(f"{to} is in [bold]{done.weights}[/bold], its Card in {done.card}")
-
-
-def _option(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise typer.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--option")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value

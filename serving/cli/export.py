@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from regard.models.explain import Explain
 from regard.serving.cli.console import out
 from regard.serving.cli.proof import proof_images, proving, show_certificates
+from regard.serving.cli.settings import Settings
 
 
 def export(
@@ -17,12 +18,13 @@ def export(
         str,
         typer.Argument(
             help=(
-                "A name of `regard models`; timm:NAME, torchvision:NAME or smp:ARCH?encoder=NAME; or "
-                "package.module:callable of your own."
+                "A name of `regard models`; timm:NAME, torchvision:NAME or smp:ARCH; or "
+                "package.module:callable of your own. NAME?key=value sets options as --set does."
             )
         ),
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    settings: Settings = None,
     weights: Annotated[
         str | None,
         typer.Option(
@@ -60,8 +62,9 @@ def export(
     with proving("loading the network", quietly=as_json) as report:
         from regard.export.onnx_export import export_onnx
         from regard.models.load import resolve
+        from regard.models.options import parse_options
 
-        network, found = resolve(name, weights=weights, card=card)
+        network, found = resolve(name, options=parse_options(settings or []), weights=weights, card=card)
         if rename is not None:
             found = found.updated(name=rename)
         real_images, images_from = proof_images(images, found)

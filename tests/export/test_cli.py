@@ -14,7 +14,7 @@ from regard.errors import InvalidInput
 from regard.export import onnx_export
 from regard.export.artifact import read_artifact
 from regard.export.parity import ParityError
-from regard.models import load
+from regard.models.load import own_callable
 from regard.serving.cli.export import export
 
 app = typer.Typer()
@@ -24,7 +24,7 @@ app.command()(export)
 @pytest.fixture
 def ready(exported: Exported, monkeypatch: pytest.MonkeyPatch) -> Exported:
     """The user's network is the exported one, and tracing is skipped."""
-    monkeypatch.setattr(load, "_find_callable", lambda name: lambda: (exported.network, exported.card))
+    monkeypatch.setattr(own_callable, "find_callable", lambda name: lambda: (exported.network, exported.card))
     monkeypatch.setattr(onnx_export, "trace", lambda *_, **__: onnx.load(exported.artifact.model))
     return exported
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from regard.errors import InvalidInput, InvalidWeights
+from regard.errors import InvalidInput, InvalidWeights, UnknownName
 from regard.models.attention import ATTENTION, find_attention
 from regard.models.attention.augmented_conv import AugmentedConv
 from regard.models.attention.bam import BAM
@@ -115,9 +115,7 @@ LISTED = [
 
 @pytest.mark.parametrize("name", LISTED)
 def test_unknown_options_are_named(name: str) -> None:
-    with pytest.raises(
-        InvalidInput, match=rf"^{name} cannot be built with .*unexpected keyword argument 'widht'$"
-    ):
+    with pytest.raises(UnknownName, match=rf"^no option of {name} named 'widht'\..* Known: .*classes"):
         build(name, **CATALOG[name].small, widht=8)
 
 
@@ -131,11 +129,15 @@ def test_a_network_without_classes_is_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["se_resnet18", "pam_resnet18"])
 @pytest.mark.parametrize("attention", ["cca", None])
-def test_the_attention_of_a_name_is_no_option(name: str, attention: str | None) -> None:
+def test_the_attention_of_a_name_stays(name: str, attention: str | None) -> None:
+    mechanism = name.removesuffix("_resnet18")
     with pytest.raises(
-        InvalidInput, match=f"^{name} cannot be built with .*multiple values for keyword argument 'attention'"
+        InvalidInput,
+        match=f"^{name} cannot be built with .*: its attention is '{mechanism}', as its name says; resnet18 ",
     ):
         build(name, attention=attention)
+    with torch.device("meta"):
+        build(name, attention=mechanism)
 
 
 VGG = {"backbone": "vgg16", "width": 2}
@@ -144,8 +146,11 @@ VGG = {"backbone": "vgg16", "width": 2}
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("resnet18", {"name": "x"}, "unexpected keyword argument 'name'"),
-        ("resnet18", {"attention": 5}, "attention must be a name, a Mechanism or None, got 5"),
+        ("resnet18", {"attention": 5}, r"attention must be str \| Mechanism \| None, got 5"),
+        ("resnet18", {"classes": "ten"}, "classes must be int, got 'ten'"),
+        ("resnet18", {"width": 16.5}, "width must be int, got 16.5"),
+        ("senet154", {"counts": [3, 8]}, r"counts must be tuple\[int, int, int, int\], got \[3, 8\]"),
+        ("two_level", {"boxes": [0.5]}, r"boxes must be Sequence\[Sequence\[float\]\], got \[0.5\]"),
         ("vit_tiny", {"width": 0}, "width must be at least 1, got 0"),
         ("vit_tiny", {"width": -192}, "width must be at least 1, got -192"),
         ("eamlp_7", {"width": -4}, "width must be at least 1, got -4"),

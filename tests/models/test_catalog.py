@@ -1,15 +1,24 @@
 """The catalog: names, what it says of each network, and its errors."""
 
+import dataclasses
 import re
 
 import pytest
 import torch
+from torch import nn
 
 from regard.contract.card import NAME_PATTERN
 from regard.errors import InvalidInput, UnknownName
 from regard.models.attention import ATTENTION, find_attention
+from regard.models.attention.simam import SimAM
 from regard.models.backbones.resnet import DEPTHS
-from regard.models.catalog import CATALOG, build, find
+from regard.models.catalog import CATALOG, Network, build, find, options
+
+# a name for each system, or for each of its backbones' kinds where their options differ
+REPRESENTATIVES = {
+    (network.system, *options(name)): name for name, network in reversed(CATALOG.items())
+}.values()
+INDIVISIBLE = ("se", "cbam")  # on MobileNetV2, whose channels are no multiples of 16
 
 
 @pytest.mark.parametrize("name", CATALOG)
@@ -104,15 +113,17 @@ def test_attention_is_really_there(name: str, depth: int) -> None:
 
 
 def test_unknown_network_suggests_neighbours() -> None:
-    with pytest.raises(
-        UnknownName, match=r"no network named 'se_resnet5'\. Did you mean .*'se_resnet50'.*Known: .*resnet18"
-    ):
+    with pytest.raises(UnknownName) as caught:
         build("se_resnet5")
+    message = str(caught.value)
+    assert message.startswith("no network named 'se_resnet5'. Did you mean 'se_resnet50', ")
+    assert message.endswith(f"? `regard models` lists all {len(CATALOG)}.")
+    assert message.count("'") == 2 * (1 + 5)  # the name itself, and the nearest five
 
 
 def test_unknown_attention_suggests_neighbours() -> None:
     with pytest.raises(
-        UnknownName, match=r"no attention named 'sse'\. Did you mean .*'se'.*Known: .*cbam, cca, "
+        UnknownName, match=r"no attention named 'sse'\. Did you mean .*'se'.*ATTENTION lists all \d+\.$"
     ):
         find_attention("sse")
     with pytest.raises(UnknownName, match="no attention named 'sse'"):
@@ -128,13 +139,10 @@ def test_names_are_exact(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("se_resnet18", {"widht": 16}, "widht"),
         ("se_resnet18", {"width": 8}, "multiple of reduction"),
         ("resnet18", {"output_stride": 5}, "output_stride must be 8, 16 or 32, got 5"),
         ("resnet18", {"stem": "x"}, "stem must be"),
-        ("resnet18", {"num_classes": "ten"}, "num_classes|int"),
-        ("mobilenet_v2", {"width": 16}, "width"),
-        ("fcn_resnet18", {"recurrence": 2}, "recurrence"),
+        ("resnet18", {"num_classes": "ten"}, "classes must be int, got 'ten'"),
     ],
 )
 def test_refuses_options(name: str, options: dict, message: str) -> None:
@@ -147,6 +155,74 @@ def test_refuses_options(name: str, options: dict, message: str) -> None:
 def test_refuses_to_have_no_classes(name: str, num_classes: int) -> None:
     with pytest.raises(InvalidInput, match="num_classes"):
         build(name, num_classes=num_classes)
+
+
+@pytest.mark.parametrize("name", REPRESENTATIVES)
+def test_an_option_at_its_default_changes_nothing(name: str) -> None:
+    """Every option that is listed is one that the builder takes, with the default that it has."""
+    with torch.device("meta"):
+        network = build(name)
+        given = build(name, **{key: option.default for key, option in options(name).items()})
+    assert str(given) == str(network)
+    assert "classes" in options(name)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "fcn_mobilenet_v2", "vit_tiny"])
+def test_classes_have_two_names(name: str) -> None:
+    with torch.device("meta"):
+        assert str(build(name, classes=7)) == str(build(name, num_classes=7))
+    with pytest.raises(InvalidInput, match="classes and num_classes are two names of one option"):
+        build(name, classes=7, num_classes=7)
+
+
+def test_a_bug_in_a_builder_is_no_fault_of_the_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*, num_classes: int = 1) -> nn.Module:
+        return nn.Conv2d(num_classes)  # which asks for more
+
+    monkeypatch.setitem(CATALOG, "broken", dataclasses.replace(CATALOG["resnet18"], build=broken))
+    with pytest.raises(TypeError, match="missing"):
+        build("broken")
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet50", "mobilenet_v2"])
+@pytest.mark.parametrize("mechanism", ATTENTION)
+def test_any_backbone_takes_any_attention_that_it_can_place(mechanism: str, backbone: str) -> None:
+    """Its ResNets are those that are listed with it; where it cannot go, the error says why."""
+    with torch.device("meta"):
+        if backbone == "mobilenet_v2" and mechanism in INDIVISIBLE:
+            with pytest.raises(
+                InvalidInput, match=rf"^mobilenet_v2 .*'{mechanism}'}}: channels must be .* got"
+            ):
+                build(backbone, attention=mechanism)
+            return
+        network = build(backbone, attention=mechanism)
+        kind = type(ATTENTION[mechanism].build(32))
+    assert any(type(module) is kind for module in network.modules())
+    if backbone != "mobilenet_v2":
+        with torch.device("meta"):
+            assert str(network) == str(build(f"{mechanism}_{backbone}"))
+
+
+@pytest.mark.parametrize("name", ["danet_resnet50", "pan_mobilenet_v2", "gain_resnet18", "stn_tps"])
+def test_attention_goes_into_the_backbones_of_others(name: str) -> None:
+    with torch.device("meta"):
+        assert any(isinstance(module, SimAM) for module in build(name, attention="simam").modules())
+
+
+def test_systems() -> None:
+    """Networks of one system differ in their variant, and share what is said of them."""
+    systems: dict[str, list[Network]] = {}
+    for name, network in CATALOG.items():
+        systems.setdefault(network.system, []).append(network)
+        assert network.variant in name
+        assert network.backbone is None or name.endswith(f"_{network.backbone}")
+    assert 60 < len(systems) < 80
+    for networks in systems.values():
+        assert len({network.variant for network in networks}) == len(networks)
+        assert len({(n.task, n.paper, n.year, n.size, n.fixed_size) for n in networks}) == 1
+        assert len({n.backbone is None for n in networks}) == 1
+    assert [network.variant for network in systems["se_resnet"]] == ["18", "34", "50", "101"]
+    assert [network.variant for network in systems["danet"]][-2:] == ["resnet101", "mobilenet_v2"]
 
 
 @pytest.mark.parametrize("width", [0, -16])

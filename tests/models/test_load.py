@@ -8,10 +8,10 @@ from torch import nn
 
 from regard.contract.card import Card, Origin
 from regard.errors import InvalidInput, InvalidWeights, RegardError, UnknownName
-from regard.models import load
 from regard.models.catalog import build
 from regard.models.checkpoint import save_weights
-from regard.models.load import resolve
+from regard.models.load import network_of, own_callable, resolve
+from regard.models.load import weights as weights_files
 
 OPTIONS = {"num_classes": 5, "width": 16, "stem": "small"}
 USER_MODULE = """
@@ -22,6 +22,9 @@ VALUE = 3
 
 def build():
     return nn.Sequential(nn.Conv2d(3, 5, 1))
+
+def wide(width, *, num_classes=5):
+    return nn.Sequential(nn.Conv2d(3, width, 1), nn.Conv2d(width, num_classes, 1))
 
 def nothing():
     return None
@@ -61,7 +64,7 @@ def test_a_file_brings_its_card_and_the_builders_options(tmp_path: Path) -> None
 def test_shipped_weights_by_tag_or_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, card = trained(tmp_path)
     index = {card.name: path.with_suffix(".json")}
-    monkeypatch.setattr(load, "shipped", lambda: index)
+    monkeypatch.setattr(weights_files, "shipped", lambda: index)
     assert resolve("se_resnet18", weights="tiny")[1] == card
     assert resolve("se_resnet18")[1] == card
     with pytest.raises(UnknownName, match="no weights 'tinny'.*comes? with regard for se_resnet18: tiny"):
@@ -73,7 +76,7 @@ def test_shipped_weights_by_tag_or_alone(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_untrained_on_purpose_is_the_same_every_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "shipped", dict)
+    monkeypatch.setattr(weights_files, "shipped", dict)
     (one, card), (other, _) = (resolve("se_resnet18", weights="random") for _ in range(2))
     assert torch.equal(one.fc.weight, other.fc.weight)
     assert len(card.output.labels) == 1000
@@ -81,7 +84,7 @@ def test_untrained_on_purpose_is_the_same_every_time(monkeypatch: pytest.MonkeyP
     _, segmenter = resolve("fcn_mobilenet_v2", weights="random")
     assert segmenter.input.dynamic_size
     assert len(segmenter.output.labels) == 19
-    with pytest.raises(InvalidInput, match="--weights.*random.*none"):
+    with pytest.raises(InvalidInput, match="say which weights.*random.*none"):
         resolve("se_resnet18")
 
 
@@ -109,12 +112,13 @@ def test_weights_that_cannot_be_taken(cause: str, tmp_path: Path) -> None:
 def test_weights_of_other_classes_want_their_card(tmp_path: Path) -> None:
     save_weights(build("se_resnet18", **OPTIONS), tmp_path / "alone.safetensors")
     with pytest.raises(
-        InvalidWeights, match=r"does not fit .*shapes differ .*\. Weights of other classes .* --card"
+        InvalidWeights,
+        match=r"does not fit .*shapes differ .*\. Weights of other classes .* se_resnet18\?classes=N$",
     ):
         resolve("se_resnet18", weights=str(tmp_path / "alone.safetensors"))
     with pytest.raises(InvalidWeights, match="cannot read") as unreadable:
         resolve("se_resnet18", weights=str(tmp_path / "missing.safetensors"))
-    assert "--card" not in str(unreadable.value)
+    assert "Weights of other classes" not in str(unreadable.value)
 
 
 def test_a_card_of_other_weights(tmp_path: Path) -> None:
@@ -144,7 +148,7 @@ def test_your_own_network_with_a_card(user_module: str, tmp_path: Path) -> None:
 
 
 def test_your_own_network_returns_its_card(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "_find_callable", lambda name: lambda: (nn.Conv2d(3, 5, 1), tiny_card()))
+    monkeypatch.setattr(own_callable, "find_callable", lambda name: lambda: (nn.Conv2d(3, 5, 1), tiny_card()))
     assert resolve("any:thing")[1] == tiny_card()
 
 
@@ -172,6 +176,110 @@ def test_a_missing_import_of_the_users_is_the_users_own_error(user_module: str, 
     (tmp_path / f"helpers_of_{user_module}.py").unlink()
     with pytest.raises(ModuleNotFoundError, match="helpers_of"):
         resolve(f"{user_module}:build")
+
+
+# options
+
+
+@pytest.mark.parametrize("name", ["resnet18?attention=se&classes=5&width=16", "resnet18"])
+def test_options_in_the_name_or_beside_it(name: str, tmp_path: Path) -> None:
+    options = {} if "?" in name else {"attention": "se", "num_classes": 5, "width": 16}
+    network, card = resolve(name, options=options, weights="random")
+    assert network.state_dict().keys() == build("se_resnet18").state_dict().keys()
+    assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
+    assert (card.name, card.origin.builder) == ("resnet18", "resnet18")
+    assert card.origin.options == {"attention": "se", "classes": 5, "width": 16}
+    save_weights(network, tmp_path / "w.safetensors")
+    (tmp_path / "w.json").write_text(card.to_json())
+    again, found = resolve("resnet18", weights=str(tmp_path / "w.safetensors"))  # the Card says the rest
+    assert found.origin.options == card.origin.options
+    assert torch.equal(again(torch.ones(1, 3, 32, 32)), network(torch.ones(1, 3, 32, 32)))
+
+
+def test_a_card_and_options_that_contradict_it(tmp_path: Path) -> None:
+    path, card = trained(tmp_path)
+    assert resolve("se_resnet18", options={"classes": 5, "width": 16}, weights=str(path))[1] == card
+    for option, said in (
+        ({"classes": 6}, "classes=5"),
+        ({"num_classes": 6}, "classes=5"),
+        ({"width": 32}, "width=16"),
+    ):
+        with pytest.raises(InvalidInput, match=f"the Card of {card.name} says {said}, the options "):
+            resolve("se_resnet18", options=option, weights=str(path))
+
+
+def test_options_that_a_card_does_not_say_are_recorded_in_it(tmp_path: Path) -> None:
+    path, card = trained(tmp_path)
+    (tmp_path / "card.json").write_text(
+        card.updated(origin=card.origin.model_dump() | {"options": {"stem": "small"}}).to_json()
+    )
+    _, found = resolve("se_resnet18?width=16", weights=str(path), card=tmp_path / "card.json")
+    assert found.origin.options == {"classes": 5, "stem": "small", "width": 16}
+
+
+def test_an_option_that_there_is_not() -> None:
+    with pytest.raises(UnknownName, match="no option of se_resnet18 named 'widht'. Did you mean 'width'"):
+        resolve("se_resnet18", options={"widht": 16}, weights="random")
+
+
+@pytest.mark.parametrize("place", ["in the name", "beside it"])
+def test_options_of_your_own_network(user_module: str, tmp_path: Path, place: str) -> None:
+    (tmp_path / "card.json").write_text(tiny_card(labels=7).to_json())
+    name = f"{user_module}:wide"
+    if place == "in the name":
+        network, card = resolve(f"{name}?width=8&classes=7", card=tmp_path / "card.json")
+    else:
+        network, card = resolve(name, options={"width": 8, "classes": 7}, card=tmp_path / "card.json")
+    assert network(torch.zeros(1, 3, 2, 2)).shape == (1, 7, 2, 2)
+    assert (card.origin.builder, card.origin.options) == (name, {"width": 8, "classes": 7})
+    (tmp_path / "card.json").write_text(card.to_json())
+    again, found = resolve(name, card=tmp_path / "card.json")  # the Card brings the options
+    assert found == card
+    assert again[0].weight.shape == network[0].weight.shape
+    with pytest.raises(InvalidInput, match="the Card of tiny says width=8, the options width=16"):
+        resolve(name, options={"width": 16}, card=tmp_path / "card.json")
+
+
+def test_options_that_your_own_network_does_not_take(user_module: str) -> None:
+    with pytest.raises(
+        UnknownName, match=r"no option of user_models.*:wide named 'widht'.*Known: classes, width"
+    ):
+        resolve(f"{user_module}:wide?widht=3")
+    with pytest.raises(InvalidInput, match="wide needs width"):
+        resolve(f"{user_module}:wide")
+    with pytest.raises(TypeError):  # a fault inside it is its own
+        resolve(f"{user_module}:wide?width=x")
+
+
+# from a Card
+
+
+def test_the_network_of_a_card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, card = trained(tmp_path)
+    expected = resolve("se_resnet18", weights=str(path))[0].state_dict()
+    found = network_of(card, path)
+    assert not found.training
+    assert all(torch.equal(value, expected[key]) for key, value in found.state_dict().items())
+    monkeypatch.setattr(weights_files, "shipped", lambda: {"any": path.with_suffix(".json")})
+    assert torch.equal(network_of(card).fc.weight, expected["fc.weight"])  # found by its SHA-256
+    monkeypatch.setattr(weights_files, "shipped", dict)
+    with pytest.raises(InvalidInput, match="the weights of se_resnet18_tiny do not come with regard"):
+        network_of(card)
+    save_weights(build("se_resnet18", **OPTIONS), path)
+    with pytest.raises(InvalidWeights, match="describes weights of SHA-256"):
+        network_of(card, path)
+
+
+def test_the_untrained_network_of_a_card(tmp_path: Path) -> None:
+    network, card = resolve("resnet18?width=8&stem=small", weights="random")
+    assert torch.equal(network_of(card).fc.weight, network.fc.weight)
+    with pytest.raises(InvalidWeights, match="describes an untrained network, not w.pt"):
+        network_of(card, Path("w.pt"))
+
+
+def test_the_network_of_a_card_that_names_your_own(user_module: str) -> None:
+    origin = Origin(builder=f"{user_module}:wide", options={"width": 8})
+    assert network_of(tiny_card().updated(origin=origin.model_dump()))[0].weight.shape == (8, 3, 1, 1)
 
 
 def test_a_card_that_is_no_card(tmp_path: Path, user_module: str) -> None:

@@ -70,7 +70,7 @@ def saved(folder: Path, state: dict[str, Tensor]) -> Path:
 def test_resnet_of_torchvision(torchvision, tmp_path: Path) -> None:
     theirs = randomized(torchvision.models.resnet18(num_classes=K))
     done = convert_checkpoint(
-        saved(tmp_path, theirs.state_dict()), "resnet18", tmp_path / "ours.safetensors", classes=K
+        saved(tmp_path, theirs.state_dict()), f"resnet18?classes={K}", tmp_path / "ours.safetensors"
     )
     assert done.library == "torchvision"
     assert done.counts == {"as it is": 2, "renamed": len(theirs.state_dict()) - 2}  # fc's are as they are
@@ -120,8 +120,7 @@ def test_fcn_of_torchvision(torchvision) -> None:
     ours = build("fcn_resnet50", num_classes=K).eval()
     state, expected, naming = theirs.state_dict(), ours.state_dict(), naming_of("torchvision", ours)
     with pytest.raises(
-        InvalidWeights,
-        match=r"shapes differ: aux_classifier\.0\.weight is \(256, .*leave keys .*drop pattern",
+        InvalidWeights, match=r"shapes differ: aux_classifier\.0\.weight is \(256, .* keys to drop "
     ):
         rename(state, expected, naming)
     renamed, rows = rename(state, expected, naming, drop=["aux_classifier.*"], keep=["auxiliary.*"])
@@ -318,12 +317,12 @@ def test_nothing_is_dropped_or_left_untrained_in_silence() -> None:
     ):
         rename(state | {"decode_head.strange": torch.zeros(1)}, expected, naming)
     short = {key: value for key, value in state.items() if key != "decode_head.gc_block.conv_mask.weight"}
-    with pytest.raises(
-        InvalidWeights, match=r"nothing for 1 keys \(head.attention.key.weight\).*keep pattern"
-    ):
+    with pytest.raises(InvalidWeights, match=r"nothing for 1 keys \(head.attention.key.weight\).* to keep "):
         rename(short, expected, naming)
     for option in ("drop", "keep"):
-        with pytest.raises(InvalidInput, match=f"the {option} pattern 'nothing.*' matches nothing"):
+        with pytest.raises(
+            InvalidInput, match=f"the pattern 'nothing.*' of keys to {option} matches nothing"
+        ):
             rename(state, expected, naming, **{option: ["nothing.*"]})
     old = {key: value for key, value in state.items() if "num_batches" not in key}
     _, rows = rename(old, expected, naming)
@@ -350,20 +349,22 @@ def run(*arguments: object):
 def test_the_command(tmp_path: Path) -> None:
     state, _ = mmseg_pair("ccnet")
     path, output = saved(tmp_path, {"meta": {"epoch": 3}, "state_dict": state}), tmp_path / "ours.safetensors"
-    options = [f"--option={key}={value}" for key, value in OPTIONS.items()]
+    options = [f"--set={key}={value}" for key, value in OPTIONS.items()]
     wrong = run(path, "--to", "ccnet_resnet18", "-o", output, *options)
     assert isinstance(wrong.exception, InvalidWeights)
-    assert "is for 4 classes, the network was built for 19: build it for 4 classes" in str(wrong.exception)
+    assert "is for 4 classes, the network was built for 19: build it with classes=4" in str(wrong.exception)
     assert not output.exists()
-    done = run(path, "--to", "ccnet_resnet18", "-o", output, "--classes", K, *options)
+    done = run(path, "--to", "ccnet_resnet18", "-o", output, "--set", f"classes={K}", *options)
     assert done.exit_code == 0, done.output
     assert "changed" in done.stdout
     assert "keys: " in done.stdout
     network, card = resolve("ccnet_resnet18", weights=str(output))
     assert torch.equal(network.head.attention.query.bias, state["decode_head.cca.query_conv.bias"])
-    assert card.origin.options == {"num_classes": K, **OPTIONS}
+    assert card.origin.options == {"classes": K, **OPTIONS}
     answer = json.loads(
-        run(path, "--to", "ccnet_resnet18", "-o", output, "--classes", K, "--json", *options).stdout
+        run(
+            path, "--to", "ccnet_resnet18", "-o", output, "--set", f"num_classes={K}", "--json", *options
+        ).stdout
     )
     assert answer["from"] == "mmseg"
     assert {"source": "decode_head.cca.gamma.scale", "target": "head.attention.gamma"}.items() <= next(

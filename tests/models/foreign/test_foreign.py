@@ -21,7 +21,7 @@ from regard.models.classifiers import Classifier
 from regard.models.explain.cam import class_activation_map
 from regard.models.foreign import torchvision_models
 from regard.models.foreign.library import import_library
-from regard.models.foreign.name import parse_name
+from regard.models.foreign.name import foreign_name
 from regard.models.foreign.timm_models import TimmModel
 from regard.models.foreign.torchvision_models import TorchvisionModel
 from regard.models.foreign.wrappers import DictOutput, Layers, Padded, same_answer
@@ -106,7 +106,9 @@ def test_a_classifier_of_timm(timm, tmp_path: Path) -> None:
     (tmp_path / "w.json").write_text(card.to_json())
     # the Card brings the options
     assert resolve("timm:test_resnet", weights=str(tmp_path / "w.pt"))[1] == card
-    with pytest.raises(InvalidInput, match="the Card of timm_test_resnet says classes=5, the name classes=6"):
+    with pytest.raises(
+        InvalidInput, match="the Card of timm_test_resnet says classes=5, the options classes=6"
+    ):
         resolve("timm:test_resnet?classes=6", weights=str(tmp_path / "w.pt"))
     with pytest.raises(InvalidInput, match="belongs to timm:test_resnet, not to timm:test_vit"):
         resolve("timm:test_vit", weights=str(tmp_path / "w.pt"))
@@ -144,14 +146,14 @@ def test_the_preprocessing_is_timms(timm, name: str) -> None:
     ],
 )
 def test_a_preprocessing_that_a_card_cannot_say(timm, change: dict[str, object], message: str) -> None:
-    model = TimmModel(parse_name("timm:test_resnet"))
+    model = TimmModel(foreign_name("timm:test_resnet", {}))
     model.config |= change
-    with pytest.raises(InvalidInput, match=f"timm:test_resnet .*{message}.*give a Card"):
+    with pytest.raises(InvalidInput, match=f"timm:test_resnet .*{message}.*give a Card of your own"):
         model.contract()
 
 
 def test_squashing_is_stretching(timm) -> None:
-    model = TimmModel(parse_name("timm:test_resnet"))
+    model = TimmModel(foreign_name("timm:test_resnet", {}))
     model.config |= {"crop_mode": "squash", "crop_pct": 1.0}
     assert model.contract().resize == "stretch"
 
@@ -159,7 +161,11 @@ def test_squashing_is_stretching(timm) -> None:
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("timm:test_resnt", UnknownName, "no network 'test_resnt'. Did you mean test_resnet"),
+        (
+            "timm:test_resnt",
+            UnknownName,
+            "no network of timm .* named 'test_resnt'. Did you mean 'test_resnet",
+        ),
         ("timm:test_resnet?depht=3", InvalidInput, "timm cannot build test_resnet with .*depht"),
         (
             "timm:test_vit?classes=0",
@@ -238,7 +244,7 @@ def test_an_auxiliary_classifier_in_the_file_is_built_and_taken_out(torchvision,
         name, weights=None, weights_backbone=None, num_classes=3, aux_loss=True
     )
     torch.save(theirs.state_dict(), tmp_path / "w.pth")
-    foreign = TorchvisionModel(parse_name(f"torchvision:{name}?classes=3"), tmp_path / "w.pth")
+    foreign = TorchvisionModel(foreign_name(f"torchvision:{name}", {"classes": 3}), tmp_path / "w.pth")
     foreign.network.load_state_dict(theirs.state_dict())
     adapted = foreign.adapted()
     assert isinstance(adapted, DictOutput)
@@ -248,7 +254,11 @@ def test_an_auxiliary_classifier_in_the_file_is_built_and_taken_out(torchvision,
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
-        ("torchvision:resnt18", UnknownName, "no network 'resnt18'. Did you mean .*resnet18"),
+        (
+            "torchvision:resnt18",
+            UnknownName,
+            "no network of torchvision named 'resnt18'. Did you mean .*resnet18",
+        ),
         ("torchvision:fasterrcnn_resnet50_fpn", InvalidInput, "neither classifies nor segments"),
         ("torchvision:resnet18?depth=3", InvalidInput, "torchvision cannot build resnet18"),
     ],

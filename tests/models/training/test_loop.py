@@ -79,7 +79,7 @@ def test_end_to_end(task: tuple[Path, Make], tmp_path: Path) -> None:
     assert card_from_file(out / f"{recipe.name}.json") == card
     assert card.origin.weights_sha256 == sha256(out / f"{recipe.name}.safetensors")
     assert card.origin.builder == recipe.builder
-    assert card.origin.options == {"num_classes": len(recipe.output.labels), **recipe.options}
+    assert card.origin.options == {"classes": len(recipe.output.labels), **recipe.options}
     assert card.origin.data == "generated"
     assert card.origin.licence == "CC0"
     assert (card.input, card.output, card.name) == (recipe.input, recipe.output, recipe.name)
@@ -405,7 +405,7 @@ def test_unknown_builder(class_folders: Path, classification: Make, tmp_path: Pa
 def test_options_that_the_builder_does_not_take(
     class_folders: Path, classification: Make, tmp_path: Path
 ) -> None:
-    with pytest.raises(InvalidInput, match="se_resnet18 cannot be built"):
+    with pytest.raises(InvalidInput, match="no option of se_resnet18 named 'depth'"):
         train(classification(options={"depth": 3}), class_folders, tmp_path / "out")
 
 
