@@ -15,7 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,36 +34,35 @@ from regard.errors import RegardError
 from regard.export.onnx_export import export_onnx
 from regard.models import catalog
 from regard.models.attention import ATTENTION
-from regard.models.listing import FACTS, ROWS, Measured, Row, list_networks, trained
+from regard.models.listing import FACTS, ROWS, Measured, Row, System, list_networks, systems, trained
 from regard.models.load import resolve
 from regard.serving.bench.report import machine, versions
 
 PAGE = Path(__file__).parents[1] / "docs" / "catalog.md"
-SKIPPED_BACKBONES = ("_resnet18", "_resnet34", "_resnet101")
+BACKBONES = {"classification": "resnet50", "segmentation": "mobilenet_v2"}  # to measure systems on
 RUNS, RUNS_OF_LARGE, LARGE = 7, 3, 20e9  # timed runs; of networks of more multiply-adds than the last
 COLUMNS = (
-    *("name", "paper", "year", "size", "parameters", "multiply-adds"),
-    *("nodes", "largest error", "outside ONNX", "PyTorch ms", "ONNX Runtime ms", "trained"),
+    *("name", "\\*", "paper", "year", "size", "parameters", "multiply-adds"),
+    *("measured", "nodes", "largest error", "outside ONNX", "PyTorch ms", "ONNX Runtime ms", "trained"),
 )
 HEAD = """# The catalog
 
 Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long` prints the same facts,
-`--json` all of them.
+`regard models NAME` those of each network of a system, `--json` all of them.
 
-Parameters and multiply-adds (of convolutions and matrix products) are those of the default options, for one
-square image of the size given. What is measured is an untrained export: its ONNX nodes, the largest error
+A star in a name stands for what the next column lists. Parameters and multiply-adds (of convolutions and
+matrix products) are those of the smallest and the largest network at default options, for one square image
+of the size given. What is measured is an untrained export: its ONNX nodes, the largest error
 of its certificate relative to the largest logit, operators outside plain ONNX, and the processor time of
 one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs} (of {few} above {large:.0f} G
-multiply-adds). Each system is to be measured once: on ResNet-50 (classification) or MobileNetV2
-(segmentation) where it comes on several backbones. {unmeasured}
+multiply-adds). A system is measured on ResNet-50 (classification) or MobileNetV2 (segmentation) where it
+comes on several backbones. {unmeasured}
 """
 
 
 def stands_for_its_system(row: Row) -> bool:
     """Whether a network is to be measured: of those that differ in their backbone, one is."""
-    return not row.name.endswith(SKIPPED_BACKBONES) and not (
-        row.task == "segmentation" and row.name.endswith("_resnet50")
-    )
+    return row.backbone in (None, BACKBONES[row.task])
 
 
 def count(name: str, known: Row | None) -> Row:
@@ -75,6 +74,9 @@ def count(name: str, known: Row | None) -> Row:
         module = network.build().eval()
         facts = {
             "name": name,
+            "system": network.system,
+            "variant": network.variant,
+            "backbone": network.backbone,
             "task": network.task,
             "paper": network.paper,
             "year": network.year,
@@ -149,13 +151,14 @@ def page(rows: Sequence[Row]) -> str:
     lines = [HEAD.format(runs=RUNS, few=RUNS_OF_LARGE, large=LARGE / 1e9, unmeasured=unmeasured)]
     for task in ("classification", "segmentation"):
         chosen = [row for row in rows if row.task == task]
-        lines += [f"## {task.capitalize()}: {len(chosen)} networks", ""]
+        lines += [f"## {task.capitalize()}: {len(systems(chosen))} systems, {len(chosen)} networks", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
-        lines += [_line(row, weights.get(row.name, [])) for row in chosen] + [""]
+        lines += [line for system in systems(chosen) for line in _lines(system, weights)] + [""]
     lines += [
         "## Attention mechanisms",
         "",
-        "`ResNet(50, attention=NAME)` and `MobileNetV2(attention=NAME)` put them where their papers do.",
+        "`attention=NAME` of a ResNet, of MobileNetV2 and of a segmenter's backbone puts them where their "
+        "papers do.",
         "",
     ]
     lines += ["| name | paper | year | placement |", "|---|---|---|---|"]
@@ -191,28 +194,44 @@ def page(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _line(row: Row, weights: Sequence[str]) -> str:
-    cells = [
-        f"`{row.name}`",
-        row.paper,
-        str(row.year),
-        str(row.size),
-        f"{row.parameters:,}",
-        f"{row.multiply_adds / 1e9:.2f} G",
+def _lines(system: System, weights: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line for the system with the first network that was measured, and one for each further one."""
+    first, networks = system.networks[0], system.networks
+    about = [
+        f"`{system.pattern}`",
+        ", ".join(system.variants),
+        first.paper,
+        str(first.year),
+        str(first.size),
+        _range([f"{row.parameters / 1e6:.1f} M" for row in sorted(networks, key=lambda row: row.parameters)]),
+        _range(
+            [
+                f"{row.multiply_adds / 1e9:.2f} G"
+                for row in sorted(networks, key=lambda row: row.multiply_adds)
+            ]
+        ),
     ]
-    found = row.measured
-    if found is None:
-        cells += [""] * 5
-    else:
-        outside = ", ".join(found.custom_operators) or "none"
-        cells += [
-            str(found.nodes),
-            f"{found.largest_error:.0e}",
-            outside,
-            f"{found.torch_ms:.1f}",
-            f"{found.onnxruntime_ms:.1f}",
-        ]
-    return "| " + " | ".join([*cells, ", ".join(f"`{name}`" for name in weights)]) + " |"
+    measured = [_measured(row.variant or row.name, row.measured) for row in networks if row.measured]
+    tags = ", ".join(f"`{tag}`" for row in networks for tag in weights.get(row.name, []))
+    lines = [[*about, *(measured[0] if measured else [""] * 6), tags]]
+    lines += [[""] * len(about) + cells + [""] for cells in measured[1:]]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]
+
+
+def _range(ascending: Sequence[str]) -> str:
+    least, most = ascending[0], ascending[-1]
+    return least if least == most else f"{least} - {most}"
+
+
+def _measured(variant: str, found: Measured) -> list[str]:
+    return [
+        variant,
+        str(found.nodes),
+        f"{found.largest_error:.0e}",
+        ", ".join(found.custom_operators) or "none",
+        f"{found.torch_ms:.1f}",
+        f"{found.onnxruntime_ms:.1f}",
+    ]
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,10 +1,12 @@
-"""What the catalog holds, as rows of facts: read from catalog.json, which `python benchmarks/catalog.py`
-measures and writes.
+"""What the catalog holds, as rows of facts and by system: read from catalog.json, which
+`python benchmarks/catalog.py` measures and writes.
 
 Reading them builds no network and does not import PyTorch. A test holds names, papers and parameters against
 the catalog itself.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
@@ -36,12 +38,16 @@ class Measured(_Frozen):
 class Row(_Frozen):
     """A network of the catalog at its default options, for images of `size` x `size`.
 
+    system, variant, backbone: see `regard.models.catalog.Network`.
     multiply_adds: of convolutions and matrix products, for one image.
     measured: None where the export was not measured.
     why_not: the reason, where an export was tried and refused.
     """
 
     name: str
+    system: str
+    variant: str
+    backbone: str | None = None
     task: str
     paper: str
     year: int
@@ -55,6 +61,25 @@ class Row(_Frozen):
 ROWS = TypeAdapter(list[Row])
 
 
+@dataclass(frozen=True)
+class System:
+    """Networks that differ in their variant alone: task, paper, year and size are those of each."""
+
+    name: str
+    networks: tuple[Row, ...]
+
+    @property
+    def pattern(self) -> str:
+        """The networks' names, with a star for their variant."""
+        first = self.networks[0]
+        return "*".join(first.name.rsplit(first.variant, 1)) if first.variant else first.name
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """What a star in the pattern stands for."""
+        return tuple(row.variant for row in self.networks if row.variant)
+
+
 def list_networks(task: str | None = None) -> list[Row]:
     """Return the catalog's rows, of one task where given.
 
@@ -66,6 +91,28 @@ def list_networks(task: str | None = None) -> list[Row]:
     if task is not None and task not in tasks:
         raise UnknownName.among("task", task, tasks)
     return [row for row in rows if task in (None, row.task)]
+
+
+def systems(rows: Iterable[Row]) -> list[System]:
+    """The systems of these networks, in the order of their first ones."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row.system, []).append(row)
+    return [System(name, tuple(networks)) for name, networks in found.items()]
+
+
+def find_networks(name: str) -> list[Row]:
+    """Return the row of a network, or those of a system.
+
+    Raises:
+        UnknownName: neither has this name; with the nearest ones.
+    """
+    rows = list_networks()
+    found = [row for row in rows if name in (row.name, row.system)]
+    if not found:
+        known = {row.name for row in rows} | {row.system for row in rows}
+        raise UnknownName.among("network or system", name, known, listed_by="`regard models`")
+    return found
 
 
 def trained() -> dict[str, list[str]]:
