@@ -8,9 +8,11 @@ import typer
 from onnx import numpy_helper
 from PIL import Image
 from tests.export.conftest import Exported
+from torch import nn
 from typer.testing import CliRunner, Result
 
-from regard.errors import InvalidInput
+from regard.contract.card import Card
+from regard.errors import InvalidInput, UnknownName
 from regard.export import onnx_export
 from regard.export.artifact import read_artifact
 from regard.export.parity import ParityError
@@ -39,6 +41,25 @@ def test_the_certificate_is_shown(ready: Exported, tmp_path: Path) -> None:
     assert result.stdout.count("proven equal") == 2
     assert "32 x 48" in result.stdout
     assert read_artifact(tmp_path / "out").card.name == "renamed"
+
+
+def test_options_reach_the_builder_and_the_card(
+    ready: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    def build(*, width: int, num_classes: int) -> tuple[nn.Module, Card]:
+        given.append((width, num_classes))
+        return ready.network, ready.card
+
+    monkeypatch.setattr(own_callable, "find_callable", lambda name: build)
+    result = run("-o", tmp_path / "out", "--set", "width=16", "--set", "classes=5")
+    assert result.exit_code == 0, result.output
+    assert given == [(16, 5)]
+    assert read_artifact(tmp_path / "out").card.origin.options == {"width": 16, "classes": 5}
+    result = run("-o", tmp_path / "other", "--set", "widht=16")
+    assert isinstance(result.exception, UnknownName)
+    assert "named 'widht'. Did you mean 'width'?" in str(result.exception)
 
 
 def test_for_machines(ready: Exported, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from inspect import Parameter, signature
 
 import pytest
 import torch
@@ -28,6 +29,8 @@ def test_entry_is_complete(name: str) -> None:
     assert re.match(NAME_PATTERN, name)
     assert entry.task in ("classification", "segmentation")
     assert len(entry.paper) > 10
+    # its builder says where **options go
+    assert Parameter.VAR_KEYWORD not in {p.kind for p in signature(entry.build).parameters.values()}
     assert 2014 <= entry.year <= 2030
 
 

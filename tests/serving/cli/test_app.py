@@ -33,6 +33,15 @@ def test_an_unknown_name_is_one_line_with_its_neighbours() -> None:
     assert len(message.splitlines()) == 1
 
 
+def test_an_unknown_option_is_one_line_with_its_neighbours() -> None:
+    done = run("export", "resnet18", "--weights", "random", "--set", "widht=8", "-o", "unwritten")
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith(
+        "regard: no option of resnet18 named 'widht'. Did you mean 'width'?"
+    )
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
 def test_wrong_usage() -> None:
     assert run("export").returncode == 2
 
