@@ -21,12 +21,6 @@ KNOWN = {
     "export/onnx_export.py",
     "export/onnx_import.py",
     "export/served_graph.py",
-    "models/convert/rules.py",
-    "models/foreign/library.py",
-    "models/foreign/name.py",
-    "models/load.py",
-    "models/training/data.py",
-    "models/training/loop.py",
     "serving/bench/transport.py",
 }
 
