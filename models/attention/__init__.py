@@ -100,5 +100,5 @@ def find_attention(choice: AttentionChoice) -> Mechanism | None:
     if not isinstance(choice, str):
         return choice
     if choice not in ATTENTION:
-        raise UnknownName.among("attention", choice, ATTENTION, listed_by="regard.models.attention.ATTENTION")
+        raise UnknownName.among("attention", choice, ATTENTION, listed_by="`regard models resnet18`")
     return ATTENTION[choice]

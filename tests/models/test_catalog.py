@@ -126,7 +126,8 @@ def test_unknown_network_suggests_neighbours() -> None:
 
 def test_unknown_attention_suggests_neighbours() -> None:
     with pytest.raises(
-        UnknownName, match=r"no attention named 'sse'\. Did you mean .*'se'.*ATTENTION lists all \d+\.$"
+        UnknownName,
+        match=r"no attention named 'sse'\. Did you mean .*'se'.*`regard models resnet18` lists all \d+\.$",
     ):
         find_attention("sse")
     with pytest.raises(UnknownName, match="no attention named 'sse'"):

@@ -409,6 +409,16 @@ def test_options_that_the_builder_does_not_take(
         train(classification(options={"depth": 3}), class_folders, tmp_path / "out")
 
 
+def test_a_recipe_may_say_its_number_of_classes(classification: Make) -> None:
+    classes = len(classification().output.labels)
+    for name in ("classes", "num_classes"):
+        assert build_network(classification(options={name: classes, "width": 16})).fc.out_features == classes
+        with pytest.raises(
+            InvalidInput, match=f"the output of the recipe .* says classes={classes}, the options"
+        ):
+            build_network(classification(options={name: classes + 1}))
+
+
 def test_a_classifier_on_masks(mask_folders: Path, segmentation: Make, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="se_resnet18|mask_folders|segmentation"):
         train(segmentation(builder="se_resnet18", options={"width": 16}), mask_folders, tmp_path / "out")
