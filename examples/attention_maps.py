@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from regard.contract.card import Card, card_from_file
 from regard.contract.preprocess import decode
-from regard.export.explanations import EXPLAINERS, MAP
-from regard.export.runners import normalized
+from regard.export.graph.served_graph import Normalize
 from regard.models.explain import Explain
+from regard.models.explain.explainers import EXPLAINERS, MAP
 from regard.models.load import resolve
 from regard.models.samples import folder
 from regard.models.weights_index import shipped
@@ -125,7 +125,8 @@ def draw(name: str, picture: Picture) -> Path:
     network, card = load(name)
     pixels = card.input.fit(decode(picture.photograph.read_bytes()))
     with torch.inference_mode():
-        _, maps = EXPLAINERS[picture.explain](network, normalized(pixels[None], card))
+        x = Normalize(card.input)(torch.from_numpy(pixels[None]))
+        _, maps = EXPLAINERS[picture.explain](network, x)
     height, width = pixels.shape[:2]
     grid = -(-height // STRIDE), -(-width // STRIDE)
     figure = Figure(

@@ -14,8 +14,8 @@ from onnx import ModelProto
 from regard.contract.card import Card, card_from_file, card_from_json
 from regard.contract.digest import sha256
 from regard.contract.names import CARD_FILE, CARD_METADATA, MODEL_FILE
-from regard.errors import InvalidInput
-from regard.export.contract import check_graph
+from regard.errors import ExportError, InvalidInput
+from regard.export.graph.check import check_graph
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def read_artifact(folder: Path) -> Artifact:
     missing = [name for name in (MODEL_FILE, CARD_FILE) if not (folder / name).is_file()]
     if missing:
         raise InvalidInput(
-            f"{folder} is no exported model: it has no {' and no '.join(missing)}. `regard export NAME -o "
-            "DIR` writes one."
+            f"{folder} is no exported model: it has no {' and no '.join(missing)}. `regard export` "
+            "writes one."
         )
     card = card_from_file(folder / CARD_FILE)
     model = read_graph(folder / MODEL_FILE)
@@ -68,10 +68,24 @@ def read_graph(path: Path) -> ModelProto:
     return model
 
 
+def write_graph(model: ModelProto, path: Path) -> None:
+    """Write an ONNX file in one piece.
+
+    Raises:
+        ExportError: it is too large for that.
+    """
+    try:
+        path.write_bytes(model.SerializeToString())
+    except ValueError:  # protobuf's
+        raise ExportError(
+            "the model is larger than the 2 GB that an ONNX file in one piece can hold"
+        ) from None
+
+
 def _check_same(card: Card, inside: Card, folder: Path) -> None:
     for field in ("name", "task", "input", "output"):
         if getattr(card, field) != getattr(inside, field):
             raise InvalidInput(
                 f"{folder / CARD_FILE} and the Card inside {MODEL_FILE} differ in {field}; to change a "
-                "Card, export again with --card"
+                "Card, export again with the new one"
             )

@@ -4,5 +4,5 @@ framework's autograd.
 
 from typing import Literal
 
-# the ways of explaining; `regard.export.explanations` says what each gives
+# the ways of explaining; `regard.models.explain.explainers` says what each gives
 Explain = Literal["weights", "cam", "gradcam"]

@@ -58,7 +58,7 @@ def torch_step(network: "nn.Module", card: Card) -> Step:
     """
     import torch
 
-    from regard.export.served_graph import ServedGraph
+    from regard.export.graph.served_graph import ServedGraph
 
     served = ServedGraph(network.eval(), card)
 

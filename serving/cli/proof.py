@@ -27,7 +27,7 @@ def proving(first_stage: str, *, quietly: bool) -> Iterator[Callable[[str], None
     columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
     with Progress(*columns, console=err, transient=True) as progress:
         stage = progress.add_task(first_stage)
-        from regard.export.parity import ParityError  # which brings PyTorch
+        from regard.export.proof.comparison import ParityError
 
         try:
             yield lambda description: progress.update(stage, description=description)

@@ -1,4 +1,6 @@
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,14 @@ def test_a_card_that_contradicts_the_graph(
     (copy / "card.json").write_text(exported.card.updated(**fields).to_json())
     with pytest.raises(InvalidInput, match=message):
         read_artifact(copy)
+
+
+def test_reading_one_needs_no_torch(exported: Exported) -> None:
+    """A server and its repository do, where torch is not installed."""
+    script = (
+        "import sys; from pathlib import Path; sys.modules['torch'] = None\n"
+        "from regard.export.artifact import read_artifact; print(read_artifact(Path(sys.argv[1])).card.name)"
+    )
+    command = [sys.executable, "-c", script, str(exported.artifact.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == exported.card.name

@@ -15,7 +15,7 @@ from regard.contract.card import Card
 from regard.errors import InvalidInput, UnknownName
 from regard.export import onnx_export
 from regard.export.artifact import read_artifact
-from regard.export.parity import ParityError
+from regard.export.proof.comparison import ParityError
 from regard.models.load import own_callable
 from regard.serving.cli.export import export
 

@@ -15,13 +15,14 @@ from torch import Tensor, nn
 from regard.contract.preprocess import Pixels
 from regard.errors import ExportError
 from regard.export.artifact import Artifact
-from regard.export.explanations import EXPLAINERS, MAP, REFERENCES, by_autograd
 from regard.export.onnx_export import export_onnx
-from regard.export.parity import NAMES, ParityError
-from regard.export.runners import normalized
+from regard.export.proof.comparison import ParityError
+from regard.export.proof.network_runner import normalized
+from regard.export.proof.references import NAMES, REFERENCES, by_autograd
 from regard.models.catalog import build
 from regard.models.classifiers import Classifier, GlobalAveragePool
 from regard.models.explain import Explain
+from regard.models.explain.explainers import EXPLAINERS, MAP
 from regard.models.explain.grad_cam import grad_cam
 from regard.models.explain.vjp import VJP
 
@@ -204,7 +205,7 @@ def test_networks_of_the_catalog(name: str, explain: Explain, tmp_path: Path, im
 def test_what_cannot_be_explained_is_refused_with_the_reason(
     network: nn.Module, task: str, explain: Explain, message: str, tmp_path: Path, images: list[Pixels]
 ) -> None:
-    with pytest.raises(ExportError, match=f"^tiny cannot be exported with --explain {explain}: {message}"):
+    with pytest.raises(ExportError, match=f"^tiny cannot be explained by {explain}: {message}"):
         export_onnx(seeded(network), tiny_card(task), tmp_path / "out", images=images, explain=explain)
     assert not (tmp_path / "out").exists()
 

@@ -19,8 +19,11 @@ from regard.contract.whole_folder import draft_of
 from regard.errors import ExportError, InvalidInput, RegardError
 from regard.export import onnx_export
 from regard.export.artifact import read_artifact
-from regard.export.onnx_export import KEPT_METADATA, OPSET, STAGES, export_onnx
-from regard.export.parity import ParityError
+from regard.export.graph import tracing
+from regard.export.graph.metadata import KEPT_METADATA
+from regard.export.graph.opset import OPSET
+from regard.export.onnx_export import STAGES, export_onnx
+from regard.export.proof.comparison import ParityError
 
 
 def nothing_left(folder: Path) -> bool:
@@ -80,7 +83,7 @@ def test_a_baked_in_pooling_is_caught_and_named(
     """The exporter's own translation keeps the traced size without a word: 4 bins of 32 x 48 are one
     AveragePool of 8 x 12.
     """
-    monkeypatch.setattr(onnx_export, "TRANSLATIONS", {})
+    monkeypatch.setattr(tracing, "TRANSLATIONS", {})
     target = tmp_path / "out"
     with pytest.raises(
         ParityError, match=r"First departing layer: pools\.1 \(AdaptiveAvgPool2d\).*draft is kept in"

@@ -10,85 +10,35 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 from tests.export.conftest import tiny_card
+from tests.export.given_models import (
+    CONVOLVED,
+    DENSE,
+    POOLED,
+    RANDOM,
+    SIDE,
+    SOFT,
+    WEIGHT,
+    K,
+    classifier,
+    node,
+    segmenter,
+    write,
+)
 from typer.testing import CliRunner
 
 from regard.contract.card import Card
 from regard.contract.names import MODEL_FILE
 from regard.contract.preprocess import Pixels
 from regard.errors import ExportError, InvalidInput
-from regard.export import onnx_import
 from regard.export.artifact import read_artifact
+from regard.export.given import frame
+from regard.export.graph.served_graph import Normalize
 from regard.export.onnx_import import import_onnx
-from regard.export.parity import ParityError
-from regard.export.runners import normalized
+from regard.export.proof.comparison import ParityError
+from regard.export.proof.network_runner import normalized
 from regard.serving.cli.app import app
-
-K, SIDE = 5, 16
-RANDOM = np.random.default_rng(0)
-# tanh must not saturate: equal scores would tie
-WEIGHT = RANDOM.normal(size=(K, 3, 3, 3)).astype(np.float32) / 8
-DYNAMIC = ["n", 3, "h", "w"]
-
-
-def node(operator: str, inputs: list[str], output: str, **attributes: Any) -> onnx.NodeProto:
-    return helper.make_node(operator, inputs, [output], **attributes)
-
-
-def write(
-    path: Path,
-    nodes: list[onnx.NodeProto],
-    *,
-    image: list[Any] = DYNAMIC,
-    kind: int = TensorProto.FLOAT,
-    answer: str = "scores",
-    answer_kind: int = TensorProto.FLOAT,
-    opset: int = 17,
-    extra: tuple[onnx.ValueInfoProto, ...] = (),
-    outputs: tuple[str, ...] = (),
-    constants: dict[str, Any] | None = None,
-    domains: tuple[str, ...] = (),
-) -> Path:
-    values = {"weight": WEIGHT} | (constants or {})
-    used = {name for each in nodes for name in each.input}
-    graph = helper.make_graph(
-        nodes,
-        "given",
-        [helper.make_tensor_value_info("x", kind, image), *extra],
-        [helper.make_tensor_value_info(name, answer_kind, None) for name in (answer, *outputs)],
-        [numpy_helper.from_array(np.asarray(value), name) for name, value in values.items() if name in used],
-    )
-    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    onnx.save(onnx.shape_inference.infer_shapes(model), path)
-    return path
-
-
-CONVOLVED = [node("Conv", ["x", "weight"], "y", pads=[1, 1, 1, 1]), node("Tanh", ["y"], "features")]
-POOLED = [
-    *CONVOLVED,
-    node("GlobalAveragePool", ["features"], "pooled"),
-    node("Flatten", ["pooled"], "scores"),
-]
-DENSE = [*CONVOLVED, node("Identity", ["features"], "scores")]
-SOFT = [*POOLED[:-1], node("Flatten", ["pooled"], "flat"), node("Softmax", ["flat"], "scores", axis=1)]
-LAST = [node("Transpose", ["given"], "x_first", perm=[0, 3, 1, 2])]
-
-
-def classifier(**changes: Any) -> Card:
-    contract = {
-        "height": SIDE,
-        "width": SIDE,
-        "resize": "stretch",
-        "mean": (0.5, 0.4, 0.3),
-        "std": (0.2, 0.25, 0.3),
-    }
-    return tiny_card("classification", labels=K).updated(input=contract | changes)
-
-
-def segmenter() -> Card:
-    return tiny_card(labels=K)
 
 
 def answers(folder: Path, card: Card, batch: Pixels) -> np.ndarray:
@@ -210,11 +160,10 @@ def test_a_batch_that_is_built_in_is_refused(tmp_path: Path, images: list[Pixels
 
 def test_the_proof_can_fail(tmp_path: Path, images: list[Pixels], monkeypatch: pytest.MonkeyPatch) -> None:
     """Another normalization in the served graph than in the reference."""
-    preprocessing = onnx_import._preprocessing
-    other = classifier(mean=(0.5, 0.4, 0.31))
-    monkeypatch.setattr(onnx_import, "_preprocessing", lambda given, card: preprocessing(given, other))
+    other = Normalize(classifier(mean=(0.5, 0.4, 0.31)).input)
+    monkeypatch.setattr(frame, "Normalize", lambda contract: other)
     path = write(tmp_path / "given.onnx", POOLED)
-    with pytest.raises(ParityError, match=r"departs from .*given\.onnx at batch") as caught:
+    with pytest.raises(ParityError, match=r"departs from given\.onnx as given.* at batch") as caught:
         import_onnx(path, classifier(), tmp_path / "out", images=images)
     assert not caught.value.certificates[0].passed
     assert not (tmp_path / "out").exists()
@@ -229,7 +178,7 @@ def second_input() -> tuple[onnx.ValueInfoProto, ...]:
     ("nodes", "options", "message"),
     [
         (POOLED, {"extra": second_input()}, r"2 inputs \(x, threshold\)"),
-        (POOLED, {"outputs": ("pooled",)}, "2 outputs; say which one to serve with --answer: scores, pooled"),
+        (POOLED, {"outputs": ("pooled",)}, "2 outputs; name the answer to serve, one of scores, pooled"),
         (POOLED, {"image": ["n", "c", "h", "w"]}, "three channels fixed"),
         (
             POOLED,
@@ -317,8 +266,8 @@ def test_the_command(tmp_path: Path) -> None:
 def test_the_command_shows_the_numbers_of_a_failed_proof(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    preprocessing, other = onnx_import._preprocessing, classifier(mean=(0.5, 0.4, 0.31))
-    monkeypatch.setattr(onnx_import, "_preprocessing", lambda given, card: preprocessing(given, other))
+    other = Normalize(classifier(mean=(0.5, 0.4, 0.31)).input)
+    monkeypatch.setattr(frame, "Normalize", lambda contract: other)
     path, card = write(tmp_path / "given.onnx", POOLED), tmp_path / "card.json"
     card.write_text(classifier().to_json())
     done = CliRunner().invoke(app, ["import", str(path), "--card", str(card), "-o", str(tmp_path / "out")])

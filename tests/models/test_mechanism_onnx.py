@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from regard.export.onnx_export import OPSET
-from regard.export.quiet import quiet
-from regard.export.translations import TRANSLATIONS
+from regard.export.graph.opset import OPSET
+from regard.export.graph.quiet import quiet
+from regard.export.graph.translations import TRANSLATIONS
 from regard.models.attention import ATTENTION
 
 CHANNELS = 32

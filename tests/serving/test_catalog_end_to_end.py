@@ -18,9 +18,9 @@ import tritonclient.grpc as triton
 from regard.contract.card import Card, InputContract, Origin, OutputContract
 from regard.contract.names import ANSWERS, IMAGE
 from regard.export.onnx_export import export_onnx
-from regard.export.parity import MIN_AGREEMENT
-from regard.export.runners import run_network
-from regard.export.trials import Shape, image_batch
+from regard.export.proof.comparison import BOUNDS
+from regard.export.proof.network_runner import NetworkRunner
+from regard.export.proof.trials import Shape, image_batch
 from regard.models.catalog import CATALOG, build
 from regard.models.samples import sample_images
 from regard.serving.repository import add, remove
@@ -98,7 +98,7 @@ def test_end_to_end(name: str, server: EmbeddedTriton, tmp_path: Path) -> None:
     images = sample_images(card)
     artifact = export_onnx(network, card, tmp_path / name, images=images)
     batch = image_batch(images, Shape(2, card.input.height, card.input.width), card.input)
-    expected = run_network(network, card, batch).answer
+    expected = NetworkRunner(network, card).run({IMAGE: batch})[ANSWERS[card.task]]
     add(artifact, server.repository, instances=1)
     try:
         with triton.InferenceServerClient(server.grpc_url) as client:
@@ -113,7 +113,7 @@ def test_end_to_end(name: str, server: EmbeddedTriton, tmp_path: Path) -> None:
         assert np.abs(answer - expected).max() <= 1e-4
         assert (answer.argmax(axis=1) == expected.argmax(axis=1)).all()
     else:
-        assert (answer == expected).mean() >= MIN_AGREEMENT["segmentation"]
+        assert (answer == expected).mean() >= BOUNDS["segmentation"].agreement
 
 
 def test_every_system_is_tried() -> None:

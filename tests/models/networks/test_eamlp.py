@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import nn
 
 from regard.errors import InvalidInput
-from regard.export.attention_maps import captured
 from regard.models.attention.external import TokenExternalAttention
 from regard.models.catalog import CATALOG, build
+from regard.models.explain.attention_maps import captured
 from regard.models.networks.eamlp import TokenLayer, as_map, sinusoids, soft_split
 
 SMALL = CATALOG["eamlp_7"].small

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from regard.errors import InvalidInput
-from regard.export.attention_maps import captured
 from regard.models.catalog import CATALOG, build
+from regard.models.explain.attention_maps import captured
 from regard.models.foreign.library import import_library
 
 PARAMETERS = {"vit_tiny": 5_717_416, "vit_small": 22_050_664, "vit_base": 86_567_656}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from regard.contract.card import InputContract
+from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels, fit
 from regard.errors import InvalidInput
 
@@ -26,6 +27,41 @@ class Shape:
 
     def __str__(self) -> str:
         return f"batch {self.batch} of {self.height} x {self.width}"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One batch of real images (B, H, W, 3), and whether the candidate was made with a batch of this size."""
+
+    shape: Shape
+    image: Pixels
+    traced: bool
+
+    @property
+    def inputs(self) -> dict[str, Pixels]:
+        """The batch by its name."""
+        return {IMAGE: self.image}
+
+
+def trials_of(
+    images: Sequence[Pixels], contract: InputContract, *, traced: int | None = BATCHES[0]
+) -> tuple[Trial, ...]:
+    """The trials of a certificate.
+
+    Args:
+        images: real ones, of any size.
+        contract: what is taken.
+        traced: the batch that the candidate was made with; None where there was none.
+
+    Raises:
+        InvalidInput: no images, or a dynamic size that leaves no second size to try.
+    """
+    if not images:
+        raise InvalidInput("a certificate needs real images, and there are none; give at least one image")
+    return tuple(
+        Trial(shape, image_batch(images, shape, contract), traced=shape.batch == traced)
+        for shape in trial_shapes(contract)
+    )
 
 
 def trial_shapes(contract: InputContract) -> tuple[Shape, ...]:

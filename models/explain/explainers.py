@@ -1,5 +1,4 @@
-"""What `--explain` adds to a graph's outputs: one way of explaining per name, and what each is proven
-against.
+"""The ways of explaining, by name.
 
 weights   the weights of every attention module, as the pass computes them          attention_<path>
 cam       class activation map of the likeliest class, in closed form               class_activation_map
@@ -8,15 +7,13 @@ gradcam   Grad-CAM of the likeliest class, its gradient written out by hand     
 
 from collections.abc import Callable
 
-import torch
 from torch import Tensor, nn
 
 from regard.errors import ExportError
-from regard.export.attention_maps import captured
 from regard.models.explain import Explain
-from regard.models.explain.cam import at_size_of, class_activation_map
+from regard.models.explain.attention_maps import captured
+from regard.models.explain.cam import class_activation_map
 from regard.models.explain.grad_cam import grad_cam
-from regard.models.explain.head import parts
 
 # network, x -> logits and the explanation by output name
 Explainer = Callable[[nn.Module, Tensor], tuple[Tensor, dict[str, Tensor]]]
@@ -40,7 +37,7 @@ def attention_weights(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, 
     if not maps:
         raise ExportError(
             f"{type(network).__name__} has nothing to explain: no module of it computes attention in a "
-            "method weights(x); choose cam or gradcam, or export it without --explain"
+            "method weights(x); choose cam or gradcam, or no explanation"
         )
     return logits, maps
 
@@ -57,35 +54,9 @@ def by_hand(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     return logits, {MAP: activation}
 
 
-def closed_form_apart(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """The same map, and the logits of the network's own forward pass."""
-    return network(x), closed_form(network, x)[1]
-
-
-def by_autograd(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Grad-CAM with PyTorch's own gradients, and the logits of the network's own forward pass."""
-    classifier, layers = parts(network)
-    logits = network(x)
-    features = classifier.feature_map(x)
-    with torch.enable_grad():
-        leaf = features.detach().requires_grad_()
-        y = leaf.clone()  # a layer may work in place
-        for layer in layers:
-            y = layer(y)
-        (gradient,) = torch.autograd.grad(y.max(dim=1).values.sum(), leaf)
-    alpha = gradient.mean(dim=(2, 3), keepdim=True)
-    return logits, {MAP: at_size_of(x, (alpha * features).sum(dim=1, keepdim=True).relu())}
-
-
 EXPLAINERS: dict[Explain | None, Explainer] = {
     None: nothing,
     "weights": attention_weights,
     "cam": closed_form,
     "gradcam": by_hand,
-}
-REFERENCES: dict[Explain | None, Explainer] = {
-    None: nothing,
-    "weights": attention_weights,
-    "cam": closed_form_apart,
-    "gradcam": by_autograd,
 }

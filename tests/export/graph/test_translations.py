@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from onnx import ModelProto
 from torch import Tensor, nn
 
-from regard.export.quiet import quiet
-from regard.export.translations import TRANSLATIONS
+from regard.export.graph.quiet import quiet
+from regard.export.graph.translations import TRANSLATIONS
 
 
 class Function(nn.Module):

@@ -3,7 +3,7 @@ import pytest
 
 from regard.contract.card import InputContract
 from regard.errors import InvalidInput
-from regard.export.trials import BATCHES, Shape, image_batch, trial_shapes
+from regard.export.proof.trials import BATCHES, Shape, image_batch, trial_shapes, trials_of
 
 
 def contract(**changes: object) -> InputContract:
@@ -48,3 +48,15 @@ def test_images_are_used_again_and_brought_to_size() -> None:
     batch = image_batch(images, Shape(3, 65, 67), contract())
     assert batch.shape == (3, 65, 67, 3)
     assert [int(image.max()) for image in batch] == [10, 20, 10]
+
+
+def test_no_images_prove_nothing() -> None:
+    with pytest.raises(InvalidInput, match="at least one image"):
+        trials_of([], contract())
+
+
+def test_a_trial_says_whether_its_batch_was_traced() -> None:
+    images = [np.zeros((10, 12, 3), np.uint8)]
+    assert [trial.traced for trial in trials_of(images, contract())] == [True, False, False]
+    assert [trial.traced for trial in trials_of(images, contract(), traced=3)] == [False, False, True]
+    assert not any(trial.traced for trial in trials_of(images, contract(), traced=None))

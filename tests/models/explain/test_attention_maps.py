@@ -1,34 +1,11 @@
 import pytest
 import torch
-from tests.export.conftest import TinyClassifier, TinySegmenter, seeded, tiny_card
 from torch import Tensor, nn
 
-from regard.contract.preprocess import Pixels
 from regard.errors import ExportError
-from regard.export.attention_maps import attention_modules, captured
-from regard.export.runners import normalized
-from regard.export.served_graph import ServedGraph, output_names
 from regard.models.attention.criss_cross import CrissCrossAttention
-
-
-def test_classification_answers_probabilities(noise: Pixels) -> None:
-    network, card = seeded(TinyClassifier()), tiny_card("classification")
-    (probabilities,) = ServedGraph(network, card)(torch.from_numpy(noise))
-    torch.testing.assert_close(probabilities, network(normalized(noise, card)).softmax(dim=1))
-
-
-def test_segmentation_answers_labels(noise: Pixels) -> None:
-    network, card = seeded(TinySegmenter()), tiny_card()
-    (labels,) = ServedGraph(network, card)(torch.from_numpy(noise))
-    assert labels.dtype == torch.uint8
-    assert torch.equal(labels, network(normalized(noise, card)).argmax(dim=1).to(torch.uint8))
-
-
-def test_explain_adds_the_weights_that_the_forward_pass_used(noise: Pixels) -> None:
-    network, card = seeded(TinySegmenter()), tiny_card()
-    assert output_names(network, card, explain="weights") == ["label_map", "attention_gate"]
-    _, weights = ServedGraph(network, card, explain="weights")(torch.from_numpy(noise))
-    torch.testing.assert_close(weights, network.gate.weights(network.stem(normalized(noise, card))))
+from regard.models.attention.se import SqueezeExcite
+from regard.models.explain.attention_maps import attention_modules, captured
 
 
 def test_each_pass_of_a_recurrence_has_its_map() -> None:
@@ -42,11 +19,11 @@ def test_each_pass_of_a_recurrence_has_its_map() -> None:
 
 
 def test_capturing_leaves_the_network_as_it_was() -> None:
-    network = seeded(TinySegmenter())
-    before = dict(vars(network.gate))
+    network = nn.Sequential(SqueezeExcite(8, reduction=4))
+    before = dict(vars(network[0]))
     with captured(network):
-        assert "weights" in vars(network.gate)
-    assert vars(network.gate) == before
+        assert "weights" in vars(network[0])
+    assert vars(network[0]) == before
 
 
 def test_a_parameter_or_submodule_called_weights_is_no_attention() -> None:
@@ -56,11 +33,6 @@ def test_a_parameter_or_submodule_called_weights_is_no_attention() -> None:
             self.weights = nn.Linear(2, 2)
 
     assert attention_modules(nn.Sequential(Other())) == {}
-
-
-def test_nothing_to_explain_is_an_error() -> None:
-    with pytest.raises(ExportError, match="nothing to explain.*weights"):
-        output_names(seeded(TinyClassifier()), tiny_card("classification"), explain="weights")
 
 
 def test_weights_must_be_one_tensor() -> None:

@@ -23,11 +23,14 @@ from onnx import ModelProto, NodeProto
 from torch import Tensor, nn
 
 from regard.contract.card import Card
+from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
-from regard.export.parity import TOLERANCE, largest_difference, relative
-from regard.export.runners import CannotRun, normalized, run_session, session_with
+from regard.export.graph.metadata import SCOPES
+from regard.export.proof.comparison import TOLERANCE, largest_difference, relative
+from regard.export.proof.graph_runner import run_session, session_with
+from regard.export.proof.network_runner import normalized
+from regard.export.proof.runner import CannotRun
 
-SCOPES = "pkg.torch.onnx.name_scopes"
 # the served graph's attribute that holds the network; its path is the first part of every scope
 WRAPPER = "network"
 
@@ -65,9 +68,10 @@ def first_departure(network: nn.Module, card: Card, model: Path, batch: Pixels) 
         {name for runs in calls.values() for nodes in runs for node in nodes for name in node.output if name}
     )
     try:
-        tensors = dict(zip(names, run_session(session_with(graph, names), names, batch), strict=True))
+        values = run_session(session_with(graph, names), names, {IMAGE: batch})
     except CannotRun as error:
         return _stopped(graph, modules, str(error))
+    tensors = dict(zip(names, values, strict=True))
     results = _results(network, normalized(batch, card))
     times = Counter(path for path, _ in results)
     seen: Counter[str] = Counter()

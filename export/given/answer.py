@@ -1,0 +1,113 @@
+"""What a given model's answer is, found out from what it says to real images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from regard.contract.card import Card
+from regard.errors import InvalidInput
+from regard.export.given.model import GivenModel
+from regard.export.proof.trials import Shape
+
+Kind = Literal["logits", "probabilities", "labels"]
+Answers = Sequence[npt.NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class GivenAnswer:
+    """What the model's answer is.
+
+    Attributes:
+        kind: of the values.
+        shape, dtype: of the first answer that was seen.
+        classes_last: scores (B, h, w, K) instead of (B, K, h, w).
+        resize: the scores have another size than the image.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    classes_last: bool = False
+    resize: bool = False
+
+
+def find_answer(given: GivenModel, card: Card, answers: Answers, shapes: Sequence[Shape]) -> GivenAnswer:
+    """What the answers to image batches of these shapes are.
+
+    Raises:
+        InvalidInput: nothing that the Card means.
+    """
+    floating = np.issubdtype(answers[0].dtype, np.floating)
+    if floating and not all(np.isfinite(answer).all() for answer in answers):
+        raise InvalidInput(
+            f"{given.path} answers NaN or infinity to images normalized as the Card says; check its mean and "
+            "std"
+        )
+    wrong = (
+        f"the Card of {card.name} means {card.task} in {len(card.output.labels)} classes, {given.path} "
+        f"answers {answers[0].shape} for {shapes[0]}"
+    )
+    if card.task == "classification":
+        return _of_classes(given, len(card.output.labels), answers, wrong)
+    if floating:
+        return _of_scores(len(card.output.labels), answers, shapes, wrong)
+    return _of_labels(given, len(card.output.labels), answers, shapes, wrong)
+
+
+def _of_classes(given: GivenModel, classes: int, answers: Answers, wrong: str) -> GivenAnswer:
+    first = answers[0]
+    floating = np.issubdtype(first.dtype, np.floating)
+    if not floating or first.shape[1:2] != (classes,) or any(length != 1 for length in first.shape[2:]):
+        raise InvalidInput(f"{wrong}, not floating-point scores ({len(first)}, {classes})")
+    if given.last == "Sigmoid":
+        raise InvalidInput(
+            f"{given.path} ends in a sigmoid: classes that do not exclude each other; regard serves one "
+            "class per image"
+        )
+    certain = given.last == "Softmax" or (
+        classes > 1 and all(_sums_to_one(answer.reshape(len(answer), classes)) for answer in answers)
+    )
+    return GivenAnswer("probabilities" if certain else "logits", first.shape, first.dtype)
+
+
+def _sums_to_one(answer: npt.NDArray[Any]) -> bool:
+    """Whether these are probabilities (B, K): 0 or more, adding up to 1 over the classes."""
+    sums = answer.astype(np.float64).sum(axis=1)
+    return bool(answer.min() >= 0 and np.all(np.abs(sums - 1) < 1e-3))
+
+
+def _of_labels(
+    given: GivenModel, classes: int, answers: Answers, shapes: Sequence[Shape], wrong: str
+) -> GivenAnswer:
+    first = answers[0]
+    channel = first.ndim == 4 and first.shape[1] == 1
+    maps = [answer[:, 0] if channel else answer for answer in answers]
+    if any(
+        labels.shape != (shape.batch, shape.height, shape.width)
+        for labels, shape in zip(maps, shapes, strict=True)
+    ):
+        raise InvalidInput(f"{wrong}, no label of each pixel")
+    if not all(0 <= labels.min() <= labels.max() < classes for labels in maps):
+        raise InvalidInput(
+            f"{given.path} answers labels from {min(map(np.min, maps))} to {max(map(np.max, maps))}; "
+            f"{classes} in the Card"
+        )
+    return GivenAnswer("labels", first.shape, first.dtype)
+
+
+def _of_scores(classes: int, answers: Answers, shapes: Sequence[Shape], wrong: str) -> GivenAnswer:
+    first = answers[0]
+    axes = [
+        axis
+        for axis in (1, 3)
+        if first.ndim == 4 and all(answer.shape[axis] == classes for answer in answers)
+    ]
+    if not axes:
+        raise InvalidInput(f"{wrong}, no scores of each class and pixel")
+    classes_last = axes == [3]
+    sizes = [answer.shape[1:3] if classes_last else answer.shape[2:] for answer in answers]
+    resize = any(size != (shape.height, shape.width) for size, shape in zip(sizes, shapes, strict=True))
+    return GivenAnswer("logits", first.shape, first.dtype, classes_last=classes_last, resize=resize)

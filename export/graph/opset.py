@@ -1,0 +1,40 @@
+"""The version of ONNX's operators."""
+
+from onnx import ModelProto, inliner, version_converter
+
+from regard.errors import InvalidInput
+
+OPSET = 20  # what ONNX Runtime, OpenVINO and TensorRT of today all take
+OLDEST_OPSET = 15  # Shape of a part of the dimensions
+
+
+def opset_of(model: ModelProto) -> int:
+    """The version of the standard operators that a model imports; 0 for none."""
+    return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def at_opset(model: ModelProto, *, name: str) -> tuple[ModelProto, str]:
+    """The model in OPSET where it is older and ONNX can convert it, and a note about it.
+
+    Args:
+        model: of any opset; its own functions are written out where they are to be converted.
+        name: its file, for messages.
+
+    Raises:
+        InvalidInput: it is older than OLDEST_OPSET and cannot be converted.
+    """
+    opset = opset_of(model)
+    if opset >= OPSET:
+        return model, f"opset {opset} is kept"
+    try:
+        plain = inliner.inline_local_functions(model) if model.functions else model
+        converted = version_converter.convert_version(plain, OPSET)
+    except Exception as error:  # the converter is C++, and raises RuntimeError and others
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        if opset < OLDEST_OPSET:
+            raise InvalidInput(
+                f"{name} is of opset {opset}, and ONNX cannot convert it to {OPSET}: {reason}. Export it "
+                "again."
+            ) from None
+        return model, f"opset {opset} is kept: it cannot be converted to {OPSET} ({reason})"
+    return converted, f"converted from opset {opset} to {OPSET}"

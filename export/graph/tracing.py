@@ -1,0 +1,84 @@
+"""From a PyTorch module to ONNX, by PyTorch's exporter and regard's own translations."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from onnx import ModelProto
+from torch import Tensor, nn
+from torch.fx.experimental import _config as tracing_config
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from regard.errors import ExportError
+from regard.export.graph.quiet import quiet
+from regard.export.graph.translations import TRANSLATIONS
+
+
+@dataclass(frozen=True)
+class Input:
+    """An argument: an example, and the names of the axes that are dynamic; the others keep its size."""
+
+    example: Tensor
+    dims: dict[int, str]
+
+
+def to_onnx(
+    module: nn.Module, inputs: Mapping[str, Input], outputs: Sequence[str], *, opset: int, name: str
+) -> ModelProto:
+    """The module as an ONNX model.
+
+    Args:
+        module: in evaluation mode, on the CPU.
+        inputs: the arguments by name, in order.
+        outputs: names of the results, in order.
+        opset: version of ONNX's operators.
+        name: what is exported, for messages.
+
+    Raises:
+        ExportError: PyTorch cannot trace it, or an operator has no translation, or none in this opset.
+    """
+    examples = tuple(each.example for each in inputs.values())
+    dynamic = tuple(dict.fromkeys(each.dims, torch.export.Dim.DYNAMIC) for each in inputs.values())
+    # one implementation of attention for every pass over the graph: another lays its answer out otherwise,
+    # which a view then refuses
+    with quiet(), sdpa_kernel(SDPBackend.MATH):
+        # traced apart from torch.onnx.export, which would try again with dimensions made constant
+        # oblivious of the example's sizes: a map that happens to be of size 1 in it would otherwise be taken
+        # to be always so
+        try:
+            with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
+                traced = torch.export.export(module, examples, dynamic_shapes=dynamic)
+        except Exception as error:  # whatever the network's own code meets under tracing; it ran well outside
+            raise ExportError(f"{name} cannot be traced: {_reason(error)}") from error
+        try:
+            program = torch.onnx.export(
+                traced,
+                opset_version=opset,
+                input_names=list(inputs),
+                output_names=list(outputs),
+                dynamic_shapes=tuple(each.dims for each in inputs.values()),
+                custom_translation_table=TRANSLATIONS,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ExportError(f"{name} cannot be translated to ONNX: {_reason(error)}") from error
+    assert program is not None  # as always with dynamo=True, the default
+    model = program.model_proto
+    found = {entry.domain: entry.version for entry in model.opset_import}.get("")
+    if found != opset:
+        raise ExportError(
+            f"{name} came out in opset {found} instead of {opset}; it needs an operator that {opset} lacks"
+        )
+    return model
+
+
+def _reason(error: BaseException) -> str:
+    """The first line of the innermost cause, and the line of the network's code where tracing stopped, as far
+    as they are known.
+    """
+    while error.__cause__ is not None:
+        error = error.__cause__
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    places = re.findall(r"# File: (\S+:\d+) in ", str(getattr(error, "partial_fx_graph", "")))
+    return lines[0] + (f" (at {places[-1]})" if places else "")

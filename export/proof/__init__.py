@@ -1,0 +1,1 @@
+"""Proof that what computes a served answer gives that of its reference."""

@@ -1,0 +1,61 @@
+"""The parity certificate: PyTorch and ONNX Runtime give the same answers to the same images.
+
+The reference is the network itself on (pixels / 255 - mean) / std, computed apart from the served graph. Both
+see real images at the shapes of `trials_of`, so that a number baked into the graph shows. An explanation's
+maps are compared as well; Grad-CAM's gradient, written out by hand in the graph, is held against autograd's.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import onnx
+import onnxruntime
+from torch import nn
+
+from regard.contract.card import Card, Certificate
+from regard.contract.digest import sha256
+from regard.export.proof.comparison import BOUNDS, prove
+from regard.export.proof.graph_runner import GraphRunner, served_tensors
+from regard.export.proof.network_runner import NetworkRunner
+from regard.export.proof.references import NAMES
+from regard.export.proof.trials import Trial
+from regard.models.explain import Explain
+
+
+def certify(
+    network: nn.Module,
+    card: Card,
+    model: Path,
+    trials: Sequence[Trial],
+    *,
+    images_from: str,
+    explain: Explain | None = None,
+) -> tuple[Certificate, ...]:
+    """Prove that a served graph gives its network's answers, and explanation where it has one.
+
+    Args:
+        network: the reference, in evaluation mode.
+        card: its Card.
+        model: the candidate, a file.
+        trials: what both are asked, of `trials_of`.
+        images_from: where their images come from, for the record.
+        explain: the explanation that the graph gives.
+
+    Returns:
+        The certificate of the scores, and in an explain export another of its maps. Both have passed.
+
+    Raises:
+        ParityError: the graph departs from the network, or stops at one of the shapes.
+        ExportError: the graph cannot be loaded.
+    """
+    graph = onnx.load(model)
+    name = f"ONNX Runtime {onnxruntime.__version__} on the CPU, model.onnx of SHA-256 {sha256(model)[:12]}"
+    return prove(
+        NetworkRunner(network, card, explain=explain),
+        GraphRunner(graph, served_tensors(graph, card.task), name=name),
+        trials,
+        bounds=BOUNDS[card.task],
+        subject=f"the graph of {card.name}",
+        images_from=images_from,
+        maps=NAMES[explain] if explain is not None else None,
+    )

@@ -1,0 +1,213 @@
+"""One comparison for every proof: two runners answer the same trials, and a certificate says how far apart
+they are.
+
+Compared are the scores where the reference gives them, and the answer that is served: probabilities and their
+top-1 class, or the label of every pixel. The maps of an explanation get a certificate of their own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from regard.contract.card import Certificate, Comparison
+from regard.contract.names import LABEL_MAP, PROBABILITIES, Task
+from regard.errors import ExportError
+from regard.export.proof.runner import SCORES, Arrays, CannotRun, Runner
+from regard.export.proof.trials import Shape, Trial
+
+ANSWERED = (SCORES, PROBABILITIES, LABEL_MAP)  # what else a runner gives are maps
+
+# of the largest reference value: float32 sums in another order differ by 1e-7 to 1e-5, a wrong weight by far
+# more
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What passes.
+
+    Attributes:
+        error: at most this, over the largest value of the reference.
+        agreement: at least this fraction of equal answers.
+    """
+
+    error: float
+    agreement: float
+
+
+BOUNDS: dict[Task, Bounds] = {
+    "classification": Bounds(TOLERANCE, 1.0),
+    "segmentation": Bounds(TOLERANCE, 0.999),  # a pixel on the border of two classes may fall either way
+}
+
+
+class ParityError(ExportError):
+    """A candidate that departs from its reference at a shape. `certificates` say by how much; none where it
+    could not run.
+    """
+
+    def __init__(self, message: str, *, shape: Shape, certificates: tuple[Certificate, ...] = ()) -> None:
+        super().__init__(message)
+        self.shape = shape
+        self.certificates = certificates
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What both sides gave at one trial."""
+
+    trial: Trial
+    reference: Arrays
+    candidate: Arrays
+
+
+def prove(
+    reference: Runner,
+    candidate: Runner,
+    trials: Sequence[Trial],
+    *,
+    bounds: Bounds,
+    subject: str,
+    images_from: str,
+    maps: str | None = None,
+) -> tuple[Certificate, ...]:
+    """Prove that a candidate gives its reference's answers, and explanation where it has one.
+
+    Args:
+        reference: the side that is right.
+        candidate: gives at least what the reference gives.
+        trials: what both are asked.
+        bounds: what passes as the same.
+        subject: the candidate, for messages.
+        images_from: where the trials' images come from, for the record.
+        maps: what the maps are, for the record; None where there are none.
+
+    Returns:
+        The certificate of the answers and, with `maps`, another of these. All have passed.
+
+    Raises:
+        ParityError: the candidate departs from its reference, or stops at one of the trials.
+    """
+    observations = []
+    for trial in trials:
+        expected = reference.run(trial.inputs)
+        try:
+            observations.append(Observation(trial, expected, candidate.run(trial.inputs)))
+        except CannotRun as error:
+            raise ParityError(f"{subject} stops at {trial.shape}: {error}", shape=trial.shape) from None
+    record = {"candidate": candidate.name, "images": images_from}
+    certificates = [_of_answers(observations, bounds, reference=reference.name, **record)]
+    if maps is not None:
+        name = f"{maps} of {reference.name}"
+        certificates.append(_of_maps(observations, bounds.error, reference=name, **record))
+    for certificate in certificates:
+        if not certificate.passed:
+            raise _departure(certificate, tuple(certificates), subject)
+    return tuple(certificates)
+
+
+def _of_answers(
+    observations: Sequence[Observation], bounds: Bounds, *, reference: str, candidate: str, images: str
+) -> Certificate:
+    """Probabilities are scores as well, held to the same bound; where only labels are given, the error is the
+    fraction of those that differ.
+    """
+    scores = [name for name in (SCORES, PROBABILITIES) if name in observations[0].reference]
+    comparisons, scale = [], 0.0
+    for seen in observations:
+        expected, found = seen.reference, seen.candidate
+        agreement = _equal_fraction(_decisions(expected), _decisions(found))
+        if scores:
+            # np.max: NaN stays
+            error = float(np.max([largest_difference(expected[name], found[name]) for name in scores]))
+            relative_error = relative(error, expected[scores[0]])
+            scale = max(scale, _largest(expected[scores[0]]))
+        else:
+            error = relative_error = 1 - agreement
+        comparisons.append(_comparison(seen.trial, error, relative_error, agreement))
+    return Certificate(
+        reference=reference,
+        candidate=candidate,
+        images=images,
+        max_error=bounds.error * scale if scores else 1 - bounds.agreement,
+        min_agreement=bounds.agreement,
+        comparisons=tuple(comparisons),
+    )
+
+
+def _of_maps(
+    observations: Sequence[Observation], tolerance: float, *, reference: str, candidate: str, images: str
+) -> Certificate:
+    """Agreement is the fraction of maps that are within the tolerance of their own largest value: the maps'
+    scales differ.
+    """
+    comparisons, scale = [], 0.0
+    for seen in observations:
+        maps = {name: values for name, values in seen.reference.items() if name not in ANSWERED}
+        errors = {name: largest_difference(values, seen.candidate[name]) for name, values in maps.items()}
+        relatives = [relative(error, maps[name]) for name, error in errors.items()]
+        agreement = float(np.mean([error <= tolerance for error in relatives]))
+        error = float(np.max(list(errors.values())))
+        comparisons.append(_comparison(seen.trial, error, float(np.max(relatives)), agreement))
+        scale = max(scale, *map(_largest, maps.values()))
+    return Certificate(
+        reference=reference,
+        candidate=candidate,
+        images=images,
+        max_error=tolerance * scale,
+        min_agreement=1.0,
+        comparisons=tuple(comparisons),
+    )
+
+
+def _decisions(answers: Arrays) -> npt.NDArray[Any]:
+    """The top-1 class of each image, or the label of each pixel."""
+    return answers[PROBABILITIES].argmax(axis=1) if PROBABILITIES in answers else answers[LABEL_MAP]
+
+
+def _comparison(trial: Trial, error: float, relative_error: float, agreement: float) -> Comparison:
+    return Comparison(
+        batch=trial.shape.batch,
+        height=trial.shape.height,
+        width=trial.shape.width,
+        traced=trial.traced,
+        max_error=error,
+        relative_error=relative_error,
+        agreement=agreement,
+    )
+
+
+def _departure(certificate: Certificate, certificates: tuple[Certificate, ...], subject: str) -> ParityError:
+    worst = next(
+        c for c in certificate.comparisons if not certificate.model_copy(update={"comparisons": (c,)}).passed
+    )
+    shape = Shape(worst.batch, worst.height, worst.width)
+    message = (
+        f"{subject} departs from {certificate.reference} at {shape}: error {worst.max_error:.3g}, at most "
+        f"{certificate.max_error:.3g} passes; agreement {worst.agreement:.2%}, at least "
+        f"{certificate.min_agreement:.2%} passes"
+    )
+    return ParityError(message, shape=shape, certificates=certificates)
+
+
+def largest_difference(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> float:
+    """Largest absolute difference; NaN where either holds NaN, infinity where the shapes differ."""
+    if reference.shape != candidate.shape:
+        return float("inf")
+    return float(np.abs(reference.astype(np.float64) - candidate).max())
+
+
+def relative(error: float, reference: npt.NDArray[Any]) -> float:
+    """An absolute error over the largest reference value; as it is where all of them are 0."""
+    return error / (_largest(reference) or 1.0)
+
+
+def _largest(values: npt.NDArray[Any]) -> float:
+    return float(np.abs(values).max())
+
+
+def _equal_fraction(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> float:
+    return float((reference == candidate).mean()) if reference.shape == candidate.shape else 0.0

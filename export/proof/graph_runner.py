@@ -1,0 +1,107 @@
+"""A graph in ONNX Runtime, whose inner tensors can be asked for as well."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy.typing as npt
+import onnxruntime
+from onnx import ModelProto, ValueInfoProto
+
+from regard.contract.names import ANSWERS, Task
+from regard.errors import ExportError
+from regard.export.proof.runner import SCORES, Arrays, CannotRun
+
+
+class GraphRunner:
+    """A served graph in one session for all shapes.
+
+    Args:
+        model: the graph; tensors inside it are handed out by a copy in memory.
+        tensors: what to give, and the tensor that holds it.
+        name: what it is, for the record.
+
+    Raises:
+        ExportError: ONNX Runtime does not take it.
+    """
+
+    def __init__(self, model: ModelProto, tensors: Mapping[str, str], *, name: str) -> None:
+        self.session = session_with(model, tensors.values())
+        self.tensors = tensors
+        self.name = name
+
+    def run(self, inputs: Arrays) -> Arrays:
+        """What each tensor holds.
+
+        Raises:
+            CannotRun: ONNX Runtime stops at this shape.
+        """
+        return dict(zip(self.tensors, run_session(self.session, self.tensors.values(), inputs), strict=True))
+
+
+def served_tensors(model: ModelProto, task: Task) -> dict[str, str]:
+    """What a graph that regard exports gives - scores, answer and maps -, and the tensors that hold it.
+
+    Raises:
+        ExportError: it is no such graph.
+    """
+    answer = ANSWERS[task]
+    outputs = {value.name: value.name for value in model.graph.output}
+    return {SCORES: scores_tensor(model, task), answer: answer} | outputs
+
+
+def scores_tensor(model: ModelProto, task: Task) -> str:
+    """Name of the tensor that the last Softmax or ArgMax turns into the answer.
+
+    Raises:
+        ExportError: there is none.
+    """
+    producers = {output: node for node in model.graph.node for output in node.output}
+    name = ANSWERS[task]
+    while name in producers:
+        node = producers[name]
+        name = node.input[0]
+        if node.op_type in ("Softmax", "ArgMax"):
+            return name
+    raise ExportError(f"no Softmax or ArgMax makes {ANSWERS[task]}; this is no graph that regard exports")
+
+
+def session_with(model: ModelProto, tensors: Iterable[str]) -> onnxruntime.InferenceSession:
+    """A session on a copy of the model that also hands out inner tensors.
+
+    Raises:
+        ExportError: ONNX Runtime does not take the model.
+    """
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    known = {value.name for value in copy.graph.output}
+    copy.graph.output.extend(ValueInfoProto(name=name) for name in tensors if name not in known)
+    return open_session(copy.SerializeToString(), name="the graph")
+
+
+def open_session(model: bytes | str, *, name: str) -> onnxruntime.InferenceSession:
+    """A session on a serialized model, or on a file.
+
+    Raises:
+        ExportError: ONNX Runtime does not take it.
+    """
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong comes as an exception
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no narrower base
+        raise ExportError(f"ONNX Runtime does not take {name}: {error}") from None
+
+
+def run_session(
+    session: onnxruntime.InferenceSession, tensors: Iterable[str], inputs: Arrays
+) -> list[npt.NDArray[Any]]:
+    """Run a batch and return the named tensors.
+
+    Raises:
+        CannotRun: ONNX Runtime stops at this shape.
+    """
+    try:
+        results: list[npt.NDArray[Any]] = session.run(list(tensors), dict(inputs))
+    except Exception as error:  # ONNX Runtime's errors have no narrower base
+        raise CannotRun(str(error).strip()) from None
+    return results

@@ -1,0 +1,33 @@
+import pytest
+import torch
+from tests.export.conftest import TinyClassifier, TinySegmenter, seeded, tiny_card
+
+from regard.contract.preprocess import Pixels
+from regard.errors import ExportError
+from regard.export.graph.served_graph import ServedGraph, output_names
+from regard.export.proof.network_runner import normalized
+
+
+def test_classification_answers_probabilities(noise: Pixels) -> None:
+    network, card = seeded(TinyClassifier()), tiny_card("classification")
+    (probabilities,) = ServedGraph(network, card)(torch.from_numpy(noise))
+    torch.testing.assert_close(probabilities, network(normalized(noise, card)).softmax(dim=1))
+
+
+def test_segmentation_answers_labels(noise: Pixels) -> None:
+    network, card = seeded(TinySegmenter()), tiny_card()
+    (labels,) = ServedGraph(network, card)(torch.from_numpy(noise))
+    assert labels.dtype == torch.uint8
+    assert torch.equal(labels, network(normalized(noise, card)).argmax(dim=1).to(torch.uint8))
+
+
+def test_explain_adds_the_weights_that_the_forward_pass_used(noise: Pixels) -> None:
+    network, card = seeded(TinySegmenter()), tiny_card()
+    assert output_names(network, card, explain="weights") == ["label_map", "attention_gate"]
+    _, weights = ServedGraph(network, card, explain="weights")(torch.from_numpy(noise))
+    torch.testing.assert_close(weights, network.gate.weights(network.stem(normalized(noise, card))))
+
+
+def test_nothing_to_explain_is_an_error() -> None:
+    with pytest.raises(ExportError, match="nothing to explain.*weights"):
+        output_names(seeded(TinyClassifier()), tiny_card("classification"), explain="weights")
