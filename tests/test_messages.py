@@ -15,12 +15,6 @@ COMMAND_LINE = "serving/cli/"
 
 # files that name flags still; one that does no longer must go from here
 KNOWN = {
-    "export/artifact.py",
-    "export/explanations.py",
-    "export/given_model.py",
-    "export/onnx_export.py",
-    "export/onnx_import.py",
-    "export/served_graph.py",
     "serving/bench/transport.py",
 }
 
