@@ -16,7 +16,9 @@ from regard.serving.bench.compare import Runner, compare, in_process
 from regard.serving.bench.images import pixels_of
 from regard.serving.bench.statistics import half_width
 from regard.serving.bench.target import find_target, workers
-from regard.serving.bench.transport import connect
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.connect import connect
+from regard.serving.protocol.credentials import Credentials
 
 WAYS = (("gRPC with shared memory", "grpc", True), ("gRPC", "grpc", False), ("HTTP", "http", False))
 TARGET = 1.5  # ms, with shared memory
@@ -30,12 +32,11 @@ def figures_of(network: Network, duration: float, rounds: int) -> list[Figure]:
         step = onnxruntime_runner(at.artifacts[card.name].model)
         runners = [in_process("in process", step, bodies, 1, batch=1)]
         for name, protocol, shared in WAYS:
-            transport = connect(
-                protocol, at.server.grpc_url if protocol == "grpc" else at.server.http_url, 60.0
-            )
-            stack.callback(transport.close)
+            url = at.server.grpc_url if protocol == "grpc" else at.server.http_url
+            connection = connect(address_of(url, protocol), Credentials())
+            stack.callback(connection.close)
             target = find_target(
-                transport, card.name, endpoint="tensor", batch=1, images=street(), shared_memory=shared
+                connection, card.name, endpoint="tensor", batch=1, images=street(), shared_memory=shared
             )
             runners.append(Runner(name, stack.enter_context(workers(target, 1)), 1))
         base, *ways = compare(runners, reference="in process", duration=duration, rounds=rounds)

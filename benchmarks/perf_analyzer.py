@@ -21,7 +21,9 @@ from harness import Figure, classifier, console, run, served, street
 
 from regard.serving.bench.measure import Settings, closed_loop
 from regard.serving.bench.target import find_target
-from regard.serving.bench.transport import connect
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.connect import connect
+from regard.serving.protocol.credentials import Credentials
 
 WHEEL = "tritonclient==2.49.0"
 LIBRARIES = ("libb64.so.0d", "libcudart.so.12")
@@ -100,9 +102,9 @@ def measure(quick: bool) -> list[Figure]:
     with tempfile.TemporaryDirectory(prefix="regard_benchmark_") as temporary, served(network) as at:
         folder = Path(temporary)
         binary, environment = install(folder)
-        transport = connect("grpc", at.server.grpc_url, 60.0)
+        connection = connect(address_of(at.server.grpc_url, "grpc"), Credentials())
         target = find_target(
-            transport, name, endpoint="tensor", batch=1, images=street(), shared_memory=False
+            connection, name, endpoint="tensor", batch=1, images=street(), shared_memory=False
         )
         for clients in loads:
             ours, other = [], []
@@ -130,7 +132,7 @@ def measure(quick: bool) -> list[Figure]:
                         details={"ours": mine, "perf_analyzer": reference, "ratio_of_medians": ratio},
                     )
                 )
-        transport.close()
+        connection.close()
     return figures
 
 

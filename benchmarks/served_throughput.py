@@ -15,7 +15,9 @@ from regard.serving.bench.compare import Compared, Runner, compare, in_process
 from regard.serving.bench.images import batches
 from regard.serving.bench.measure import processors
 from regard.serving.bench.target import find_target, workers
-from regard.serving.bench.transport import connect
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.connect import connect
+from regard.serving.protocol.credentials import Credentials
 
 CLIENTS = {1: 16, 8: 4}  # by batch
 MAX_P99 = {"se_resnet50": 750.0}  # ms, by network
@@ -27,15 +29,15 @@ def compared(
     """The figures of every runner: "onnxruntime batch 1", "triton batch 1", ..."""
     artifact = at.artifacts[name]
     step = onnxruntime_step(artifact.model, artifact.card)
-    transport = connect("grpc", at.server.grpc_url, 60.0)
+    connection = connect(address_of(at.server.grpc_url, "grpc"), Credentials())
     with ExitStack() as stack:
-        stack.callback(transport.close)
+        stack.callback(connection.close)
         runners = []
         for size in sizes:
             groups = batches(street(), artifact.card, size)
             runners.append(in_process(f"onnxruntime batch {size}", step, groups, processors(), batch=size))
             target = find_target(
-                transport, name, endpoint="image", batch=size, images=street(), shared_memory=False
+                connection, name, endpoint="image", batch=size, images=street(), shared_memory=False
             )
             runners.append(
                 Runner(f"triton batch {size}", stack.enter_context(workers(target, CLIENTS[size])), size)

@@ -9,7 +9,9 @@ from harness import Figure, run, segmenter, served, street
 
 from regard.contract.preprocess import decode
 from regard.serving.bench.target import Endpoint, find_target, probe, workers
-from regard.serving.bench.transport import connect
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.connect import connect
+from regard.serving.protocol.credentials import Credentials
 
 # endpoint, shared memory
 WAYS: tuple[tuple[Endpoint, bool], ...] = (("image", False), ("tensor", False), ("tensor", True))
@@ -30,10 +32,10 @@ def measure(quick: bool) -> list[Figure]:
     figures = []
     with served(network) as at:
         for protocol, url in (("grpc", at.server.grpc_url), ("http", at.server.http_url)):
-            transport = connect(protocol, url, 60.0)
+            connection = connect(address_of(url, protocol), Credentials())
             for endpoint, shared in WAYS:
                 target = find_target(
-                    transport, card.name, endpoint=endpoint, batch=1, images=images, shared_memory=shared
+                    connection, card.name, endpoint=endpoint, batch=1, images=images, shared_memory=shared
                 )
                 with workers(target, 1) as prepared:
                     sent, received = probe(prepared[0], target.model)
@@ -52,7 +54,7 @@ def measure(quick: bool) -> list[Figure]:
                         details={"request_bytes": sent, "response_bytes": received, "logits_bytes": logits},
                     )
                 )
-            transport.close()
+            connection.close()
     label_map = figures[0].measured
     return [
         *figures,

@@ -19,16 +19,11 @@ from itertools import cycle
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from regard.errors import RegardError
+from regard.serving.protocol.wire import Fault
 
 Body = TypeVar("Body")
 PAUSE_AFTER_ERROR = 0.02  # seconds; a refused connection must not become a busy loop
-
-
-class RequestFailed(RegardError):
-    """A request was answered with an error, or not at all; the message is its kind, short enough to count
-    by.
-    """
+LONGEST = 160  # characters of an error; it is what errors are counted by
 
 
 @dataclass(frozen=True)
@@ -46,8 +41,8 @@ class Record:
 
 @dataclass(frozen=True)
 class Worker(Generic[Body]):
-    """What one worker needs: its own sender, which returns the response's bytes or raises RequestFailed, and
-    its prepared requests.
+    """What one worker needs: its own sender, which returns the response's bytes or raises Fault, and its
+    prepared requests.
     """
 
     send: Callable[[Body], int]
@@ -109,8 +104,8 @@ class Load(Generic[Body]):
             sent = time.perf_counter() if self.open else intended
             try:
                 received, error = worker.send(body), None
-            except RequestFailed as failure:
-                received, error = 0, str(failure)
+            except Fault as fault:
+                received, error = 0, " ".join(str(fault).split())[:LONGEST]
             log(Record(intended, sent, time.perf_counter(), received, error))
             if error is not None and self._stop.wait(PAUSE_AFTER_ERROR):
                 return

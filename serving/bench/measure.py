@@ -21,8 +21,8 @@ from regard.serving.bench.arrivals import poisson
 from regard.serving.bench.load import Load, Record
 from regard.serving.bench.statistics import Estimate, mean_of, percentile, percentile_of, steady
 from regard.serving.bench.target import Target, probe, workers
-from regard.serving.bench.transport import Request
 from regard.serving.bench.triton_times import ServerTime, between
+from regard.serving.protocol.codec import Message
 
 WARM_UP = 3  # windows that must agree
 MOST_WARM_UP = 12
@@ -113,7 +113,7 @@ def open_loop(target: Target, rate: float, settings: Settings) -> Level:
 
 def _watch(
     target: Target,
-    load: Load[Request],
+    load: Load[Message],
     settings: Settings,
     *,
     size: float,
@@ -175,7 +175,7 @@ def _watch(
     )
 
 
-def _warm_up(load: Load[Request], start: float, settings: Settings) -> tuple[int, bool]:
+def _warm_up(load: Load[Message], start: float, settings: Settings) -> tuple[int, bool]:
     """Let windows pass until the load is steady; returns how many, and whether it was."""
     figures: list[tuple[float, float]] = []
     while len(figures) < MOST_WARM_UP:

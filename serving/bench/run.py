@@ -4,32 +4,33 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
-from regard.contract.names import ANSWERS, ENCODED_IMAGE, IMAGE
+from regard.contract.names import ANSWERS
 from regard.errors import InvalidInput, UnknownName
 from regard.serving.bench.baseline import Answer, Step, onnxruntime_step, torch_step
 from regard.serving.bench.compare import Compared, Runner, compare, in_process
-from regard.serving.bench.images import batches, pixels_of, read_images
+from regard.serving.bench.images import batches, read_images
 from regard.serving.bench.local_files import graph_of
 from regard.serving.bench.measure import Settings, closed_loop, open_loop, processors
 from regard.serving.bench.report import Report, machine, versions
-from regard.serving.bench.target import Endpoint, Target, find_target, workers
-from regard.serving.bench.transport import connect
-from regard.serving.client.address import checked_url, is_loopback
-from regard.serving.client.sync import Client
+from regard.serving.bench.target import TIMEOUT, Endpoint, Target, find_target, workers
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.connect import connect
+from regard.serving.protocol.credentials import Credentials
+from regard.serving.protocol.explain import explained
 
 RUNNERS = ("torch", "onnxruntime", "triton")
 MIN_AGREEMENT = 0.99  # of classes or pixels; runners that answer otherwise are not worth comparing
-TIMEOUT = 60.0  # seconds for one request; a saturated server is slow, not dead
 
 
 @dataclass(frozen=True)
 class Options:
     """What to measure, and how.
 
+    url, protocol: the server, as `regard.Client` takes it.
     images: a folder; None stands for the samples that come with regard.
     concurrency: clients of each closed loop.
     rates: arrivals a second of each open loop.
@@ -40,7 +41,8 @@ class Options:
 
     model: str
     url: str | None = None
-    protocol: Literal["grpc", "http"] = "grpc"
+    protocol: Literal["grpc", "http"] | None = None
+    credentials: Credentials = field(default_factory=Credentials)
     endpoint: Endpoint = "image"
     shared_memory: bool = False
     batch: int = 1
@@ -67,10 +69,11 @@ class Options:
                 f"a comparison needs two runners or more of {', '.join(RUNNERS)}, got "
                 f"{', '.join(self.compare)}."
             )
-        if self.shared_memory and not is_loopback(checked_url(self.url, self.protocol)):
+        address = address_of(self.url, self.protocol)
+        if self.shared_memory and not address.is_loopback:
             raise InvalidInput(
-                f"shared memory needs a server on this machine, and {self.url} may be another; leave "
-                "shared memory out."
+                f"shared memory needs a server on this machine, and {address} may be another; leave shared "
+                "memory out."
             )
 
 
@@ -78,14 +81,15 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
     """Measure a served model; `report` is told each load as it begins.
 
     Raises:
-        UnknownName, ServerError, InvalidInput: see `find_target`; and a comparison whose runners disagree.
+        ServerUnreachable, InferenceError, UnknownName, InvalidInput: see `find_target`; and a comparison
+            whose runners disagree.
     """
-    url = checked_url(options.url, options.protocol)
+    address = address_of(options.url, options.protocol)
     images = read_images(options.images) if options.images is not None else None
-    transport = connect(options.protocol, url, TIMEOUT)
+    connection = connect(address, options.credentials)
     try:
         target = find_target(
-            transport,
+            connection,
             options.model,
             endpoint=options.endpoint,
             batch=options.batch,
@@ -99,12 +103,12 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
         for rate in options.rates:
             report(f"{rate:g} arrivals a second")
             levels.append(open_loop(target, rate, options.settings))
-        compared = _compare(target, options, url, report) if options.compare else []
+        compared = _compare(target, options, report) if options.compare else []
     finally:
-        transport.close()
+        connection.close()
     return Report(
         model=options.model,
-        protocol=options.protocol,
+        protocol=address.protocol,
         endpoint=options.endpoint,
         shared_memory=options.shared_memory,
         batch=options.batch,
@@ -118,7 +122,7 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
     )
 
 
-def _compare(target: Target, options: Options, url: str, report: Callable[[str], None]) -> list[Compared]:
+def _compare(target: Target, options: Options, report: Callable[[str], None]) -> list[Compared]:
     report("checking that every runner gives the same answers")
     groups = batches(target.images, target.card, target.batch)
     steps: dict[str, Step] = {}
@@ -127,7 +131,9 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
 
         steps["torch"] = torch_step(network_of(target.card, options.weights), target.card)
     if "onnxruntime" in options.compare:
-        version = max(int(entry["version"]) for entry in target.transport.statistics(options.model))
+        with explained(target.connection, options.model, timeout=TIMEOUT):
+            statistics = target.connection.statistics(options.model, timeout=TIMEOUT)
+        version = max(int(entry["version"]) for entry in statistics)
         steps["onnxruntime"] = onnxruntime_step(
             graph_of(options.repository, options.model, version, target.card), target.card
         )
@@ -143,8 +149,7 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
             in_process(name, step, groups, processors(), batch=target.batch) for name, step in steps.items()
         ]
         if "triton" in options.compare:
-            with Client(url, protocol=options.protocol, timeout=TIMEOUT) as client:
-                answers["triton"] = [_served_answer(client, target, group) for group in groups]
+            answers["triton"] = [_served_answer(target, group) for group in groups]
             clients = max(options.concurrency, default=2 * processors())
             runners.append(Runner("triton", stack.enter_context(workers(target, clients)), target.batch))
         check_agreement(answers)
@@ -158,14 +163,10 @@ def _compare(target: Target, options: Options, url: str, report: Callable[[str],
         )
 
 
-def _served_answer(client: Client, target: Target, group: Sequence[bytes]) -> Answer:
-    name = ANSWERS[target.card.task]
-    inputs: dict[str, Any]
-    if target.endpoint == "image":
-        inputs = {ENCODED_IMAGE: np.array([[image] for image in group], dtype=np.object_)}
-    else:
-        inputs = {IMAGE: np.stack([pixels_of(image, target.card) for image in group])}
-    return client.infer(target.model, inputs, [name])[name]
+def _served_answer(target: Target, group: Sequence[bytes]) -> Answer:
+    with explained(target.connection, target.model, timeout=TIMEOUT):
+        answer = target.connection.infer(target.request(group), timeout=TIMEOUT)
+    return answer.arrays[ANSWERS[target.card.task]]
 
 
 def check_agreement(answers: dict[str, list[Answer]]) -> None:

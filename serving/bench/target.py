@@ -4,29 +4,35 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from multiprocessing.shared_memory import SharedMemory
 from typing import Literal
 
 import numpy as np
 
-from regard.contract.card import Card, card_from_json
-from regard.contract.names import ANSWERS, CARD_PARAMETER, ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
+from regard.contract.card import Card
+from regard.contract.names import ANSWERS, ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.errors import InvalidInput
 from regard.serving.bench.images import batches, pixels_of, sample_images
-from regard.serving.bench.load import RequestFailed, Worker
-from regard.serving.bench.transport import Region, Request, TensorIn, TensorOut, Transport, bytes_tensor
+from regard.serving.bench.load import Worker
 from regard.serving.bench.triton_times import Snapshot, composing_models, snapshot
+from regard.serving.protocol.card import served_card
+from regard.serving.protocol.codec import Message
+from regard.serving.protocol.connection import Connection
+from regard.serving.protocol.explain import explained
+from regard.serving.protocol.tensors import payload
+from regard.serving.protocol.wire import Fault, Request, Span
 
 Endpoint = Literal["image", "tensor"]
+TIMEOUT = 60.0  # seconds for one request; a saturated server is slow, not dead
 
 
 @dataclass(frozen=True)
 class Target:
     """A model on a server, and how its requests look."""
 
-    transport: Transport
+    connection: Connection
     model: str  # as Triton knows it: with _image for the image endpoint
     card: Card
     steps: tuple[str, ...]  # an ensemble's composing models
@@ -37,11 +43,24 @@ class Target:
 
     def snapshot(self) -> Snapshot:
         """Triton's statistics now."""
-        return snapshot({name: self.transport.statistics(name) for name in (self.model, *self.steps)})
+        found = {}
+        for name in (self.model, *self.steps):
+            with explained(self.connection, name, timeout=TIMEOUT):
+                found[name] = self.connection.statistics(name, timeout=TIMEOUT)
+        return snapshot(found)
+
+    def request(self, encoded: Sequence[bytes]) -> Request:
+        """What asks for the answers to a batch of images."""
+        wanted = (ANSWERS[self.card.task],)
+        if self.endpoint == "image":
+            column = np.array([[image] for image in encoded], dtype=np.object_)
+            return Request(self.model, "", {ENCODED_IMAGE: column}, wanted)
+        pixels = np.stack([pixels_of(image, self.card) for image in encoded])
+        return Request(self.model, "", {IMAGE: pixels}, wanted)
 
 
 def find_target(
-    transport: Transport,
+    connection: Connection,
     model: str,
     *,
     endpoint: Endpoint,
@@ -54,88 +73,73 @@ def find_target(
     images: encoded; None stands for those that come with regard and fit the Card.
 
     Raises:
-        UnknownName: the server does not serve it.
-        ServerError: no server answers.
+        ServerUnreachable, InferenceError, UnknownName: as the client does.
         InvalidInput: a model without a Card, or images that do not fit.
     """
     name = model + IMAGE_ENDPOINT if endpoint == "image" else model
-    config = transport.config(name)
-    text = config.get("parameters", {}).get(CARD_PARAMETER, {}).get("string_value")
-    if text is None:
-        raise InvalidInput(
-            f"{name!r} carries no Card in its configuration; bench measures what `regard repo add` wrote."
-        )
-    card = card_from_json(text, source=f"the Card of the served model {name!r}")
+    with explained(connection, model, timeout=TIMEOUT):
+        config = connection.config(name, "", timeout=TIMEOUT)
+    card = served_card(config, name)
     chosen = tuple(images if images is not None else sample_images(card))
     batches(chosen, card, batch)  # refuses early what cannot be batched
     return Target(
-        transport, name, card, tuple(composing_models(config)), endpoint, batch, chosen, shared_memory
+        connection, name, card, tuple(composing_models(config)), endpoint, batch, chosen, shared_memory
     )
 
 
 @contextmanager
-def workers(target: Target, count: int) -> Iterator[list[Worker[Request]]]:
+def workers(target: Target, count: int) -> Iterator[list[Worker[Message]]]:
     """Prepared requests for so many workers; shared memory is registered before and gone afterwards."""
-    tensors = [_tensor(target, group) for group in batches(target.images, target.card, target.batch)]
-    wanted = ANSWERS[target.card.task]
+    connection = target.connection
+    groups = batches(target.images, target.card, target.batch)
+    requests = [target.request(group) for group in groups]
     with ExitStack() as stack:
         if not target.shared_memory:
-            requests = [
-                target.transport.request(target.model, [tensor], [TensorOut(wanted)]) for tensor in tensors
-            ]
-            yield [Worker(target.transport.sender(), requests) for _ in range(count)]
+            prepared = [connection.prepare(request) for request in requests]
+            yield [Worker(connection.sender(TIMEOUT), prepared) for _ in range(count)]
             return
-        contents = [tensor.data for tensor in tensors if isinstance(tensor.data, bytes)]
-        inputs = stack.enter_context(_region(target.transport, sum(map(len, contents))))
-        room = max(
-            _answer_bytes(target, group) for group in batches(target.images, target.card, target.batch)
-        )
-        outputs = stack.enter_context(_region(target.transport, room * count))
+        contents = [payload(array) for request in requests for array in request.inputs.values()]
+        inputs = stack.enter_context(_region(target, sum(content.nbytes for content in contents)))
+        room = max(_answer_bytes(target, group) for group in groups)
+        outputs = stack.enter_context(_region(target, room * count))
         buffer = inputs.buf
         assert buffer is not None  # it is open
         offset, placed = 0, []
-        for tensor, content in zip(tensors, contents, strict=True):
-            buffer[offset : offset + len(content)] = content
-            placed.append(
-                TensorIn(
-                    tensor.name, tensor.datatype, tensor.shape, Region(inputs.name, offset, len(content))
-                )
-            )
-            offset += len(content)
+        for request, content in zip(requests, contents, strict=True):
+            buffer[offset : offset + content.nbytes] = content.data
+            (name,) = request.inputs
+            placed.append(replace(request, spans={name: Span(inputs.name, offset, content.nbytes)}))
+            offset += content.nbytes
+        answer = ANSWERS[target.card.task]
         yield [
             Worker(
-                target.transport.sender(),
+                connection.sender(TIMEOUT),
                 [
-                    target.transport.request(
-                        target.model, [tensor], [TensorOut(wanted, Region(outputs.name, worker * room, room))]
+                    connection.prepare(
+                        replace(
+                            request, spans={**request.spans, answer: Span(outputs.name, worker * room, room)}
+                        )
                     )
-                    for tensor in placed
+                    for request in placed
                 ],
             )
             for worker in range(count)
         ]
 
 
-def probe(worker: Worker[Request], model: str) -> tuple[int, int]:
+def probe(worker: Worker[Message], model: str) -> tuple[int, int]:
     """Send each request once; returns the mean bytes of a request and of a response.
 
     Raises:
         InvalidInput: the server refuses one, so that measuring makes no sense.
     """
     try:
-        received = [worker.send(body) for body in worker.bodies]
-    except RequestFailed as failure:
+        received = [worker.send(message) for message in worker.bodies]
+    except Fault as fault:
         raise InvalidInput(
-            f"{model!r} refuses a first request ({failure}); mend that before measuring."
+            f"{model!r} refuses a first request ({fault}); mend that before measuring."
         ) from None
-    return round(np.mean([len(body.body) for body in worker.bodies])), round(np.mean(received))
-
-
-def _tensor(target: Target, group: Sequence[bytes]) -> TensorIn:
-    if target.endpoint == "image":
-        return TensorIn(ENCODED_IMAGE, "BYTES", (len(group), 1), bytes_tensor(group))
-    pixels = np.stack([pixels_of(image, target.card) for image in group])
-    return TensorIn(IMAGE, "UINT8", pixels.shape, pixels.tobytes())
+    return round(np.mean([len(message.body) for message in worker.bodies])), round(np.mean(received))
 
 
 def _answer_bytes(target: Target, group: Sequence[bytes]) -> int:
@@ -145,14 +149,17 @@ def _answer_bytes(target: Target, group: Sequence[bytes]) -> int:
 
 
 @contextmanager
-def _region(transport: Transport, size: int) -> Iterator[SharedMemory]:
+def _region(target: Target, size: int) -> Iterator[SharedMemory]:
+    connection = target.connection
     memory = SharedMemory(f"regard_bench_{os.getpid()}_{uuid.uuid4().hex[:8]}", create=True, size=size)
     try:
-        transport.register(memory.name, size)
+        with explained(connection, target.model, timeout=TIMEOUT):
+            connection.register(memory.name, f"/{memory.name}", size, timeout=TIMEOUT)
         try:
             yield memory
         finally:
-            transport.unregister(memory.name)
+            with explained(connection, target.model, timeout=TIMEOUT):
+                connection.unregister(memory.name, timeout=TIMEOUT)
     finally:
         memory.close()
         memory.unlink()

@@ -52,7 +52,7 @@ def composing_models(config: Mapping[str, Any]) -> list[str]:
 
 def snapshot(statistics: Mapping[str, Sequence[Mapping[str, Any]]]) -> Snapshot:
     """Counts and nanoseconds of each model, summed over its versions; `statistics` is by model what
-    `Transport.statistics` returns.
+    `Connection.statistics` returns.
     """
     counters: Snapshot = {}
     for model, versions in statistics.items():

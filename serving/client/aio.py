@@ -4,36 +4,39 @@ import asyncio
 import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, TypeVar
 
 from regard.contract.card import Card
 from regard.errors import RegardError
-from regard.serving.client.address import checked_url, is_loopback
+from regard.serving.client.base import FAREWELL, IN_FLIGHT, BaseClient, raised
 from regard.serving.client.batches import batches
-from regard.serving.client.core import (
-    Core,
-    Infer,
-    Pause,
-    ReadConfig,
-    ReadIndex,
-    Register,
-    Step,
-    Steps,
-    raw_request,
-)
-from regard.serving.client.deadline import Deadline, checked_timeout
+from regard.serving.client.core import raw_request
 from regard.serving.client.images import ImageLike, Images, is_stream, items
-from regard.serving.client.regions import Regions
 from regard.serving.client.results import Classification, Segmentation
-from regard.serving.client.retry import Retry
-from regard.serving.client.sync import FAREWELL, IN_FLIGHT, check_on_error, raised
-from regard.serving.client.tasks import Classify, Segment, Task
-from regard.serving.client.wire import Array, AsyncTransport, Fault, Outputs
+from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps
+from regard.serving.client.tasks import Task
+from regard.serving.protocol.address import Address
+from regard.serving.protocol.connect import connect_async
+from regard.serving.protocol.credentials import Credentials
+from regard.serving.protocol.deadline import Deadline
+from regard.serving.protocol.wire import Array, AsyncTransport, Fault, Outputs
 
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(
+    BaseClient[
+        AsyncTransport,
+        Awaitable[list[Classification]],
+        Awaitable[list[Classification | RegardError]],
+        AsyncIterator[Classification],
+        AsyncIterator[Classification | RegardError],
+        Awaitable[list[Segmentation]],
+        Awaitable[list[Segmentation | RegardError]],
+        AsyncIterator[Segmentation],
+        AsyncIterator[Segmentation | RegardError],
+    ]
+):
     """Ask a Triton server without blocking the event loop.
 
         async with AsyncClient() as client:
@@ -44,24 +47,6 @@ class AsyncClient:
     Arguments and errors are those of `regard.Client`. Cancelling the task cancels what is under way. An
     AsyncClient belongs to one event loop; files are read and images fitted in a thread beside it.
     """
-
-    def __init__(
-        self,
-        url: str | None = None,
-        *,
-        protocol: Literal["grpc", "http"] = "grpc",
-        timeout: float = 30.0,
-        shared_memory: bool | None = None,
-        headers: Mapping[str, str] | None = None,
-        retry: Retry | None = None,
-        transport: AsyncTransport | None = None,
-    ) -> None:
-        self._timeout = checked_timeout(timeout)
-        self._url = checked_url(url, protocol)
-        share = is_loopback(self._url) if shared_memory is None else shared_memory
-        self._core = Core(self._url, retry or Retry(), Regions(share), insist=shared_memory is True)
-        self._transport = transport or _connect(self._url, protocol, headers or {})
-        self._closed = False
 
     async def __aenter__(self) -> "AsyncClient":
         return self
@@ -105,118 +90,11 @@ class AsyncClient:
         request = raw_request(model, version, inputs, None if outputs is None else tuple(outputs))
         return await self._run(self._core.infer(request, self._deadline(timeout)))
 
-    @overload
-    def classify(
-        self,
-        model: str,
-        images: Iterator[ImageLike],
-        *,
-        top_k: int = 5,
-        on_error: Literal["raise"] = "raise",
-        version: str = "",
-        timeout: float | None = None,
-    ) -> AsyncIterator[Classification]: ...
-    @overload
-    def classify(
-        self,
-        model: str,
-        images: Iterator[ImageLike],
-        *,
-        top_k: int = 5,
-        on_error: Literal["return"],
-        version: str = "",
-        timeout: float | None = None,
-    ) -> AsyncIterator[Classification | RegardError]: ...
-    @overload
-    def classify(
-        self,
-        model: str,
-        images: Images,
-        *,
-        top_k: int = 5,
-        on_error: Literal["raise"] = "raise",
-        version: str = "",
-        timeout: float | None = None,
-    ) -> Awaitable[list[Classification]]: ...
-    @overload
-    def classify(
-        self,
-        model: str,
-        images: Images,
-        *,
-        top_k: int = 5,
-        on_error: Literal["return"],
-        version: str = "",
-        timeout: float | None = None,
-    ) -> Awaitable[list[Classification | RegardError]]: ...
-    def classify(
-        self,
-        model: str,
-        images: Images | Iterator[ImageLike],
-        *,
-        top_k: int = 5,
-        on_error: str = "raise",
-        version: str = "",
-        timeout: float | None = None,
-    ) -> Any:
-        """The class of each image, in the images' order: awaited as a list, or iterated for an iterator. See
-        `Client.classify`.
-        """
-        return self._predict(lambda card: Classify(card, top_k), model, images, on_error, version, timeout)
+    @staticmethod
+    def _connect(address: Address, credentials: Credentials) -> AsyncTransport:
+        return connect_async(address, credentials)
 
-    @overload
-    def segment(
-        self,
-        model: str,
-        images: Iterator[ImageLike],
-        *,
-        on_error: Literal["raise"] = "raise",
-        version: str = "",
-        timeout: float | None = None,
-    ) -> AsyncIterator[Segmentation]: ...
-    @overload
-    def segment(
-        self,
-        model: str,
-        images: Iterator[ImageLike],
-        *,
-        on_error: Literal["return"],
-        version: str = "",
-        timeout: float | None = None,
-    ) -> AsyncIterator[Segmentation | RegardError]: ...
-    @overload
-    def segment(
-        self,
-        model: str,
-        images: Images,
-        *,
-        on_error: Literal["raise"] = "raise",
-        version: str = "",
-        timeout: float | None = None,
-    ) -> Awaitable[list[Segmentation]]: ...
-    @overload
-    def segment(
-        self,
-        model: str,
-        images: Images,
-        *,
-        on_error: Literal["return"],
-        version: str = "",
-        timeout: float | None = None,
-    ) -> Awaitable[list[Segmentation | RegardError]]: ...
-    def segment(
-        self,
-        model: str,
-        images: Images | Iterator[ImageLike],
-        *,
-        on_error: str = "raise",
-        version: str = "",
-        timeout: float | None = None,
-    ) -> Any:
-        """The class of each pixel of each image; images, order and errors as in `classify`."""
-        return self._predict(Segment, model, images, on_error, version, timeout)
-
-    def _predict(
+    def _answers(
         self,
         make: Callable[[Card], Task[T]],
         model: str,
@@ -225,7 +103,6 @@ class AsyncClient:
         version: str,
         timeout: float | None,
     ) -> Any:
-        check_on_error(on_error)
         if is_stream(images):
             return self._results(make, model, images, on_error, version, lambda: self._deadline(timeout))
         deadline = self._deadline(timeout)
@@ -260,13 +137,9 @@ class AsyncClient:
                 running.cancel()
             await asyncio.gather(*pending, return_exceptions=True)
 
-    def _deadline(self, timeout: float | None) -> Deadline:
-        return Deadline.after(self._timeout if timeout is None else timeout)
-
     async def _run(self, steps: Steps[T]) -> T:
         """Carry out the steps."""
-        if self._closed:
-            raise RuntimeError("this AsyncClient is closed; make a new one")
+        self._check_open()
         try:
             step = next(steps)
             while True:
@@ -298,13 +171,3 @@ class AsyncClient:
 
 async def _gathered(results: AsyncIterator[T]) -> list[T]:
     return [result async for result in results]
-
-
-def _connect(url: str, protocol: str, headers: Mapping[str, str]) -> AsyncTransport:
-    if protocol == "grpc":
-        from regard.serving.client.grpc_transport import AsyncGrpcTransport
-
-        return AsyncGrpcTransport(url, headers)
-    from regard.serving.client.http_transport import AsyncHttpTransport
-
-    return AsyncHttpTransport(url, headers)

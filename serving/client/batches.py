@@ -13,7 +13,7 @@ from regard.contract.card import Card
 from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.errors import InvalidInput
 from regard.serving.client.images import Encoded, Item, Raw, Refused, decoded
-from regard.serving.client.wire import Array
+from regard.serving.protocol.wire import Array
 
 
 @dataclass(frozen=True)

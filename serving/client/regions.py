@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tritonclient.utils import serialize_byte_tensor
 from tritonclient.utils import shared_memory as shm
 
-from regard.serving.client.wire import Array, Span
+from regard.serving.protocol.tensors import payload
+from regard.serving.protocol.wire import Array, Span
 
 SMALLEST_REGION = 1 << 20
 # bytes; below this a copy through the socket costs less than two spans in the request
@@ -57,13 +57,6 @@ class Region:
         """A copy of what the server wrote."""
         view: Array = shm.get_contents_as_numpy(self.handle, dtype, shape, offset=span.offset)
         return view.copy()
-
-
-def payload(array: Array) -> Array:
-    """The tensor's bytes as the server reads them: BYTES elements each behind their length."""
-    if array.dtype != np.object_:
-        return np.ascontiguousarray(array)
-    return np.frombuffer(serialize_byte_tensor(array).item(), dtype=np.uint8)
 
 
 def room_for(inputs: Mapping[str, Array], outputs: Mapping[str, int]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from regard.errors import InvalidInput
-from regard.serving.client.wire import Fault
+from regard.serving.protocol.wire import Fault
 
 # Triton answers UNAVAILABLE, too, where a protocol is restricted and the header is missing
 RESTRICTED = "restricted"

@@ -11,7 +11,7 @@ from regard.contract.palette import default_palette
 from regard.errors import InvalidInput
 from regard.serving.client.batches import Batch
 from regard.serving.client.results import Classification, Segmentation
-from regard.serving.client.wire import Array
+from regard.serving.protocol.wire import Array
 
 R = TypeVar("R")
 

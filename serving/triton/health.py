@@ -4,8 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tritonclient.utils import InferenceServerException
-
+from regard.serving.protocol.wire import Fault
 from regard.serving.triton.canary import unhealthy_models
 from regard.serving.triton.server import EmbeddedTriton
 
@@ -65,5 +64,5 @@ class HealthCheck:
         self._next_canary = time.monotonic() + self.canary
         try:
             return Observation(running=True, unhealthy=unhealthy_models(self.server.grpc_url))
-        except InferenceServerException as error:
-            return Observation(running=True, unreachable=str(error.message()))
+        except Fault as fault:
+            return Observation(running=True, unreachable=fault.message)

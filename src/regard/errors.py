@@ -4,8 +4,9 @@ The command line prints them as one line and exits with 1; any other exception i
 traceback.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import ClassVar
 
 NEAREST = 5  # names that a message suggests
 FEW = 12  # names that it lists in full
@@ -60,10 +61,21 @@ class InferenceError(RegardError):
 
     code: gRPC's name for the fault, whichever protocol was spoken: INVALID_ARGUMENT, NOT_FOUND,
         DEADLINE_EXCEEDED, ...
+    message: the server's own words.
     """
 
+    NEXT_STEP: ClassVar[Mapping[str, str]] = {
+        "UNAUTHENTICATED": "give an API key or a token that the server accepts",
+        "PERMISSION_DENIED": "give an API key, a token or a certificate that may do this",
+    }
+
     def __init__(self, code: str, message: str, model: str) -> None:
-        super().__init__(f"model {model!r}: {code}: {message}")
+        step = self.NEXT_STEP.get(code)
+        super().__init__(
+            f"model {model!r}: {code}: {message}"
+            if step is None
+            else f"model {model!r}: {code}: {message}; {step}"
+        )
         self.code = code
         self.message = message
         self.model = model

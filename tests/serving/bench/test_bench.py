@@ -12,17 +12,19 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
-from regard.errors import InvalidInput, ServerError, UnknownName
+from regard.errors import InvalidInput, ServerUnreachable, UnknownName
 from regard.serving.bench.compare import Compared
-from regard.serving.bench.load import RequestFailed
 from regard.serving.bench.measure import Settings, closed_loop, open_loop
 from regard.serving.bench.picture import draw
 from regard.serving.bench.report import Report, compared_table, machine, notes, versions
 from regard.serving.bench.run import Options, bench, check_agreement
 from regard.serving.bench.statistics import Estimate
 from regard.serving.bench.target import Target, find_target
-from regard.serving.bench.transport import connect
 from regard.serving.cli.bench import bench as command
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.connect import connect
+from regard.serving.protocol.credentials import Credentials
+from regard.serving.protocol.wire import Fault
 from regard.serving.triton.ports import free_ports
 
 QUICK = Settings(duration=0.2, repeats=2)
@@ -102,15 +104,15 @@ def test_an_open_loop_offers_what_was_asked(served, photos: Path) -> None:
 
 def test_errors_are_counted_and_shown(served, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = target_of(served, photos, served.classifier)
-    sender = target.transport.sender()
+    sender = target.connection.sender(10.0)
     calls = iter(range(10**6))
 
     def flaky(request):
         if next(calls) % 5 == 4:
-            raise RequestFailed("UNAVAILABLE: planted")
+            raise Fault("UNAVAILABLE", "planted")
         return sender(request)
 
-    monkeypatch.setattr(target.transport, "sender", lambda: flaky)
+    monkeypatch.setattr(target.connection, "sender", lambda timeout: flaky)
     level = closed_loop(target, 1, QUICK)
     assert level.errors["UNAVAILABLE: planted"] > 0
     assert level.p50.n < level.requests
@@ -218,14 +220,14 @@ def test_bad_input(served, photos: Path, tmp_path: Path) -> None:
     good = Options(served.classifier, url=served.grpc_url, images=photos)
     with pytest.raises(UnknownName, match="nosuch"):
         bench(replace(good, model="nosuch"))
-    with pytest.raises(ServerError, match="regard serve"):
+    with pytest.raises(ServerUnreachable, match="regard serve"):
         bench(replace(good, url=f"127.0.0.1:{free_ports(1)[0]}"))
     with pytest.raises(InvalidInput, match="holds 1 to .* images, got 99"):
         bench(replace(good, batch=99))
     with pytest.raises(InvalidInput, match="no images"):
         bench(replace(good, images=tmp_path))
     with pytest.raises(InvalidInput, match="host:port"):
-        bench(replace(good, url="http://127.0.0.1"))
+        bench(replace(good, url="127.0.0.1"))
     (tmp_path / "broken.png").write_bytes((photos / "0.png").read_bytes()[:60])
     with pytest.raises(InvalidInput, match="image"):
         bench(replace(good, images=tmp_path, concurrency=(1,)))
@@ -260,7 +262,7 @@ def target_of(served, photos: Path, model: str) -> Target:
     """The tensor endpoint over gRPC."""
     images = [path.read_bytes() for path in sorted(photos.iterdir())]
     return find_target(
-        connect("grpc", served.grpc_url, 10.0),
+        connect(address_of(served.grpc_url, "grpc"), Credentials()),
         model,
         endpoint="tensor",
         batch=1,

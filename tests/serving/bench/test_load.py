@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from regard.serving.bench.load import Load, RequestFailed, Worker
+from regard.serving.bench.load import Load, Worker
 from regard.serving.bench.measure import within
+from regard.serving.protocol.wire import Fault
 
 DEADLINE = 10.0
 
@@ -83,7 +84,7 @@ def test_nothing_is_sent_before_its_time() -> None:
 
 
 def test_errors_are_recorded_and_the_worker_goes_on() -> None:
-    answers = iter([RequestFailed("UNAVAILABLE: busy")])
+    answers = iter([Fault("UNAVAILABLE", "busy")])
 
     def send(body: bytes) -> int:
         for error in answers:

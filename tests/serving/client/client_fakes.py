@@ -14,10 +14,10 @@ from PIL import Image
 from regard.contract.card import Card, card_from_mapping
 from regard.contract.preprocess import BadImage, decode, fit
 from regard.serving.client.aio import AsyncClient
-from regard.serving.client.cancellation import Cancellation
 from regard.serving.client.retry import Retry
 from regard.serving.client.sync import Client
-from regard.serving.client.wire import Answer, Fault, Request
+from regard.serving.protocol.cancellation import Cancellation
+from regard.serving.protocol.wire import Answer, Fault, Request
 
 QUICK = Retry(first=0.001, longest=0.002)
 

@@ -12,10 +12,11 @@ from client_fakes import QUICK, FakeAsyncTransport, FakeTransport, half, make_ca
 import regard
 from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.client.aio import AsyncClient
+from regard.serving.client.base import IN_FLIGHT
 from regard.serving.client.results import Classification, Segmentation
 from regard.serving.client.retry import Retry, worth_retrying
-from regard.serving.client.sync import IN_FLIGHT, Client
-from regard.serving.client.wire import Fault
+from regard.serving.client.sync import Client
+from regard.serving.protocol.wire import Fault
 
 LOST = Fault("UNAVAILABLE", "Connection refused", answered=False)
 BUSY = Fault("UNAVAILABLE", "Exceeds maximum queue size")
@@ -152,7 +153,8 @@ def test_bad_options_are_refused(ask, options):
 @pytest.mark.parametrize(
     "options",
     [
-        {"url": "http://127.0.0.1:8000"},
+        {"url": "ftp://127.0.0.1:8000"},
+        {"url": "http://127.0.0.1:8000", "protocol": "grpc"},
         {"url": "host"},
         {"url": "host:99999"},
         {"protocol": "smtp"},

@@ -13,6 +13,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from regard.errors import ServerError
+from regard.serving.protocol.wire import Fault
 from regard.serving.triton.canary import unhealthy_models
 from regard.serving.triton.health import HealthCheck
 from regard.serving.triton.supervisor import Supervisor
@@ -91,5 +92,5 @@ def test_gives_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_canary_of_a_server_that_is_gone() -> None:
-    with pytest.raises(InferenceServerException):
+    with pytest.raises(Fault):
         unhealthy_models("127.0.0.1:1", deadline=1)

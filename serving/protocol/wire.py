@@ -1,5 +1,5 @@
-"""What passes between a client and a transport, and what a transport is: replace it to test, to record or to
-count bytes.
+"""What passes between who asks and what carries it, and what can carry it: replace a transport to test, to
+record or to count bytes.
 """
 
 from collections.abc import Mapping
@@ -9,10 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from regard.serving.client.cancellation import Cancellation
+from regard.serving.protocol.cancellation import Cancellation
 
 Array = npt.NDArray[Any]
 Outputs = dict[str, Array]
+START_ONE = "Start one with `regard serve`, or give the address of one that runs."
 
 
 @dataclass(frozen=True)
@@ -50,23 +51,25 @@ class Answer:
 
 
 class Fault(Exception):
-    """A failed call, as a transport reports it; the client turns it into one of its public errors.
+    """A failed call, as a transport reports it; `explain.py` turns it into one of the public errors.
 
     code: gRPC's name for it, such as "INVALID_ARGUMENT".
-    answered: False when no server answered: refused, lost, or an unknown host.
+    answered: False when no server answered: refused, lost, not trusted, or an unknown host.
+    next_step: what the user can do about a server that did not answer.
     """
 
-    def __init__(self, code: str, message: str, *, answered: bool = True) -> None:
+    def __init__(self, code: str, message: str, *, answered: bool = True, next_step: str = START_ONE) -> None:
         message = message.removeprefix("[request id: <id_unknown>] ")
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.answered = answered
+        self.next_step = next_step
 
 
 class Transport(Protocol):
-    """A connection to one server, safe to use from several threads. Timeouts are in seconds; every call
-    raises Fault.
+    """What a Client needs of a connection to one server, from several threads at a time. Timeouts are in
+    seconds; every call raises Fault.
     """
 
     def infer(self, request: Request, *, timeout: float, cancellation: Cancellation) -> Answer: ...

@@ -1,0 +1,55 @@
+"""What a client's core asks its shell to do: send this, wait so long. It is sent the answer, or thrown the
+Fault.
+"""
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from regard.serving.client.regions import Region
+from regard.serving.protocol.wire import Request
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Infer:
+    """Send a request, and be sent its Answer."""
+
+    request: Request
+    timeout: float
+
+
+@dataclass(frozen=True)
+class ReadConfig:
+    """Be sent a model's configuration."""
+
+    model: str
+    version: str
+    timeout: float
+
+
+@dataclass(frozen=True)
+class ReadIndex:
+    """Be sent the repository index."""
+
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Register:
+    """Let the server open a shared memory region."""
+
+    region: Region
+    timeout: float
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait so many seconds."""
+
+    seconds: float
+
+
+Step: TypeAlias = Infer | ReadConfig | ReadIndex | Register | Pause
+Steps: TypeAlias = Generator[Step, Any, T]

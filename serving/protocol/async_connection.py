@@ -1,0 +1,54 @@
+"""A connection to one server, awaited: each call is what the codec says, sent."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from regard.serving.protocol.codec import Call, Codec, Message, Reply
+from regard.serving.protocol.wire import Answer, Request
+
+T = TypeVar("T")
+
+
+class AsyncConnection(ABC):
+    """A `regard.serving.protocol.wire.AsyncTransport`, which belongs to the event loop that first uses it.
+    Cancelling a call's task cancels the call.
+    """
+
+    def __init__(self, codec: Codec) -> None:
+        self._codec = codec
+
+    @abstractmethod
+    async def _send(self, message: Message, timeout: float) -> Reply:
+        """Send a message and receive the whole reply."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close what is open."""
+
+    async def infer(self, request: Request, *, timeout: float) -> Answer:
+        """Send one inference."""
+        return await self._call(self._codec.infer(request), timeout)
+
+    async def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
+        """A model's configuration."""
+        return await self._call(self._codec.config(model, version), timeout)
+
+    async def index(self, *, timeout: float) -> list[dict[str, str]]:
+        """The repository index: name, version and state of every model."""
+        return await self._call(self._codec.index(), timeout)
+
+    async def ready(self, *, timeout: float) -> bool:
+        """Whether the server and all its models are ready."""
+        return await self._call(self._codec.ready(), timeout)
+
+    async def register(self, region: str, key: str, size: int, *, timeout: float) -> None:
+        """Let the server open a shared memory region."""
+        await self._call(self._codec.register(region, key, size), timeout)
+
+    async def unregister(self, region: str, *, timeout: float) -> None:
+        """Let the server forget a region."""
+        await self._call(self._codec.unregister(region), timeout)
+
+    async def _call(self, call: Call[T], timeout: float) -> T:
+        return call.parse(await self._send(call.message, timeout))

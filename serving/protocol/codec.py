@@ -1,0 +1,70 @@
+"""What a protocol makes of each call: bytes to send, and what the bytes that come back mean.
+
+A codec knows no connection: the same one serves blocking, awaited and measured calls.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from regard.serving.protocol.wire import Answer, Request
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Message:
+    """Bytes to send. path: of HTTP, below the server's root; of gRPC, the method's full name."""
+
+    path: str
+    body: bytes
+    method: str = "POST"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """The bytes of a good answer. json_size: how many of them are JSON, where tensors follow it (HTTP)."""
+
+    body: bytes
+    json_size: int | None = None
+
+
+@dataclass(frozen=True)
+class Call(Generic[T]):
+    """A message, and how to read the reply to it."""
+
+    message: Message
+    parse: Callable[[Reply], T]
+
+
+class Codec(Protocol):
+    """One protocol."""
+
+    def infer(self, request: Request) -> Call[Answer]:
+        """One inference."""
+        ...
+
+    def config(self, model: str, version: str) -> Call[Mapping[str, Any]]:
+        """A model's configuration, in the protobuf's field names; gRPC's 64-bit numbers are strings."""
+        ...
+
+    def statistics(self, model: str) -> Call[list[dict[str, Any]]]:
+        """Triton's statistics of each version of a model; likewise."""
+        ...
+
+    def index(self) -> Call[list[dict[str, str]]]:
+        """The repository index: name, version and state of every model."""
+        ...
+
+    def ready(self) -> Call[bool]:
+        """Whether the server and all its models are ready; HTTP has a Fault for no."""
+        ...
+
+    def register(self, region: str, key: str, size: int) -> Call[None]:
+        """Let the server open a shared memory region."""
+        ...
+
+    def unregister(self, region: str) -> Call[None]:
+        """Let the server forget a region."""
+        ...

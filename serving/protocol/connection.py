@@ -1,0 +1,72 @@
+"""A connection to one server: each call is what the codec says, sent. How it is sent differs by protocol."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from regard.serving.protocol.address import Address
+from regard.serving.protocol.cancellation import Cancellation
+from regard.serving.protocol.codec import Call, Codec, Message, Reply
+from regard.serving.protocol.wire import Answer, Request
+
+T = TypeVar("T")
+
+
+class Connection(ABC):
+    """A `regard.serving.protocol.wire.Transport`, with what a benchmark and a canary need besides.
+
+    Safe to use from several threads. Timeouts are in seconds; every call raises Fault.
+    """
+
+    def __init__(self, address: Address, codec: Codec) -> None:
+        self.address = address
+        self._codec = codec
+
+    @abstractmethod
+    def _send(self, message: Message, timeout: float, cancellation: Cancellation) -> Reply:
+        """Send a message and receive the whole reply."""
+
+    @abstractmethod
+    def sender(self, timeout: float) -> Callable[[Message], int]:
+        """One worker's own way to send prepared messages: returns how many bytes came back, which it does not
+        parse, or raises Fault. For one thread at a time.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what is open; what is under way ends with its call."""
+
+    def prepare(self, request: Request) -> Message:
+        """A request as bytes, to be sent many times."""
+        return self._codec.infer(request).message
+
+    def infer(self, request: Request, *, timeout: float, cancellation: Cancellation | None = None) -> Answer:
+        """Send one inference."""
+        return self._call(self._codec.infer(request), timeout, cancellation)
+
+    def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
+        """A model's configuration."""
+        return self._call(self._codec.config(model, version), timeout)
+
+    def statistics(self, model: str, *, timeout: float) -> list[dict[str, Any]]:
+        """Triton's statistics of each version of a model."""
+        return self._call(self._codec.statistics(model), timeout)
+
+    def index(self, *, timeout: float) -> list[dict[str, str]]:
+        """The repository index: name, version and state of every model."""
+        return self._call(self._codec.index(), timeout)
+
+    def ready(self, *, timeout: float) -> bool:
+        """Whether the server and all its models are ready."""
+        return self._call(self._codec.ready(), timeout)
+
+    def register(self, region: str, key: str, size: int, *, timeout: float) -> None:
+        """Let the server open a shared memory region."""
+        self._call(self._codec.register(region, key, size), timeout)
+
+    def unregister(self, region: str, *, timeout: float) -> None:
+        """Let the server forget a region."""
+        self._call(self._codec.unregister(region), timeout)
+
+    def _call(self, call: Call[T], timeout: float, cancellation: Cancellation | None = None) -> T:
+        return call.parse(self._send(call.message, timeout, cancellation or Cancellation()))

@@ -1,0 +1,79 @@
+"""The public error for a fault: one mapping, whoever asked and over whichever protocol."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+from regard.contract.names import OWN_SUFFIXES
+from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
+from regard.serving.protocol.address import Address
+from regard.serving.protocol.connection import Connection
+from regard.serving.protocol.wire import Fault
+
+# the model's state on the server does not explain these
+ITS_OWN_REASON = ("DEADLINE_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED")
+
+
+def wants_index(fault: Fault) -> bool:
+    """Whether the repository index may tell the reason: an unknown name, a version that is not loaded."""
+    return fault.answered and fault.code not in ITS_OWN_REASON
+
+
+def public_error(
+    fault: Fault,
+    address: Address,
+    model: str,
+    *,
+    version: str = "",
+    timeout: float,
+    index: Sequence[Mapping[str, str]] | None = None,
+) -> RegardError:
+    """What to tell the user.
+
+    timeout: the seconds that the whole call was given.
+    index: the server's repository index, if it could be had; see `wants_index`.
+    """
+    if not fault.answered and fault.code == "UNAVAILABLE":
+        return ServerUnreachable(f"no server answers at {address} ({fault.message}). {fault.next_step}")
+    if not fault.answered:
+        return ServerUnreachable(
+            f"no connection to the server at {address}: {fault.message}. {fault.next_step}"
+        )
+    if fault.code == "DEADLINE_EXCEEDED":
+        message = (
+            f"no answer from {address} within {timeout:g} s; pass a longer timeout, or see whether the "
+            "server is overloaded"
+        )
+        return InferenceError(fault.code, message, model)
+    if index is None:
+        return InferenceError(fault.code, fault.message, model)
+    entries = [entry for entry in index if entry["name"] == model]
+    if not entries:
+        known = {entry["name"] for entry in index if not entry["name"].endswith(OWN_SUFFIXES)}
+        return UnknownName.among("model", model, known)
+    ready = sorted({entry.get("version", "") for entry in entries if entry.get("state") == "READY"})
+    if version and version not in ready:
+        return InvalidInput(
+            f"model {model!r} has no version {version} on {address}. Served: {', '.join(ready) or 'none'}."
+        )
+    if not ready:
+        states = "; ".join(
+            f"{entry.get('state') or 'not loaded'} {entry.get('reason', '')}".strip() for entry in entries
+        )
+        message = f"the server has it, but not ready ({states}); wait, or see the server's log"
+        return InferenceError("UNAVAILABLE", message, model)
+    return InferenceError(fault.code, fault.message, model)
+
+
+@contextmanager
+def explained(connection: Connection, model: str, *, timeout: float) -> Iterator[None]:
+    """Raise the public error for a Fault inside the block."""
+    try:
+        yield
+    except Fault as fault:
+        index = None
+        if wants_index(fault):
+            try:
+                index = connection.index(timeout=timeout)
+            except Fault:
+                index = None
+        raise public_error(fault, connection.address, model, timeout=timeout, index=index) from None

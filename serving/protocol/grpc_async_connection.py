@@ -1,0 +1,36 @@
+"""gRPC, awaited."""
+
+from typing import Any
+
+import grpc
+
+from regard.serving.protocol.address import Address
+from regard.serving.protocol.async_connection import AsyncConnection
+from regard.serving.protocol.codec import Message, Reply
+from regard.serving.protocol.credentials import Credentials
+from regard.serving.protocol.grpc_channel import Channel
+from regard.serving.protocol.grpc_codec import GrpcCodec
+from regard.serving.protocol.proxies import Proxy
+
+
+class AsyncGrpcConnection(AsyncConnection):
+    """See `AsyncConnection`."""
+
+    def __init__(self, address: Address, credentials: Credentials, proxy: Proxy | None) -> None:
+        super().__init__(GrpcCodec())
+        self._channel = Channel(address, credentials, proxy)
+        self._opened: Any = None
+
+    async def _send(self, message: Message, timeout: float) -> Reply:
+        if self._opened is None:
+            self._opened = self._channel.open(grpc.aio)
+        try:
+            method = self._opened.unary_unary(message.path)
+            return Reply(await method(message.body, timeout=timeout, metadata=self._channel.metadata))
+        except grpc.RpcError as error:
+            raise self._channel.fault(error) from None
+
+    async def close(self) -> None:
+        """Close the channel."""
+        if self._opened is not None:
+            await self._opened.close()

@@ -1,0 +1,101 @@
+"""Triton's gRPC protocol: protobuf messages, serialized."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from google.protobuf.json_format import MessageToDict
+from tritonclient.grpc import service_pb2
+
+from regard.serving.protocol.codec import Call, Message, Reply
+from regard.serving.protocol.tensors import array_from, datatype_of, dtype_of, payload
+from regard.serving.protocol.wire import Answer, Request, Span
+
+SERVICE = "/inference.GRPCInferenceService/"
+
+
+class GrpcCodec:
+    """See `regard.serving.protocol.codec.Codec`."""
+
+    def infer(self, request: Request) -> Call[Answer]:
+        """ModelInfer."""
+        message = service_pb2.ModelInferRequest(model_name=request.model, model_version=request.version)
+        for name, array in request.inputs.items():
+            entry = message.inputs.add(name=name, datatype=datatype_of(array.dtype), shape=array.shape)
+            if name in request.spans:
+                _share(entry, request.spans[name])
+            else:
+                message.raw_input_contents.append(payload(array).tobytes())
+        for name in request.outputs or ():
+            wanted = message.outputs.add(name=name)
+            if name in request.spans:
+                _share(wanted, request.spans[name])
+        return Call(_message("ModelInfer", message), partial(_answer, request))
+
+    def config(self, model: str, version: str) -> Call[Mapping[str, Any]]:
+        """ModelConfig."""
+        message = service_pb2.ModelConfigRequest(name=model, version=version)
+        return Call(
+            _message("ModelConfig", message),
+            lambda reply: _fields(service_pb2.ModelConfigResponse, reply)["config"],
+        )
+
+    def statistics(self, model: str) -> Call[list[dict[str, Any]]]:
+        """ModelStatistics."""
+        message = service_pb2.ModelStatisticsRequest(name=model)
+        return Call(
+            _message("ModelStatistics", message),
+            lambda reply: list(_fields(service_pb2.ModelStatisticsResponse, reply)["model_stats"]),
+        )
+
+    def index(self) -> Call[list[dict[str, str]]]:
+        """RepositoryIndex."""
+        message = service_pb2.RepositoryIndexRequest()
+        return Call(
+            _message("RepositoryIndex", message),
+            lambda reply: list(_fields(service_pb2.RepositoryIndexResponse, reply).get("models", ())),
+        )
+
+    def ready(self) -> Call[bool]:
+        """ServerReady."""
+        return Call(
+            _message("ServerReady", service_pb2.ServerReadyRequest()),
+            lambda reply: bool(service_pb2.ServerReadyResponse.FromString(reply.body).ready),
+        )
+
+    def register(self, region: str, key: str, size: int) -> Call[None]:
+        """SystemSharedMemoryRegister."""
+        message = service_pb2.SystemSharedMemoryRegisterRequest(name=region, key=key, byte_size=size)
+        return Call(_message("SystemSharedMemoryRegister", message), lambda reply: None)
+
+    def unregister(self, region: str) -> Call[None]:
+        """SystemSharedMemoryUnregister."""
+        message = service_pb2.SystemSharedMemoryUnregisterRequest(name=region)
+        return Call(_message("SystemSharedMemoryUnregister", message), lambda reply: None)
+
+
+def _message(method: str, message: Any) -> Message:
+    return Message(SERVICE + method, message.SerializeToString())
+
+
+def _answer(request: Request, reply: Reply) -> Answer:
+    response = service_pb2.ModelInferResponse.FromString(reply.body)
+    arrays, written = {}, {}
+    for index, output in enumerate(response.outputs):
+        if output.name in request.spans:
+            written[output.name] = dtype_of(output.datatype), tuple(output.shape)
+        else:
+            arrays[output.name] = array_from(
+                response.raw_output_contents[index], output.datatype, output.shape
+            )
+    return Answer(arrays, written)
+
+
+def _fields(kind: Any, reply: Reply) -> Any:
+    return MessageToDict(kind.FromString(reply.body), preserving_proto_field_name=True)
+
+
+def _share(tensor: Any, span: Span) -> None:
+    tensor.parameters["shared_memory_region"].string_param = span.region
+    tensor.parameters["shared_memory_offset"].int64_param = span.offset
+    tensor.parameters["shared_memory_byte_size"].int64_param = span.size

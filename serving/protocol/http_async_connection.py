@@ -1,0 +1,66 @@
+"""HTTP, awaited: aiohttp keeps the connections."""
+
+import asyncio
+import sys
+
+import aiohttp
+
+from regard.serving.protocol.address import Address
+from regard.serving.protocol.async_connection import AsyncConnection
+from regard.serving.protocol.codec import Message, Reply
+from regard.serving.protocol.credentials import Credentials
+from regard.serving.protocol.http_codec import HttpCodec, Response, reply_of
+from regard.serving.protocol.proxies import Proxy
+from regard.serving.protocol.tls import tls_context
+from regard.serving.protocol.unanswered import NOT_HTTP, unanswered, words_of
+from regard.serving.protocol.wire import Fault
+
+
+class AsyncHttpConnection(AsyncConnection):
+    """See `AsyncConnection`."""
+
+    def __init__(self, address: Address, credentials: Credentials, proxy: Proxy | None) -> None:
+        super().__init__(HttpCodec())
+        self._address, self._proxy = address, proxy
+        self._tls = tls_context(address, credentials)
+        # aiohttp would ask for gzip
+        self._headers = {"Accept-Encoding": "identity"} | credentials.sent_headers
+        self._session: aiohttp.ClientSession | None = None
+
+    async def _send(self, message: Message, timeout: float) -> Reply:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(
+                limit=0,
+                ssl=True if self._tls is None else self._tls,
+                # or an encrypted connection that the server asked to close would outlive the session
+                enable_cleanup_closed=sys.version_info < (3, 12, 8),
+            )
+            self._session = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        try:
+            async with self._session.request(
+                message.method,
+                self._address.url + message.path,
+                data=message.body,
+                headers={**self._headers, **message.headers},
+                timeout=aiohttp.ClientTimeout(total=timeout),
+                allow_redirects=False,
+                proxy=None if self._proxy is None else self._proxy.url,
+            ) as response:
+                return reply_of(Response(response.status, response.headers, await response.read()))
+        except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
+            raise Fault("DEADLINE_EXCEEDED", "the server did not answer in time") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise unanswered(_words_of(error), self._address, self._proxy) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+
+def _words_of(error: Exception) -> str:
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"HTTP status {error.status}"
+    if isinstance(error, aiohttp.ClientResponseError):
+        return NOT_HTTP
+    return words_of(getattr(error, "os_error", None) or error.__cause__ or error)

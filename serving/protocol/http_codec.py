@@ -1,0 +1,161 @@
+"""Triton's HTTP protocol: JSON, with the tensors' bytes behind it."""
+
+import json
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+from regard.serving.protocol.codec import Call, Message, Reply
+from regard.serving.protocol.tensors import array_from, datatype_of, dtype_of, payload
+from regard.serving.protocol.wire import Answer, Fault, Request, Span
+
+JSON_SIZE = "Inference-Header-Content-Length"
+CODES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    408: "DEADLINE_EXCEEDED",
+    413: "RESOURCE_EXHAUSTED",
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    500: "INTERNAL",
+    501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class HttpCodec:
+    """See `regard.serving.protocol.codec.Codec`."""
+
+    def infer(self, request: Request) -> Call[Answer]:
+        """POST to the model."""
+        spans = request.spans
+        inputs, tail = [], []
+        for name, array in request.inputs.items():
+            if name in spans:
+                parameters = _shared(spans[name])
+            else:
+                content = payload(array)
+                parameters = {"binary_data_size": content.nbytes}
+                tail.append(content.data)
+            entry = {"name": name, "datatype": datatype_of(array.dtype), "shape": array.shape}
+            inputs.append(entry | {"parameters": parameters})
+        said: dict[str, Any] = {"inputs": inputs}
+        if request.outputs is None:
+            said["parameters"] = {"binary_data_output": True}
+        else:
+            said["outputs"] = [
+                {"name": name, "parameters": _shared(spans[name]) if name in spans else {"binary_data": True}}
+                for name in request.outputs
+            ]
+        head = json.dumps(said).encode()
+        headers = {JSON_SIZE: str(len(head)), "Content-Type": "application/octet-stream"}
+        path = f"{_model(request.model, request.version)}/infer"
+        return Call(Message(path, b"".join([head, *tail]), headers=headers), partial(_answer, request))
+
+    def config(self, model: str, version: str) -> Call[Mapping[str, Any]]:
+        """GET the model's configuration."""
+        return Call(Message(f"{_model(model, version)}/config", b"", "GET"), _json)
+
+    def statistics(self, model: str) -> Call[list[dict[str, Any]]]:
+        """GET the model's statistics."""
+        return Call(
+            Message(f"{_model(model, '')}/stats", b"", "GET"), lambda reply: list(_json(reply)["model_stats"])
+        )
+
+    def index(self) -> Call[list[dict[str, str]]]:
+        """POST to the repository."""
+        return Call(_post("/v2/repository/index", {}), lambda reply: list(_json(reply)))
+
+    def ready(self) -> Call[bool]:
+        """GET the server's readiness."""
+        return Call(Message("/v2/health/ready", b"", "GET"), lambda reply: True)
+
+    def register(self, region: str, key: str, size: int) -> Call[None]:
+        """POST the region's key and size."""
+        content = {"key": key, "offset": 0, "byte_size": size}
+        return Call(_post(f"{_region(region)}/register", content), lambda reply: None)
+
+    def unregister(self, region: str) -> Call[None]:
+        """POST to the region."""
+        return Call(_post(f"{_region(region)}/unregister", {}), lambda reply: None)
+
+
+class Headers(Protocol):
+    """A response's headers, found in any letter case."""
+
+    def get(self, name: str, /) -> str | None: ...
+
+
+class Response(NamedTuple):
+    """What a server answered, read to its end."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def reply_of(response: Response) -> Reply:
+    """The response as a Reply; raises the Fault that it reports."""
+    status, headers, body = response
+    if status == 200:
+        json_size = headers.get(JSON_SIZE)
+        return Reply(body, None if json_size is None else int(json_size))
+    if 300 <= status < 400:
+        raise Fault(
+            "FAILED_PRECONDITION",
+            f"HTTP status {status} leads to {headers.get('Location')}; give that address instead",
+        )
+    try:
+        message = str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):  # not Triton's, but a gateway's
+        message = (
+            f"HTTP status {status}: {' '.join(body[:200].decode(errors='replace').split()) or 'no message'}"
+        )
+        if status == 404:
+            message += "; see whether the address has the path that leads to Triton"
+    raise Fault(CODES.get(status, "UNKNOWN"), message)
+
+
+def _answer(request: Request, reply: Reply) -> Answer:
+    head = reply.body if reply.json_size is None else reply.body[: reply.json_size]
+    arrays, written = {}, {}
+    rest, offset = memoryview(reply.body), len(head)
+    for output in json.loads(head).get("outputs", ()):
+        name, datatype, shape = output["name"], output["datatype"], tuple(output["shape"])
+        if name in request.spans:
+            written[name] = dtype_of(datatype), shape
+        else:
+            size = output["parameters"]["binary_data_size"]
+            arrays[name] = array_from(rest[offset : offset + size], datatype, shape)
+            offset += size
+    return Answer(arrays, written)
+
+
+def _json(reply: Reply) -> Any:
+    return json.loads(reply.body)
+
+
+def _post(path: str, content: Mapping[str, Any]) -> Message:
+    return Message(path, json.dumps(content).encode(), headers={"Content-Type": "application/json"})
+
+
+def _model(model: str, version: str) -> str:
+    path = f"/v2/models/{quote(model, safe='')}"
+    return f"{path}/versions/{quote(version, safe='')}" if version else path
+
+
+def _region(region: str) -> str:
+    return f"/v2/systemsharedmemory/region/{quote(region, safe='')}"
+
+
+def _shared(span: Span) -> dict[str, Any]:
+    return {
+        "shared_memory_region": span.region,
+        "shared_memory_offset": span.offset,
+        "shared_memory_byte_size": span.size,
+    }
