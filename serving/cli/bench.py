@@ -8,14 +8,8 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from regard.errors import InvalidInput
+from regard.serving.cli.connection import ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
 from regard.serving.cli.console import err, out
-
-
-class Protocol(str, Enum):
-    """How to reach the server."""
-
-    grpc = "grpc"
-    http = "http"
 
 
 class Endpoint(str, Enum):
@@ -27,10 +21,6 @@ class Endpoint(str, Enum):
 
 def bench(
     model: Annotated[str, typer.Argument(help="The served model's name, as `regard repo list` shows it.")],
-    url: Annotated[
-        str | None,
-        typer.Option(help="The server, host:port; by default 127.0.0.1 with the protocol's usual port."),
-    ] = None,
     images: Annotated[
         Path | None,
         typer.Option(help="A folder of images, of which the first 64 are sent; by default regard's samples."),
@@ -39,7 +29,6 @@ def bench(
         str, typer.Option(help="Clients of each closed loop, with commas; '' for none.")
     ] = "1,2,4,8,16",
     rate: Annotated[str, typer.Option(help="Arrivals a second of each open loop, with commas.")] = "",
-    protocol: Annotated[Protocol, typer.Option(help="What to speak.")] = Protocol.grpc,
     endpoint: Annotated[
         Endpoint, typer.Option(help="Send encoded images to MODEL_image, or decoded pixels to MODEL.")
     ] = Endpoint.image,
@@ -66,6 +55,13 @@ def bench(
     picture: Annotated[
         Path | None, typer.Option(help="Draw throughput and latency against load: .png, .svg or .pdf.")
     ] = None,
+    url: Url = None,
+    protocol: ProtocolOption = None,
+    ca: Ca = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    api_key: ApiKey = None,
+    token: Token = None,
 ) -> None:
     """Measure a served model: throughput, latency, where the time goes, and how it compares with the same
     network in this process.
@@ -77,13 +73,15 @@ def bench(
     from regard.serving.bench.picture import check_suffix, draw
     from regard.serving.bench.report import tables
     from regard.serving.bench.run import Options, bench
+    from regard.serving.protocol.credentials import Credentials
 
     if picture is not None:
         check_suffix(picture)
     options = Options(
         model=model,
         url=url,
-        protocol=protocol.value,
+        protocol=protocol.value if protocol else None,
+        credentials=Credentials(ca=ca, certificate=certificate, key=key, api_key=api_key, token=token),
         endpoint=endpoint.value,
         shared_memory=shared_memory,
         batch=batch,

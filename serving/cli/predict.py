@@ -1,7 +1,6 @@
 """`regard predict`: classes or label maps of image files, from a running server."""
 
 import json
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,19 +8,13 @@ import typer
 from rich.progress import track
 from rich.table import Table
 
+from regard.serving.cli.connection import ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
 from regard.serving.cli.console import err, out
 
 if TYPE_CHECKING:
     from regard.serving.client.output import Entry
 
 SHOWN_LABELS = 4  # of a segmentation, in the table
-
-
-class Protocol(str, Enum):
-    """How to speak to the server."""
-
-    grpc = "grpc"
-    http = "http"
 
 
 def predict(
@@ -31,14 +24,16 @@ def predict(
         Path | None,
         typer.Option("--out", help="Write a segmentation's masks and overlays (PNG) to this folder."),
     ] = None,
-    url: Annotated[
-        str | None,
-        typer.Option(help="The server's host:port; by default this machine, 8001 for grpc, 8000 for http."),
-    ] = None,
-    protocol: Annotated[Protocol, typer.Option(help="How to speak to the server.")] = Protocol.grpc,
     top: Annotated[int, typer.Option(min=1, help="How many classes of a classification to show.")] = 3,
     timeout: Annotated[float, typer.Option(help="Seconds for each request.")] = 30.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    url: Url = None,
+    protocol: ProtocolOption = None,
+    ca: Ca = None,
+    certificate: Certificate = None,
+    key: Key = None,
+    api_key: ApiKey = None,
+    token: Token = None,
 ) -> None:
     """Predict images with a model on a running server: a table of classes, or masks and overlays of a
     segmentation.
@@ -52,7 +47,16 @@ def predict(
 
     files = expand(images)
     entries: list[Entry] = []
-    with Client(url, protocol=protocol.value, timeout=timeout) as client:
+    with Client(
+        url,
+        protocol=protocol.value if protocol else None,
+        ca=ca,
+        certificate=certificate,
+        key=key,
+        api_key=api_key,
+        token=token,
+        timeout=timeout,
+    ) as client:
         try:
             progress = track(
                 predict_files(client, model, files, top_k=top, out=folder),
