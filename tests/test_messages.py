@@ -15,7 +15,6 @@ COMMAND_LINE = "serving/cli/"
 
 # files that name flags still; one that does no longer must go from here
 KNOWN = {
-    "serving/bench/transport.py",
 }
 
 

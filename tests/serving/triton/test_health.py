@@ -1,7 +1,7 @@
 """What is seen of a server, and what of that is a fault; the real ones are in test_supervisor.py."""
 
 import pytest
-from tritonclient.utils import InferenceServerException
+from regard.serving.protocol.wire import Fault
 
 from regard.serving.triton import health
 from regard.serving.triton.health import HealthCheck, Observation
@@ -80,7 +80,7 @@ def test_a_canary_is_sent_when_due_and_to_no_server_with_a_dead_process(
 
 def test_a_server_that_answers_no_canary(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(url: str) -> dict[str, str]:
-        raise InferenceServerException("connection refused")
+        raise Fault("UNAVAILABLE", "connection refused", answered=False)
 
     monkeypatch.setattr(health, "unhealthy_models", refuse)
     looking = check(Server(), canary=0.0)
