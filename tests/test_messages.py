@@ -14,8 +14,7 @@ LIBRARY = ("src/regard", "models", "export", "serving")
 COMMAND_LINE = "serving/cli/"
 
 # files that name flags still; one that does no longer must go from here
-KNOWN = {
-}
+KNOWN = {}
 
 
 def flags_of(command: object) -> set[str]:
@@ -51,7 +50,7 @@ def test_only_the_command_line_names_its_flags() -> None:
         for path in (ROOT / folder).rglob("*.py")
         if named_in(path.read_text(encoding="utf-8"), flags)
     }
-    assert {file for file in naming if not file.startswith(COMMAND_LINE)} == KNOWN
+    assert not {file for file in naming if not file.startswith(COMMAND_LINE)}
 
 
 def test_a_flag_in_a_message_is_found() -> None:

@@ -1,8 +1,8 @@
 """What is seen of a server, and what of that is a fault; the real ones are in test_supervisor.py."""
 
 import pytest
-from regard.serving.protocol.wire import Fault
 
+from regard.serving.protocol.wire import Fault
 from regard.serving.triton import health
 from regard.serving.triton.health import HealthCheck, Observation
 
