@@ -6,8 +6,9 @@ https://arxiv.org/abs/1904.09925
 
     y   = [conv(x), MHA(x)]                                          d_v of the channels come from MHA
     MHA = W_O [O_1 ... O_Nh],   O_h = softmax(l_h) v_h
-    l_h(i, j) = q_i . (k_j + r^W_{j_x - i_x} + r^H_{j_y - i_y}) / sqrt(d_k / Nh)      r^W and r^H learned, one
-                                                                                      of each for all heads
+    l_h(i, j) = q_i . (k_j + r^W_{j_x - i_x} + r^H_{j_y - i_y}) / sqrt(d_k / Nh)
+
+r^W and r^H are learned, one of each for all heads.
 
 The paper's ResNets replace 3x3 convolutions by it where maps are 28 x 28 or smaller, with Nh = 8, d_k = 0.2 C
 and d_v = 0.1 C, and keys of at least 20 channels in each head. How d_k and d_v are rounded is not in the

@@ -3,12 +3,11 @@
 Fu et al., "Dual Attention Network for Scene Segmentation", CVPR 2019, eqs. 1-4.
 https://arxiv.org/abs/1809.02983
 
-    position:  s_ji = softmax_i(b_i . c_j),  y_j = alpha * sum_i s_ji d_i + x_j     b, c, d: 1x1 convolutions
-               of x
+    position:  s_ji = softmax_i(b_i . c_j),  y_j = alpha * sum_i s_ji d_i + x_j
     channel:   e = A A^T over positions,  s = softmax(max(e) - e),  y = beta * s A + x
 
-The channel affinity `max(e) - e` is the authors' code: it turns similar channels away from each other and
-keeps exp finite.
+b, c and d are 1x1 convolutions of x. The channel affinity `max(e) - e` is the authors' code: it turns similar
+channels away from each other and keeps exp finite.
 """
 
 import torch

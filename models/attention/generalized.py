@@ -14,8 +14,8 @@ in several heads; E1 to E4 switch the terms on and off, u and v are learned vect
 the sum of a part across and a part down, each a linear map of sinusoids of the distance, with wavelengths up
 to 2 pi 1000:
 
-    r_ij = (W_x s(x_i - x_j) + W_y s(y_i - y_j)) / sqrt(2),    s(t) = [sin(t / 1000^(4 n / C)),
-                                                               cos(t / 1000^(4 n / C))],  n < C / 4
+    r_ij = (W_x s(x_i - x_j) + W_y s(y_i - y_j)) / sqrt(2)
+    s(t) = [sin(t / 1000^(4 n / C)), cos(t / 1000^(4 n / C))],  n < C / 4
 
 so that q_i . r_ij takes H W (h + w) products and not (H W)(h w). The constants, eight heads and keys at every
 second row and column are those of the authors' release in mmcv and mmdetection, and gamma is 0 at first. They

@@ -4,11 +4,10 @@ them.
 Cao et al., "GCNet: Non-local Networks Meet Squeeze-Excitation Networks and Beyond", ICCV workshops 2019,
 section 4. https://arxiv.org/abs/1904.11492
 
-    context  c   = sum_j a_j x_j,   a = softmax_j(W_k x_j)         attention pooling, or a_j = 1 / (H W):
-             average pooling
-    SNL      z_i = x_i + W_v c                                     simplified non-local block
-    GC       z_i = x_i + W_v2 relu(LayerNorm(W_v1 c))              global context block, fusion by addition
-             z_i = x_i * sigmoid(W_v2 relu(LayerNorm(W_v1 c)))     the same, by multiplication
+    context  c   = sum_j a_j x_j,   a = softmax_j(W_k x_j)        attention pooling; average: a_j = 1 / (H W)
+    SNL      z_i = x_i + W_v c                                    simplified non-local block
+    GC       z_i = x_i + W_v2 relu(LayerNorm(W_v1 c))             global context block, fusion by addition
+             z_i = x_i * sigmoid(W_v2 relu(LayerNorm(W_v1 c)))    the same, by multiplication
 
 They are non-local blocks whose weights do not depend on the query, which costs 1 / (H W) of the work. As in
 the authors' code the last convolution starts at 0, W_v1 reduces the channels 16 times, and GCNet has a block

@@ -7,10 +7,9 @@ Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Act
 Neighbouring features are correlated, so their weights should not be found one by one. With the features of a
 layer as X (positions x channels), each channel's map one sample:
 
-    Y_l = X_l W_l + b_l          scores of layer l, its map first brought to the scale of X; columns of unit
-                                 length
-    A   = sum_l Y_l              fused, columns of unit length again: k attention maps over the positions
-    P   = A^T X                  attended features: each map's weighted sum of the features of all positions
+    Y_l = X_l W_l + b_l    scores of layer l, its map first brought to the scale of X; columns of unit length
+    A   = sum_l Y_l        fused, columns of unit length again: k attention maps over the positions
+    P   = A^T X            attended features: each map's weighted sum of the features of all positions
     Z   = gamma * A P + X
 
 A plays the basis that principal component analysis finds for the samples, W_l and b_l its rotation and the

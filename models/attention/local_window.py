@@ -3,9 +3,10 @@
 Ramachandran et al., "Stand-Alone Self-Attention in Vision Models", NeurIPS 2019, section 3.
 https://arxiv.org/abs/1906.05909
 
-    a_ij = softmax_j(q_i . k_j / sqrt(d))      over the positions j of the map within window // 2 rows and
-                                               columns of i
+    a_ij = softmax_j(q_i . k_j / sqrt(d))
     y_i  = gamma * sum_j a_ij v_j + x_i
+
+over the positions j of the map within window // 2 rows and columns of i.
 
 The neighbourhood is the paper's. As the surveys suggest it for non-local attention, it is one block with a
 residual sum that starts as the identity, in one head and without the paper's relative positions; the scaling

@@ -4,11 +4,9 @@ object.
 Yuan, Huang, Guo, Zhang, Chen & Wang, "OCNet: Object Context Network for Scene Parsing", 2018, section 3.
 https://arxiv.org/abs/1809.00916
 
-    k = relu(BN(W_k x)),   w_ij = softmax_j(k_i . k_j / sqrt(d)),   c_i = W sum_j w_ij W_v x_j      object
-                           context pooling
-    y = relu(BN(W_y [c; x]))                                                                        base
-                                                                                                    object
-                                                                                                    context
+    object context pooling   k = relu(BN(W_k x)),   w_ij = softmax_j(k_i . k_j / sqrt(d))
+                             c_i = W sum_j w_ij W_v x_j
+    base object context      y = relu(BN(W_y [c; x]))
 
 The pyramid form cuts the map into t x t tiles and keeps j within the tile of i.
 

@@ -10,8 +10,8 @@ A neuron t is separated from the other M - 1 of its channel, x_i, by a linear cl
 
 Its least value is, with the mean m and the variance s of the x_i,
 
-    e* = 4 (s + lambda) / ((t - m)^2 + 2 s + 2 lambda),   at w = 2 (t - m) / ((t - m)^2 + 2 s + 2 lambda),  b
-                                                          = -(t + m) w / 2
+    e* = 4 (s + lambda) / ((t - m)^2 + 2 s + 2 lambda)
+    at w = 2 (t - m) / ((t - m)^2 + 2 s + 2 lambda),   b = -(t + m) w / 2
 
 The lower e*, the more important the neuron; m and s are taken over the whole channel, once for all its
 neurons:

@@ -4,15 +4,13 @@ Jaderberg, Simonyan, Zisserman & Kavukcuoglu, "Spatial Transformer Networks", NI
 https://arxiv.org/abs/1506.02025
 
     theta = localisation(x)
-    (u_p, v_p) = T_theta(p)                                             where in x the output's position p is
-                                                                        read
+    (u_p, v_p) = T_theta(p)                                         where in x the output's position p is read
     y_p = sum_{n,m} x_nm max(0, 1 - |u_p - m|) max(0, 1 - |v_p - n|)    bilinear, zero outside x
 
     affine       (u, v) = A (p_x, p_y, 1)                     A: 2x3
     attention    (u, v) = s p + t                             cropping, translation and isotropic scaling
     projective   (u, v) = (h1, h2) / h3,  h = P (p_x, p_y, 1)    P: 3x3, its last entry 1
-    tps          thin-plate spline through 16 control points on a regular 4x4 grid; theta says where each of
-                 them reads
+    tps          thin-plate spline through a regular 4x4 grid of points; theta says where each of them reads
 
 Positions are (x, y) from -1 to 1, at the centres of the first and the last column and row
 (align_corners=True everywhere). Before training theta is exactly that of the identity; the output is x up to

@@ -3,12 +3,11 @@
 Zhao, Jia & Koltun, "Exploring Self-attention for Image Recognition", CVPR 2020, table 1.
 https://arxiv.org/abs/2004.13621
 
-    stage i     2x2 max pooling, 1x1 convolution to C_i channels, its blocks, BatchNorm, ReLU        C = 64,
-                256, 512, 1024, 2048
+    stage i     2x2 max pooling, 1x1 convolution to C_i channels, its blocks, BatchNorm, ReLU
     block       x + linear(relu(norm(attention(relu(norm(x))))))
 
-Before the first stage a 1x1 convolution takes the colours to 64 channels. The order of the layers and the
-parameters are those of the authors' code, github.com/hszhao/SAN.
+C is 64, 256, 512, 1024 and 2048. Before the first stage a 1x1 convolution takes the colours to 64 channels.
+The order of the layers and the parameters are those of the authors' code, github.com/hszhao/SAN.
 """
 
 from collections.abc import Callable, Sequence

@@ -3,8 +3,8 @@
 Yuan et al., "OCNet: Object Context Network for Scene Parsing", 2018, section 3.3.
 https://arxiv.org/abs/1809.00916
 
-    h = conv(x);   y = conv1([conv1(context(conv(h))); conv1(h); conv3_r(h); conv3_2r(h); conv3_3r(h)]),   r =
-                   12 at output stride 8
+    h = conv(x)
+    y = conv1([conv1(context(conv(h))); conv1(h); conv3_r(h); conv3_2r(h); conv3_3r(h)]),   r = 12 at stride 8
 
 As in the authors' code the context is that of a map pooled by 2, and the branches have half the channels of
 h.

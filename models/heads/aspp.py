@@ -4,8 +4,9 @@ whole image.
 Chen, Papandreou, Schroff & Adam, "Rethinking Atrous Convolution for Semantic Image Segmentation", 2017,
 section 3.3. https://arxiv.org/abs/1706.05587
 
-    y = conv1([conv1(x); conv3_r(x); conv3_2r(x); conv3_3r(x); up(conv1(mean_hw(x)))]),   r = 6 at output
-                                                                                          stride 16, 12 at 8
+    y = conv1([conv1(x); conv3_r(x); conv3_2r(x); conv3_3r(x); up(conv1(mean_hw(x)))])
+
+with r = 6 at output stride 16, 12 at 8.
 """
 
 from collections.abc import Sequence

@@ -1,14 +1,13 @@
 """Multiple-instance pooling: an image is a bag, its positions are the instances, and it has a class where at
 least one of them does.
 
-GlobalMaxPool   s = max_i s_i                              the bag is as positive as its most positive
-                instance
-NoisyOr         P = 1 - prod_i (1 - p_i), p = sigmoid(s)   the instances are independent causes; given as
-                log-odds log(P / (1 - P))
-GatedAttention  z = sum_i a_i h_i                          Ilse, Tomczak & Welling, "Attention-based Deep
-                Multiple Instance Learning",
-    a = softmax_i(w . (tanh(V h_i) * sigmoid(U h_i)))      ICML 2018, eqs. 7 and 9.
-                                                           https://arxiv.org/abs/1802.04712
+    GlobalMaxPool   s = max_i s_i                              as positive as its most positive instance
+    NoisyOr         P = 1 - prod_i (1 - p_i), p = sigmoid(s)   the instances are independent causes
+    GatedAttention  z = sum_i a_i h_i,   a = softmax_i(w . (tanh(V h_i) * sigmoid(U h_i)))
+
+GatedAttention: Ilse, Tomczak & Welling, "Attention-based Deep Multiple Instance Learning", ICML 2018, eqs. 7
+and
+9. https://arxiv.org/abs/1802.04712. NoisyOr is given as log-odds, log(P / (1 - P)).
 
 All three are unmoved by a permutation of the instances. Max pooling of classifier scores and noisy-or are the
 operators that Ilse et al. compare with; noisy-or is from Maron & Lozano-Perez, "A Framework for

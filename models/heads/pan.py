@@ -4,8 +4,7 @@ the others.
 Li, Xiong, An & Wang, "Pyramid Attention Network for Semantic Segmentation", BMVC 2018, sections 3.1-3.2.
 https://arxiv.org/abs/1805.10180
 
-    FPA   p_1 = conv7(down(x)),  p_2 = conv5(down(p_1)),  p_3 = conv3(down(p_2))                     down: max
-          pooling by 2
+    FPA   p_1 = conv7(down(x)),  p_2 = conv5(down(p_1)),  p_3 = conv3(down(p_2))    down: max pooling by 2
           g = up(conv7'(p_1) + up(conv5'(p_2) + up(conv3'(p_3))))
           y = g * conv1(x) + up(conv1(mean_hw(x)))
     GAU   y = conv3(low) * relu(BN(conv1(mean_hw(high)))) + up(high)

@@ -3,8 +3,8 @@
 Yuan et al., "OCNet: Object Context Network for Scene Parsing", 2018, section 3.3.
 https://arxiv.org/abs/1809.00916
 
-    h = conv(x);   c_t = context of h within t x t tiles, t = 1, 2, 3, 6;   y =
-                   conv1([conv1'(h); c_1; c_2; c_3; c_6])
+    h = conv(x);   c_t = context of h within t x t tiles, t = 1, 2, 3, 6
+    y = conv1([conv1'(h); c_1; c_2; c_3; c_6])
 
 conv1' widens h as many times as there are partitions. The authors' code, which this follows, gives each
 partition weights of its own.

@@ -4,11 +4,10 @@ classes keep apart.
 Huang et al., "CCNet: Criss-Cross Attention for Semantic Segmentation", TPAMI 2020, section 3.4.
 https://arxiv.org/abs/1811.11721v2
 
-    L_var = mean_c mean_i phi_var(|mu_c - h_i|),   phi_var(d) = 0                                     d <=
-                                                   delta_v
-                                                                (d - delta_v)^2                       d <=
-                                                                                                      delta_d
-                                                                d - delta_d + (delta_d - delta_v)^2   beyond
+    L_var = mean_c mean_i phi_var(|mu_c - h_i|)
+            phi_var(d) = 0                                     d <= delta_v
+                         (d - delta_v)^2                       d <= delta_d
+                         d - delta_d + (delta_d - delta_v)^2   beyond
     L_dis = mean over pairs of classes of max(0, 2 delta_d - |mu_a - mu_b|)^2
     L_reg = mean_c |mu_c|
     L     = alpha L_var + beta L_dis + gamma L_reg

@@ -5,8 +5,7 @@ https://arxiv.org/abs/1603.06765
 Williams, "Simple Statistical Gradient-Following Algorithms for Connectionist Reinforcement Learning", Machine
 Learning 1992.
 
-    r_t = 1 if the answer after part t is right, and t = 1 or its loss is below that after part t - 1;   else
-                                                                                                         0
+    r_t = 1 if the answer after part t is right, and t = 1 or its loss is below that after part t - 1; else 0
     grad E[r] = E[sum_t r_t grad log pi_t(l_t)],   l_t ~ pi_t
 """
 

@@ -4,8 +4,8 @@ number of the hardest.
 Shrivastava, Gupta & Girshick, "Training Region-based Object Detectors with Online Hard Example Mining", CVPR
 2016 (https://arxiv.org/abs/1604.03540), in the form of CCNet's authors for segmentation:
 
-    kept: p_right <= max(threshold, the min_kept-th smallest p_right),   loss = cross entropy over what is
-                                                                         kept
+    kept: p_right <= max(threshold, the min_kept-th smallest p_right)
+    loss = cross entropy over what is kept
 
 They look for that smallest probability on a map eight times smaller; here it is exact.
 """

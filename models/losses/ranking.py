@@ -4,8 +4,9 @@ Fu, Zheng & Mei, "Look Closer to See Better: Recurrent Attention Convolutional N
 Image Recognition", CVPR 2017.
 https://openaccess.thecvf.com/content_cvpr_2017/html/Fu_Look_Closer_to_CVPR_2017_paper.html
 
-    L = max(0, p_t(coarse) - p_t(fine) + margin),   p_t the softmax probability of the right class, margin =
-                                                    0.05
+    L = max(0, p_t(coarse) - p_t(fine) + margin)
+
+p_t is the softmax probability of the right class, the margin 0.05.
 """
 
 from torch import Tensor

@@ -4,9 +4,8 @@ Zhang, Wei, Feng, Yang & Huang, "Adversarial Complementary Learning for Weakly S
 Localization", CVPR 2018.
 https://arxiv.org/abs/1804.06962. Both classifiers look at one feature map S in one pass:
 
-    M_A = A(S), y_A = mean_xy M_A                                      maps of every class, from 3x3, 3x3 and
-                                                                       1x1 convolutions
-    S' = S where norm(M_A^c) < 0.6, else 0                             c the true class; norm scales to 0..1
+    M_A = A(S), y_A = mean_xy M_A             maps of every class, from 3x3, 3x3 and 1x1 convolutions
+    S' = S where norm(M_A^c) < 0.6, else 0    c the true class; norm scales to 0..1
     M_B = B(S'), y_B = mean_xy M_B
     L = L_cl(y_A) + L_cl(y_B),   map of c = max(norm(M_A^c), norm(M_B^c))
 

@@ -4,13 +4,12 @@ details, each time elsewhere.
 Zhao, Wu, Feng, Peng & Yan, "Diversified Visual Attention Networks for Fine-Grained Object Classification",
 IEEE Transactions on Multimedia 2017. https://arxiv.org/abs/1606.08572
 
-    X_t  = pool5 of VGG-16 on canvas t, a crop of the image resized to 224 x 224        49 positions of 512
-         channels
-    l_t  = softmax(W h_{t-1})                                                           over the positions
-    x_t  = sum_i l_{t,i} X_{t,i}
-    h_t  = LSTM(x_t, h_{t-1})
-    answer = mean_t softmax(U h_t),   L = mean_t CE(U h_t) + lambda sum over t of the overlap of l_{t-1} and
-                                      l_t in the image
+    X_t    = pool5 of VGG-16 on canvas t, a crop of the image resized to 224 x 224: 49 x 512
+    l_t    = softmax(W h_{t-1}), over the 49 positions
+    x_t    = sum_i l_{t,i} X_{t,i}
+    h_t    = LSTM(x_t, h_{t-1})
+    answer = mean_t softmax(U h_t)
+    L      = mean_t CE(U h_t) + lambda sum over t of the overlap of l_{t-1} and l_t in the image
 
 Departures and readings:
 - Canvases of several scales and places, coarse to fine, one LSTM over them, the diversity of attention and

@@ -4,12 +4,12 @@ Fu, Zheng & Mei, "Look Closer to See Better: Recurrent Attention Convolutional N
 Image Recognition", CVPR 2017.
 https://openaccess.thecvf.com/content_cvpr_2017/html/Fu_Look_Closer_to_CVPR_2017_paper.html
 
-    [t_x, t_y, t_l] = sigmoid(W2 tanh(W1 pool5(X)))                              centre and half side of a
-                                                                                 square
-    M(t)  = [h(x - t_left) - h(x - t_right)] [h(y - t_top) - h(y - t_bottom)]    h(x) = 1 / (1 + exp(-k x)), k
-          = 10
+    [t_x, t_y, t_l] = sigmoid(W2 tanh(W1 pool5(X)))
+    M(t)  = [h(x - t_left) - h(x - t_right)] [h(y - t_top) - h(y - t_bottom)]
     X'    = the square of X * M, resized bilinearly to the next scale's size
     L     = sum_s CE(Y_s, Y) + sum_s max(0, p_t(s) - p_t(s + 1) + 0.05)
+
+t is a square's centre and half side, h(x) = 1 / (1 + exp(-k x)) with k = 10.
 
 Three scales of VGG-19, at 448, 224 and 224 pixels. The answer is a linear layer on the three descriptors,
 each scaled to length 1.

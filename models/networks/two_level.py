@@ -5,13 +5,11 @@ Xiao et al., "The Application of Two-level Attention Models in Deep Convolutiona
 Fine-grained Image Classification", CVPR 2015. https://arxiv.org/abs/1411.6447
 
     object level   patches whose probability of the parent class (FilterNet: softmax, summed over the parent's
-                   labels) exceeds a threshold
-                   are kept; the answer is the mean softmax of DomainNet over them
+                   labels) exceeds a threshold are kept; the answer is the mean softmax of DomainNet over them
     part level     DomainNet's filters in a middle convolution are clustered by spectral clustering of their
-                   weights' cosine similarity
-                   into k = 3 part detectors; a detector's score of a patch is the sum of its filters'
-                   responses, and its best patch's descriptor is taken; the descriptors, side by side, are
-                   classified linearly
+                   weights' cosine similarity into k = 3 part detectors; a detector's score of a patch is the
+                   sum of its filters' responses, and its best patch's descriptor is taken; the descriptors,
+                   side by side, are classified linearly
     answer         object + alpha part
 
 Departures and readings:

@@ -4,18 +4,17 @@
 Zhao, Jia & Koltun, "Exploring Self-attention for Image Recognition", CVPR 2020, eqs. 2-5.
 https://arxiv.org/abs/2004.13621
 
-    y_i = sum_{j in R(i)} a_j * beta(x_j)                       R(i): the k x k positions around i, the map
-                                                                mirrored at its borders
+    y_i = sum_{j in R(i)} a_j * beta(x_j)
 
-    pairwise    a_j = softmax_j gamma([delta(x_i, x_j), P(p_i) - P(p_j)])          each weight from one pair,
-                i and j
-    patchwise   a   = gamma([phi(x_i), psi(x_j) for all j in R(i)])                all weights from the whole
-                patch
+    pairwise    a_j = softmax_j gamma([delta(x_i, x_j), P(p_i) - P(p_j)])    each weight from one pair, i and
+                j
+    patchwise   a   = gamma([phi(x_i), psi(x_j) for all j in R(i)])          all weights from the whole patch
 
-phi, psi, beta and P are linear; p_i is i's position, both coordinates in [-1, 1]; gamma is norm, relu,
-linear, norm, relu, linear. Layers, biases and sharing (channel c takes weight c mod C' / share) are those of
-the authors' code, github.com/hszhao/SAN, whose parameter counts these modules have. delta is one of
-RELATIONS, of which the paper's networks use subtraction.
+R(i) are the k x k positions around i, the map mirrored at its borders. phi, psi, beta and P are linear; p_i
+is i's position, both coordinates in [-1, 1]; gamma is norm, relu, linear, norm, relu, linear. Layers, biases
+and sharing (channel c takes weight c mod C' / share) are those of the authors' code, github.com/hszhao/SAN,
+whose parameter counts these modules have. delta is one of RELATIONS, of which the paper's networks use
+subtraction.
 """
 
 from abc import ABC, abstractmethod

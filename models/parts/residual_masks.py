@@ -3,10 +3,9 @@
 Wang et al., "Residual Attention Network for Image Classification", CVPR 2017, eqs. 4-6.
 https://arxiv.org/abs/1704.06904
 
-    mixed     f1(x) = sigmoid(x)                                  no constraint: the paper's choice, and the
-              best
-    channel   f2(x) = x_i / |x_i|                                 x_i: all channels at position i
-    spatial   f3(x) = sigmoid((x_c - mean(x_c)) / std(x_c))       x_c: channel c at all positions
+    mixed     f1(x) = sigmoid(x)                               no constraint: the paper's choice, and the best
+    channel   f2(x) = x_i / |x_i|                              x_i: all channels at position i
+    spatial   f3(x) = sigmoid((x_c - mean(x_c)) / std(x_c))    x_c: channel c at all positions
 
 The paper calls f2 channel attention and f3 spatial attention, after what each leaves free to vary.
 """
