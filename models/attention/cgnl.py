@@ -7,9 +7,8 @@ Yue et al., "Compact Generalized Non-local Network", NeurIPS 2018, section 3. ht
 
 over all C H W entries of a group of channels, so that f would be a (CHW)^2 matrix. It is never formed:
 
-    CGNL    f(t, p) = t p                    Y = Theta * w,             w = sum phi g
-    CGNLx   f(t, p) = exp(-gamma |t - p|^2)  Y = sum_n Theta^n * w_n,   w_n = beta (2 gamma)^n / n! sum phi^n
-            g
+    CGNL    f(t, p) = t p                    Y = Theta * w,            w = sum phi g
+    CGNLx   f(t, p) = exp(-gamma |t - p|^2)  Y = sum_n Theta^n * w_n,  w_n = beta (2 gamma)^n / n! sum phi^n g
             ~ beta sum_{n <= P} (2 gamma)^n / n! t^n p^n
 
 beta would be exp(-gamma (t^2 + p^2)). The authors' code says that training became very difficult with it, and

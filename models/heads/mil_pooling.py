@@ -6,8 +6,7 @@ least one of them does.
     GatedAttention  z = sum_i a_i h_i,   a = softmax_i(w . (tanh(V h_i) * sigmoid(U h_i)))
 
 GatedAttention: Ilse, Tomczak & Welling, "Attention-based Deep Multiple Instance Learning", ICML 2018, eqs. 7
-and
-9. https://arxiv.org/abs/1802.04712. NoisyOr is given as log-odds, log(P / (1 - P)).
+and 9. https://arxiv.org/abs/1802.04712. NoisyOr is given as log-odds, log(P / (1 - P)).
 
 All three are unmoved by a permutation of the instances. Max pooling of classifier scores and noisy-or are the
 operators that Ilse et al. compare with; noisy-or is from Maron & Lozano-Perez, "A Framework for
