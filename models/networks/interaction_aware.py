@@ -4,7 +4,7 @@ to look in the last one.
 Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Action Classification", ECCV
 2018. https://arxiv.org/abs/1808.01106
 
-    stages res(6 - scales), ..., res5 -> interaction-aware attention on res5 -> global average pooling -> linear
+    stages res(6 - scales), ..., res5 -> interaction-aware attention on res5 -> average pooling -> linear
     loss = criterion + lambda_1 interaction(A, X) + lambda_2 diversity(Y)
 
 Backbone, loss and parts are the paper's (its video networks average such a classifier over frames); see the
