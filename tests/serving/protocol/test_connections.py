@@ -40,6 +40,22 @@ def connected(url: str, protocol: str) -> Iterator[Connection]:
         connection.close()
 
 
+def whole_request(near: socket.socket) -> bytes:
+    """A request to its end: headers and body may come apart."""
+    received = b""
+    while b"\r\n\r\n" not in received:
+        received += near.recv(1 << 16)
+    head, _, body = received.partition(b"\r\n\r\n")
+    length = next(
+        int(line.partition(b":")[2])
+        for line in head.split(b"\r\n")
+        if line.lower().startswith(b"content-length:")
+    )
+    while len(body) < length:
+        body += near.recv(1 << 16)
+    return head + b"\r\n\r\n" + body
+
+
 @contextmanager
 def answering(handle: Callable[[socket.socket], None]) -> Iterator[str]:
     """A server on loopback that handles each of its connections in a thread: its host:port."""
@@ -102,7 +118,7 @@ def test_a_cancelled_call_ends_though_encrypted(gateway: Gateway, served: Any) -
 
     def half(near: socket.socket) -> None:
         with context.wrap_socket(near, server_side=True) as encrypted:
-            encrypted.recv(1 << 16)
+            whole_request(encrypted)
             encrypted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nbegun")
             begun.set()
             encrypted.recv(1)
@@ -139,7 +155,7 @@ def test_a_slow_drip_meets_the_timeout_of_the_whole_call() -> None:
     stop = threading.Event()
 
     def drip(near: socket.socket) -> None:
-        near.recv(1 << 16)
+        whole_request(near)
         near.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
         while not stop.wait(0.02):
             try:
@@ -171,7 +187,7 @@ CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n5\r\n" + INDEX[:5] + b"\r\na\r\n" 
 )
 def test_however_a_body_ends(rest: bytes, kept: bool) -> None:
     def once(near: socket.socket) -> None:
-        near.recv(1 << 16)
+        whole_request(near)
         near.sendall(b"HTTP/1.1 200 OK\r\n" + rest)
         if kept:
             near.recv(1)  # until it is closed
@@ -184,7 +200,7 @@ def test_however_a_body_ends(rest: bytes, kept: bool) -> None:
 
 def test_half_a_body_is_no_answer() -> None:
     def once(near: socket.socket) -> None:
-        near.recv(1 << 16)
+        whole_request(near)
         near.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n" + INDEX)
 
     with answering(once) as url, connected(url, "http") as connection:
@@ -199,7 +215,7 @@ def test_lines_that_the_server_closed_are_not_used_again() -> None:
     together, close = threading.Barrier(count), threading.Event()
 
     def once(near: socket.socket) -> None:
-        served.append(near.recv(1 << 16))
+        served.append(whole_request(near))
         if len(served) <= count:
             together.wait(10)
         near.sendall(READY)
