@@ -271,6 +271,7 @@ def test_tries_come_to_an_end(ask):
         Fault("INTERNAL", "boom"),
         Fault("DEADLINE_EXCEEDED", "late"),
         Fault("UNAVAILABLE", "This protocol is restricted, expecting header 'triton-grpc-protocol-key'"),
+        Fault("FAILED_PRECONDITION", "its certificate is not trusted", answered=False),
     ],
     ids=lambda fault: fault.code,
 )
