@@ -1,6 +1,7 @@
 """What is measured: a served model, its Card, and the prepared requests of every worker."""
 
 import os
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,6 +27,7 @@ from regard.serving.protocol.wire import Fault, Request, Span
 
 Endpoint = Literal["image", "tensor"]
 TIMEOUT = 60.0  # seconds for one request; a saturated server is slow, not dead
+RELEASE = 10.0  # seconds; Triton lets go of a request's memory only after it has answered
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,19 @@ def _region(target: Target, size: int) -> Iterator[SharedMemory]:
             yield memory
         finally:
             with explained(connection, target.model, timeout=TIMEOUT):
-                connection.unregister(memory.name, timeout=TIMEOUT)
+                _unregister(connection, memory.name)
     finally:
         memory.close()
         memory.unlink()
+
+
+def _unregister(connection: Connection, region: str) -> None:
+    """Let go of a region once no request is using it; raises Fault."""
+    deadline = time.monotonic() + RELEASE
+    while True:
+        try:
+            return connection.unregister(region, timeout=TIMEOUT)
+        except Fault as fault:
+            if "currently in use" not in fault.message or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
