@@ -2,7 +2,11 @@
 
 import io
 import json
+import os
+import time
+from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +18,14 @@ from typer.testing import CliRunner
 
 from regard.errors import InvalidInput, ServerUnreachable, UnknownName
 from regard.serving.bench.compare import Compared
-from regard.serving.bench.measure import Settings, closed_loop, open_loop
+from regard.serving.bench.load import Load
+from regard.serving.bench.measure import Level, Settings, closed_loop, open_loop
 from regard.serving.bench.picture import draw
 from regard.serving.bench.report import Report, compared_table, machine, notes, versions
 from regard.serving.bench.run import Options, bench, check_agreement
 from regard.serving.bench.statistics import Estimate
-from regard.serving.bench.target import Target, find_target
+from regard.serving.bench.target import Target, find_target, workers
+from regard.serving.bench.triton_times import between
 from regard.serving.cli.bench import bench as command
 from regard.serving.protocol.address import address_of
 from regard.serving.protocol.connect import connect
@@ -28,6 +34,14 @@ from regard.serving.protocol.wire import Fault
 from regard.serving.triton.ports import free_ports
 
 QUICK = Settings(duration=0.2, repeats=2)
+LONGER = (QUICK, Settings(duration=2, repeats=2), Settings(duration=20, repeats=2))
+
+
+def measured(run: Callable[[Settings], Level], enough: Callable[[Level], bool]) -> Level:
+    """A short measurement that saw enough; on a busy machine a longer one."""
+    level = next((level for level in map(run, LONGER) if enough(level)), None)
+    assert level is not None, "too little was measured in 40 s"
+    return level
 
 
 @pytest.fixture(scope="session")
@@ -40,9 +54,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.005)
+
+
 def shared_memory() -> set[str]:
-    """Our regions."""
-    return {path.name for path in Path("/dev/shm").glob("regard_bench_*")}
+    """The regions of this process."""
+    return {path.name for path in Path("/dev/shm").glob(f"regard_bench_{os.getpid()}_*")}
 
 
 @pytest.mark.parametrize(
@@ -64,10 +85,11 @@ def test_every_way_in(served, photos: Path, protocol: str, endpoint: str, shared
         batch=batch,
         images=photos,
         concurrency=(2,),
-        settings=QUICK,
     )
-    (level,) = bench(options).levels
-    assert level.requests > 0
+    level = measured(
+        lambda settings: bench(replace(options, settings=settings)).levels[0],
+        lambda level: level.requests > 0 and level.server is not None,
+    )
     assert level.errors == {}
     assert 0 < level.p50.value <= level.p90.value <= level.p99.value
     assert level.server is not None
@@ -76,20 +98,31 @@ def test_every_way_in(served, photos: Path, protocol: str, endpoint: str, shared
     )
     assert {model.model for model in level.server.models} == names
     assert all(model.compute_infer > 0 for model in level.server.models)
-    assert level.server.total < level.mean_latency
     assert level.response_bytes < 500
     assert (level.request_bytes < 600) == shared  # the pixels and the photos are larger
     assert not shared_memory()
 
 
-def test_the_clients_and_the_servers_counts_agree(served, photos: Path) -> None:
+def test_the_servers_counts_and_times_are_those_of_the_requests(served, photos: Path) -> None:
+    """Windows cut requests in two; here all of them lie between two snapshots, and the counts are equal."""
     target = target_of(served, photos, served.segmenter)
-    before = target.snapshot()[served.segmenter]["requests"]
-    level = closed_loop(target, 1, QUICK)
-    assert level.server is not None
-    assert target.snapshot()[served.segmenter]["requests"] - before >= level.requests
-    edges = 3 + 0.05 * level.requests  # a request may lie on either side of a window's edge
-    assert abs(level.server.requests - level.requests) <= edges
+    start, before = time.perf_counter(), target.snapshot()
+    with workers(target, 2) as prepared, Load(prepared) as load:
+        wait_for(lambda: len(load.records()) >= 20)
+    sent = len(load.records())
+    # a request is counted a moment after it was answered
+    wait_for(
+        lambda: target.snapshot()[served.segmenter]["requests"] >= before[served.segmenter]["requests"] + sent
+    )
+    server = between(before, target.snapshot(), served.segmenter)
+    assert server is not None
+    assert server.requests == sent
+    (model,) = server.models
+    assert 0 < model.compute_infer < model.total <= server.total < 1e3 * (time.perf_counter() - start)
+
+
+def test_throughput_is_of_the_windows(served, photos: Path) -> None:
+    level = closed_loop(target_of(served, photos, served.classifier), 1, QUICK)
     assert level.throughput.value == pytest.approx(level.requests / 0.4)
 
 
@@ -105,17 +138,22 @@ def test_an_open_loop_offers_what_was_asked(served, photos: Path) -> None:
 def test_errors_are_counted_and_shown(served, photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = target_of(served, photos, served.classifier)
     sender = target.connection.sender(10.0)
-    calls = iter(range(10**6))
+    probes = len(target.images)  # sent before the load, and refused by none
 
-    def flaky(request):
-        if next(calls) % 5 == 4:
-            raise Fault("UNAVAILABLE", "planted")
-        return sender(request)
+    def run(settings: Settings) -> Level:
+        calls = count()
 
-    monkeypatch.setattr(target.connection, "sender", lambda timeout: flaky)
-    level = closed_loop(target, 1, QUICK)
-    assert level.errors["UNAVAILABLE: planted"] > 0
-    assert level.p50.n < level.requests
+        def flaky(request):
+            number = next(calls)
+            if number >= probes and number % 2:
+                raise Fault("UNAVAILABLE", "planted")
+            return sender(request)
+
+        monkeypatch.setattr(target.connection, "sender", lambda timeout: flaky)
+        return closed_loop(target, 1, settings)
+
+    level = measured(run, lambda level: 0 < level.p50.n < level.requests)
+    assert level.errors["UNAVAILABLE: planted"] >= level.requests - level.p50.n
     assert any("requests failed" in note and "planted" in note for note in notes(report_of(level)))
 
 
@@ -143,36 +181,22 @@ def test_json_and_picture(served, photos: Path, tmp_path: Path) -> None:
 def test_compare_and_the_command(served, photos: Path, tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(command)
-    arguments = [
-        *(
-            served.classifier,
-            "--url",
-            served.grpc_url,
-            "--images",
-            str(photos),
-            "--concurrency",
-            "2",
-            "--duration",
-            "0.2",
-            "--repeats",
-            "2",
-        ),
-        *(
-            "--compare",
-            "torch,onnxruntime,triton",
-            "--repository",
-            str(served.repository),
-            "--json",
-            str(tmp_path / "b.json"),
-        ),
-    ]
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
-    assert result.exit_code == 0
+    arguments = [served.classifier, "--url", served.grpc_url, "--images", str(photos), "--concurrency", "2"]
+    arguments += ["--compare", "torch,onnxruntime,triton", "--repository", str(served.repository)]
+    arguments += ["--repeats", "2", "--json", str(tmp_path / "b.json")]
+    for settings in LONGER:
+        result = CliRunner().invoke(
+            app, [*arguments, "--duration", str(settings.duration)], catch_exceptions=False
+        )
+        assert result.exit_code == 0
+        compared = json.loads((tmp_path / "b.json").read_text())["compared"]
+        if all(runner["throughput"]["value"] > 0 for runner in compared):
+            break
     assert "onnxruntime" in result.stdout
-    found = {runner["name"]: runner for runner in json.loads((tmp_path / "b.json").read_text())["compared"]}
+    found = {runner["name"]: runner for runner in compared}
     assert found.keys() == {"torch", "onnxruntime", "triton"}
     assert found["onnxruntime"]["ratio"]["value"] == 1.0
-    assert all(runner["throughput"]["value"] > 0 and not runner["errors"] for runner in found.values())
+    assert all(runner["throughput"]["value"] > 0 and not runner["errors"] for runner in compared)
 
 
 def test_runners_keep_their_names_in_a_narrow_terminal() -> None:

@@ -10,7 +10,7 @@ from regard.serving.bench.load import Load, Worker
 from regard.serving.bench.measure import within
 from regard.serving.protocol.wire import Fault
 
-DEADLINE = 10.0
+DEADLINE = 60.0
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
@@ -69,11 +69,9 @@ def test_an_open_loop_counts_from_the_intended_start_when_the_server_stalls() ->
         load.drain(DEADLINE)
     records = load.records()
     assert [record.intended for record in records] == arrivals
-    for index, record in enumerate(records):
-        assert record.done - record.intended >= stall - 0.02 * index
-    service = [record.done - record.sent for record in records[1:]]
-    # what a naive clock would have shown
-    assert max(service) < min(record.done - record.intended for record in records[1:])
+    for index, record in enumerate(records[1:], 1):
+        assert record.sent - record.intended >= stall - 0.02 * index  # which a naive clock leaves out
+        assert record.done >= record.sent
 
 
 def test_nothing_is_sent_before_its_time() -> None:

@@ -21,10 +21,10 @@ def ask(request: pytest.FixtureRequest) -> Ask:
 
 @pytest.fixture
 def eventually() -> Callable[[Callable[[], bool]], bool]:
-    """Whether a condition becomes true within five seconds."""
+    """Whether a condition becomes true within a minute."""
 
     def poll(condition: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while not condition():
             if time.monotonic() > deadline:
                 return False
