@@ -4,9 +4,15 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.processes import run
+
+if TYPE_CHECKING:
+    from tests.exports import Exports
+
+pytest_plugins = ["tests.suites"]
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("pyproject.toml", "README.md", "LICENSE", "src", "models", "export", "serving")
@@ -24,6 +30,15 @@ def data_root() -> Path:
             f"no real data at {folder}; set REGARD_DATA to a folder that holds camvid/ to run this test"
         )
     return folder
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> "Exports":
+    """Exports of this run, whichever of its processes made them."""
+    from tests.exports import Exports  # imports torch, which many tests need not
+
+    folder = tmp_path_factory.getbasetemp()
+    return Exports((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "exports")
 
 
 @pytest.fixture(scope="session")

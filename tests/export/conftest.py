@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from tests.exports import Exports
 from torch import Tensor, nn
 
 from regard.contract.card import Card, InputContract, Origin, OutputContract
 from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact
-from regard.export.onnx_export import export_onnx
 from regard.models.attention.se import SqueezeExcite
 from regard.models.samples import sample_images
 
@@ -91,7 +91,6 @@ class Exported:
     network: nn.Module
     card: Card
     artifact: Artifact
-    stages: list[str]
 
 
 @pytest.fixture(scope="session")
@@ -100,14 +99,11 @@ def images() -> list[Pixels]:
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory: pytest.TempPathFactory, images: list[Pixels]) -> Exported:
+def exported(exports: Exports, images: list[Pixels]) -> Exported:
     """A TinySegmenter with its attention map."""
-    network, card, stages = seeded(TinySegmenter()), tiny_card(), []
-    folder = tmp_path_factory.mktemp("exported") / "tiny"
-    artifact = export_onnx(
-        network, card, folder, images=images, images_from="samples", explain="weights", report=stages.append
-    )
-    return Exported(network, artifact.card, artifact, stages)
+    network = seeded(TinySegmenter())
+    artifact = exports.of(network, tiny_card(), images, explain="weights")
+    return Exported(network, artifact.card, artifact)
 
 
 @pytest.fixture

@@ -180,9 +180,9 @@ def test_network_treats_images_apart(network: tuple[str, nn.Module]) -> None:
 def test_network_survives_a_round_trip(network: tuple[str, nn.Module], tmp_path: Path) -> None:
     name, module = network
     save_weights(module, tmp_path / "w.safetensors")
-    with torch.device("meta"):
-        loaded = small(name)
-    loaded.to_empty(device="cpu")
+    loaded = small(name)
+    for value in loaded.state_dict().values():
+        value.fill_(7)  # what is not loaded shows
     load_weights(loaded, read_state_dict(tmp_path / "w.safetensors"), source="w")
     expected, state = module.state_dict(), loaded.state_dict()
     assert state.keys() == expected.keys()

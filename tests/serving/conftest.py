@@ -15,12 +15,14 @@ import pytest
 import torch
 import tritonclient.grpc as triton
 from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from tests.exports import Exports
 from torch import nn
 
 from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact
-from regard.export.onnx_export import export_onnx
-from regard.models.catalog import build
+from regard.models.catalog import build, find
 from regard.serving.repository import add
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
@@ -68,19 +70,16 @@ class Served:
     pid: int
 
 
-def _export(
-    name: str,
-    builder: str,
-    folder: Path,
-    *,
-    task: str,
-    contract: InputContract,
-    labels: int,
-    options: dict[str, object],
-) -> Exported:
-    torch.manual_seed(0)
-    network = build(builder, num_classes=labels, **options)
-    # as if trained: with its initial statistics an untrained network answers much the same to everything
+def photo(seed: int, height: int = 28, width: int = 28) -> Pixels:
+    """Smooth random colours, which survive JPEG."""
+    small = np.random.default_rng(seed).integers(0, 256, (5, 5, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(small).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def as_if_trained(network: nn.Module) -> nn.Module:
+    """In evaluation mode, with statistics drawn at random: with its initial ones an untrained network answers
+    much the same to everything.
+    """
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             assert module.running_mean is not None
@@ -88,49 +87,55 @@ def _export(
             nn.init.uniform_(module.running_mean, -0.5, 0.5)
             nn.init.uniform_(module.running_var, 0.5, 1.5)
             nn.init.uniform_(module.weight, 0.5, 1.5)
-    network.eval()
-    card = Card.model_validate(
-        {
-            "name": name,
-            "task": task,
-            "input": contract,
-            "output": OutputContract(labels=tuple(f"label {index}" for index in range(labels))),
-            "origin": Origin(builder=builder, options=options),
-        }
-    )
-    random = np.random.default_rng(0)
-    images = [random.integers(0, 256, (contract.height, contract.width, 3), dtype=np.uint8) for _ in range(4)]
-    return Exported(network, card, export_onnx(network, card, folder, images=images))
+    return network.eval()
+
+
+def network_and_card(
+    name: str, builder: str, options: dict[str, object], *, contract: InputContract, labels: int
+) -> tuple[nn.Module, Card]:
+    """A network of the catalog as if trained, and its Card."""
+    torch.manual_seed(0)
+    network = as_if_trained(build(builder, num_classes=labels, **options))
+    output = OutputContract(labels=tuple(f"label {index}" for index in range(labels)))
+    origin = Origin(builder=builder, options=options)
+    return network, Card(name=name, task=find(builder).task, input=contract, output=output, origin=origin)
 
 
 @pytest.fixture(scope="session")
-def classifier(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def classifier(exports: Exports) -> Exported:
     """The classifier of `served`, exported."""
-    return _export(
+    network, card = network_and_card(
         CLASSIFIER,
         "se_resnet18",
-        tmp_path_factory.mktemp("exported") / CLASSIFIER,
-        task="classification",
+        {"width": 16, "stem": "small"},
         contract=InputContract(height=28, width=28, resize="stretch"),
         labels=10,
-        options={"width": 16, "stem": "small"},
     )
+    return Exported(network, card, exports.of(network, card, [photo(seed) for seed in range(4)]))
 
 
 @pytest.fixture(scope="session")
-def segmenter(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """The segmenter of `served`, exported."""
-    return _export(
+def segmenter(exports: Exports) -> Exported:
+    """The segmenter of `served`, exported. It sees several classes in a photo: an answer that is the same for
+    all images would prove neither order nor pixels.
+    """
+    network, card = network_and_card(
         SEGMENTER,
         "ccnet_resnet18",
-        tmp_path_factory.mktemp("exported") / SEGMENTER,
-        task="segmentation",
+        {"output_stride": 16, "width": 16, "inner": 16},
         contract=InputContract(
             height=64, width=96, resize="none", dynamic_size=True, min_size=32, max_size=256, max_batch=4
         ),
         labels=11,
-        options={"output_stride": 16, "width": 16, "inner": 16},
     )
+    images = [photo(seed, 64, 96) for seed in range(4)]
+    last = network.classifier[-1]
+    with torch.inference_mode():
+        scores = network(torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255)
+        mean, spread = scores.mean((0, 2, 3)), scores.std((0, 2, 3))
+        last.weight.copy_(last.weight / spread[:, None, None, None])
+        last.bias.copy_((last.bias - mean) / spread)
+    return Exported(network, card, exports.of(network, card, images))
 
 
 @pytest.fixture(scope="session")

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
-from tests.serving.conftest import _export
+from tests.exports import Exports
+from tests.serving.conftest import network_and_card
 
 from regard.contract.card import InputContract
 from regard.contract.preprocess import decode
-from regard.export.onnx_export import export_onnx
 from regard.models.explain.grad_cam import grad_cam
 from regard.models.samples import sample_images
 from regard.serving.client.sync import Client
@@ -21,23 +20,17 @@ from regard.serving.repository.config import read_config
 from regard.serving.triton.server import EmbeddedTriton
 
 
-@pytest.mark.slow
 def test_grad_cam_is_served_through_both_doors(
-    tmp_path: Path, embedded: Callable[..., EmbeddedTriton]
+    tmp_path: Path, exports: Exports, embedded: Callable[..., EmbeddedTriton]
 ) -> None:
-    plain = _export(
+    network, card = network_and_card(
         "explained",
         "acol_resnet18",
-        tmp_path / "plain",
-        task="classification",
+        {"width": 16, "inner": 16},
         contract=InputContract(height=64, width=96, resize="stretch", max_batch=4),
         labels=5,
-        options={"width": 16, "inner": 16},
     )
-    images = sample_images(plain.card)
-    artifact = export_onnx(
-        plain.network, plain.card, tmp_path / "explained", images=images, explain="gradcam"
-    )
+    artifact = exports.of(network, card, sample_images(card), explain="gradcam")
     add(artifact, tmp_path / "repository", instances=1)
     for endpoint in ("explained", "explained_image"):
         outputs = {
@@ -47,13 +40,9 @@ def test_grad_cam_is_served_through_both_doors(
         assert outputs == {"probabilities": [5], "class_activation_map": [64, 96]}
 
     batch = np.random.default_rng(0).integers(0, 256, (3, 64, 96, 3), dtype=np.uint8)
-    mean, std = (
-        torch.tensor(values).view(3, 1, 1) for values in (plain.card.input.mean, plain.card.input.std)
-    )
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (card.input.mean, card.input.std))
     with torch.no_grad():
-        logits, maps = grad_cam(
-            plain.network, (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std
-        )
+        logits, maps = grad_cam(network, (torch.from_numpy(batch).permute(0, 3, 1, 2) / 255 - mean) / std)
     with embedded(tmp_path / "repository") as server, Client(server.grpc_url) as client:
         answer = client.infer("explained", {"image": batch})
         encoded = np.array([[png(image)] for image in batch], dtype=object)

@@ -181,6 +181,7 @@ def test_refuses_bad_arguments():
 
 # mmcv 2.1.0 takes the query of the term down the rows from the transposed map when "0100" is on and "0001" is
 # off: it fails unless H = W
+@pytest.mark.oracles
 @pytest.mark.parametrize("terms", [terms for terms in SUBSETS if terms[1] <= terms[3]])
 @pytest.mark.parametrize("stride", [1, 2])
 def test_equals_mmcv(randomized, draw, terms, stride):

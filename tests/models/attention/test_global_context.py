@@ -139,6 +139,7 @@ def test_refuses_bad_arguments():
         GlobalContext(32, fusion="concat")
 
 
+@pytest.mark.oracles
 @pytest.mark.parametrize(("pooling", "fusion"), FORMS)
 def test_equals_mmcv(randomized, draw, pooling, fusion):
     bricks = pytest.importorskip("mmcv.cnn.bricks", reason="mmcv is not installed")

@@ -322,8 +322,14 @@ def test_the_equality_check_can_fail() -> None:
 # end to end
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["timm:test_vit?classes=4", MAXVIT, SMP])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "timm:test_vit?classes=4",
+        pytest.param(MAXVIT, marks=pytest.mark.slow),
+        pytest.param(SMP, marks=pytest.mark.slow),
+    ],
+)
 def test_exported_and_certified_at_untraced_batches_and_sizes(smp, tmp_path: Path, name: str) -> None:
     network, card = resolve(name, weights="random")
     if card.input.dynamic_size:
