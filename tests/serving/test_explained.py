@@ -20,7 +20,7 @@ from regard.serving.repository.config import read_config
 from regard.serving.triton.server import EmbeddedTriton
 
 
-def test_grad_cam_is_served_through_both_doors(
+def test_grad_cam_is_served_through_both_endpoints(
     tmp_path: Path, exports: Exports, embedded: Callable[..., EmbeddedTriton]
 ) -> None:
     network, card = network_and_card(
