@@ -101,10 +101,10 @@ def test_a_cancelled_call_ends(protocol: str) -> None:
     with answering(silent) as url, connected(url, protocol) as connection, ThreadPoolExecutor() as threads:
         cancellation = Cancellation()
         call = threads.submit(connection.infer, request, timeout=60, cancellation=cancellation)
-        assert taken.wait(10)
+        assert taken.wait(60)
         cancellation.cancel()
         with pytest.raises(Fault, match="CANCELLED"):
-            call.result(timeout=10)
+            call.result(timeout=60)
         with pytest.raises(Fault, match="CANCELLED"):
             connection.infer(request, timeout=60, cancellation=cancellation)
 
@@ -128,10 +128,10 @@ def test_a_cancelled_call_ends_though_encrypted(gateway: Gateway, served: Any) -
         cancellation = Cancellation()
         request = Request("m", "", {"x": IMAGE}, None)
         call = threads.submit(connection.infer, request, timeout=60, cancellation=cancellation)
-        assert begun.wait(10)
+        assert begun.wait(60)
         cancellation.cancel()
         with pytest.raises(Fault, match="CANCELLED"):
-            call.result(timeout=10)
+            call.result(timeout=60)
         connection.close()
 
 
@@ -147,7 +147,7 @@ def test_a_silent_server_meets_the_timeout(protocol: str) -> None:
         start = time.monotonic()
         with pytest.raises(Fault, match="DEADLINE_EXCEEDED"):
             connection.ready(timeout=0.5)
-        assert time.monotonic() - start < 10
+        assert time.monotonic() - start < 30
 
 
 def test_a_slow_drip_meets_the_timeout_of_the_whole_call() -> None:
@@ -193,7 +193,7 @@ def test_however_a_body_ends(rest: bytes, kept: bool) -> None:
             near.recv(1)  # until it is closed
 
     with answering(once) as url, connected(url, "http") as connection:
-        assert connection.index(timeout=10) == [{"name": "m"}]
+        assert connection.index(timeout=60) == [{"name": "m"}]
         (line,) = connection._idle  # type: ignore[attr-defined]
         assert line.usable is kept
 
@@ -205,7 +205,7 @@ def test_half_a_body_is_no_answer() -> None:
 
     with answering(once) as url, connected(url, "http") as connection:
         with pytest.raises(Fault, match="UNAVAILABLE: it closed the connection") as caught:
-            connection.index(timeout=10)
+            connection.index(timeout=60)
         assert not caught.value.answered
 
 
@@ -217,23 +217,23 @@ def test_lines_that_the_server_closed_are_not_used_again() -> None:
     def once(near: socket.socket) -> None:
         served.append(whole_request(near))
         if len(served) <= count:
-            together.wait(10)
+            together.wait(60)
         near.sendall(READY)
         if len(served) <= count:
-            close.wait(10)
+            close.wait(60)
 
     with (
         answering(once) as url,
         connected(url, "http") as connection,
         ThreadPoolExecutor(count) as threads,
     ):
-        calls = [threads.submit(connection.ready, timeout=10) for _ in range(count)]
+        calls = [threads.submit(connection.ready, timeout=60) for _ in range(count)]
         assert all(call.result() for call in calls)
         close.set()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while any(line.usable for line in connection._idle):  # type: ignore[attr-defined]
             assert time.monotonic() < deadline
-        assert connection.ready(timeout=10)
+        assert connection.ready(timeout=60)
     assert len(served) == count + 1
 
 
@@ -241,12 +241,12 @@ def test_lines_that_the_server_closed_are_not_used_again() -> None:
 def test_prepared_requests_are_sent_and_counted(served: Any, protocol: str) -> None:
     request = Request(served.classifier, "", {"image": IMAGE[None]}, ("probabilities",))
     with connected(url_of(served, protocol), protocol) as connection:
-        message, send = connection.prepare(request), connection.sender(10)
+        message, send = connection.prepare(request), connection.sender(60)
         counts = {send(message) for _ in range(5)}
         assert len(message.body) > IMAGE.nbytes
         assert 40 < min(counts) <= max(counts) < 500  # ten float32 and their description
         np.testing.assert_allclose(
-            connection.infer(request, timeout=10).arrays["probabilities"].sum(), 1, atol=1e-5
+            connection.infer(request, timeout=60).arrays["probabilities"].sum(), 1, atol=1e-5
         )
         wrong = connection.prepare(Request("nothing", "", {"image": IMAGE[None]}))
         with pytest.raises(Fault) as caught:

@@ -102,7 +102,7 @@ def test_what_cannot_be_trusted_is_not_tried_again(gateway: Gateway, scheme: str
     connection = connect(address_of(gateway.url(scheme)), Credentials(ca=gateway.certificates.other_ca))
     try:
         with pytest.raises(Fault) as caught:
-            connection.ready(timeout=10)
+            connection.ready(timeout=60)
     finally:
         connection.close()
     assert (caught.value.code, caught.value.answered) == ("FAILED_PRECONDITION", False)
