@@ -54,7 +54,13 @@ def relative_error(session: onnxruntime.InferenceSession, module: nn.Module, x: 
     return float(np.abs(answer - expected).max() / np.abs(expected).max())
 
 
-@pytest.mark.parametrize("name", ATTENTION)
+def marked(name: str) -> object:
+    """Generalized attention with all of its terms has those of its other forms."""
+    partial = name.startswith("generalized_attention_") and not name.endswith("_1111")
+    return pytest.param(name, marks=pytest.mark.slow) if partial else name
+
+
+@pytest.mark.parametrize("name", [marked(name) for name in ATTENTION])
 def test_a_mechanism_as_onnx_answers_as_pytorch_does(
     name: str, awakened: Callable[[nn.Module], nn.Module]
 ) -> None:
