@@ -23,7 +23,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor, nn
 
-from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.answers import KINDS, Classes
+from regard.contract.card import Card, Origin
+from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import decode
 from regard.contract.whole_file import write_text
 from regard.export.artifact import Artifact
@@ -165,14 +167,14 @@ def classifier(name: str, size: int, **options: Any) -> Network:
     """
     return _untrained(
         name,
-        InputContract(height=size, width=size, resize="center_crop", crop=0.875),
+        ImageInput(height=size, width=size, resize="center_crop", crop=0.875),
         {"num_classes": 1000} | options,
     )
 
 
 def segmenter(name: str, height: int, width: int, **options: Any) -> Network:
     """A segmenter of the catalog with seeded random weights, for images of any size around height x width."""
-    contract = InputContract(height=height, width=width, resize="none", dynamic_size=True, max_batch=8)
+    contract = ImageInput(height=height, width=width, resize="none", dynamic_size=True, max_batch=8)
     return _untrained(name, contract, {"num_classes": 11} | options)
 
 
@@ -191,25 +193,22 @@ class MeanColour(nn.Module):
 def mean_colour(size: int) -> Network:
     """`MeanColour` for `size` x `size` pixels; what remains is decoding and the serving layer."""
     torch.manual_seed(0)
-    contract = InputContract(height=size, width=size, resize="center_crop", crop=0.875)
-    output = OutputContract(labels=tuple(f"class {index}" for index in range(10)))
+    contract = ImageInput(height=size, width=size, resize="center_crop", crop=0.875)
+    answer = Classes(labels=tuple(f"class {index}" for index in range(10)))
     card = Card(
         name="mean_colour",
-        task="classification",
-        input=contract,
-        output=output,
+        inputs=(contract,),
+        answer=answer,
         origin=Origin(builder="harness:MeanColour"),
     )
     return MeanColour().eval(), card
 
 
-def _untrained(name: str, contract: InputContract, options: dict[str, Any]) -> Network:
+def _untrained(name: str, contract: ImageInput, options: dict[str, Any]) -> Network:
     torch.manual_seed(0)
-    output = OutputContract(labels=tuple(f"class {index}" for index in range(options["num_classes"])))
+    answer = KINDS[find(name).task](labels=tuple(f"class {index}" for index in range(options["num_classes"])))
     origin = Origin(builder=name, options=options)
-    return build(name, **options).eval(), Card(
-        name=name, task=find(name).task, input=contract, output=output, origin=origin
-    )
+    return build(name, **options).eval(), Card(name=name, inputs=(contract,), answer=answer, origin=origin)
 
 
 def _finite(value: Any) -> Any:

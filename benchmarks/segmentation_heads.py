@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from harness import Figure, console, export, run
 
-from regard.contract.card import card_from_file
+from regard.contract.reading import card_from_file
 from regard.models.load import resolve
 from regard.models.weights_index import shipped
 

@@ -28,7 +28,7 @@ def measure(quick: bool) -> list[Figure]:
     card = network[1]
     images = street()
     height, width = decode(images[0]).shape[:2]
-    logits = 4 * len(card.output.labels) * height * width
+    logits = 4 * len(card.answer.labels) * height * width
     figures = []
     with served(network) as at:
         for protocol, url in (("grpc", at.server.grpc_url), ("http", at.server.http_url)):
@@ -59,7 +59,7 @@ def measure(quick: bool) -> list[Figure]:
     return [
         *figures,
         Figure(
-            f"logits ({len(card.output.labels)} labels) / label map",
+            f"logits ({len(card.answer.labels)} labels) / label map",
             logits / label_map,
             "times",
             len(images),

@@ -18,8 +18,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from regard.contract.card import Card, card_from_file
+from regard.contract.card import Card
 from regard.contract.preprocess import decode
+from regard.contract.reading import card_from_file
 from regard.export.graph.served_graph import Normalize
 from regard.models.explain import Explain
 from regard.models.explain.explainers import EXPLAINERS, MAP

@@ -30,12 +30,14 @@ from rich.console import Console
 from rich.table import Table
 
 from regard import Client
-from regard.contract.card import Card, card_from_file
+from regard.contract.answers import LabelMap
+from regard.contract.card import Card
+from regard.contract.reading import card_from_file
+from regard.contract.results import Classification
 from regard.errors import RegardError
 from regard.models.samples import folder
 from regard.models.weights_index import shipped
 from regard.serving.cli.app import app
-from regard.serving.client.results import Classification
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
 
@@ -161,14 +163,14 @@ def draw(
 
 
 def _draw_street(panels: Sequence[Axes], card: Card) -> None:
-    palette = card.output.palette or ()
+    assert isinstance(card.answer, LabelMap)
     panels[0].imshow(np.asarray(Image.open(folder("street") / f"{SHOWN_STREET}.jpg")))
     panels[0].set_title("in: a JPEG")
     panels[1].imshow(np.asarray(Image.open(OUT / "predictions" / f"{SHOWN_STREET}_overlay.png")))
     panels[1].set_title(f"out: {card.name}, served by Triton")
     patches = [
         Patch(color=(red / 255, green / 255, blue / 255), label=label)
-        for label, (red, green, blue) in zip(card.output.labels, palette, strict=True)
+        for label, (red, green, blue) in zip(card.answer.labels, card.answer.colours, strict=True)
     ]
     panels[1].legend(handles=patches, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     for axes in panels:

@@ -11,9 +11,10 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto
 
-from regard.contract.card import Card, card_from_file, card_from_json
+from regard.contract.card import Card
 from regard.contract.digest import sha256
 from regard.contract.names import CARD_FILE, CARD_METADATA, MODEL_FILE
+from regard.contract.reading import card_from_file, card_from_json
 from regard.errors import ExportError, InvalidInput
 from regard.export.graph.check import check_graph
 
@@ -83,7 +84,7 @@ def write_graph(model: ModelProto, path: Path) -> None:
 
 
 def _check_same(card: Card, inside: Card, folder: Path) -> None:
-    for field in ("name", "task", "input", "output"):
+    for field in ("name", "inputs", "answer"):
         if getattr(card, field) != getattr(inside, field):
             raise InvalidInput(
                 f"{folder / CARD_FILE} and the Card inside {MODEL_FILE} differ in {field}; to change a "

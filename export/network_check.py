@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from regard.contract.card import Card
 from regard.errors import ExportError, InvalidInput
+from regard.models.padding import scores_of
 
 
 def check_network(network: nn.Module, card: Card) -> None:
@@ -31,10 +32,10 @@ def check_network(network: nn.Module, card: Card) -> None:
                 "training diverged"
             )
     height, width = card.input.height, card.input.width
-    noise = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(0))
+    noise = torch.rand(1, card.input.channels, height, width, generator=torch.Generator().manual_seed(0))
     try:
         with torch.inference_mode():
-            logits = network(noise)
+            logits = scores_of(network, noise, card.input.pad_to)
     except Exception as error:  # whatever the network's own code meets
         raise InvalidInput(
             f"{card.name} does not take images of {height} x {width}, the size of its Card: {error}"
@@ -44,19 +45,18 @@ def check_network(network: nn.Module, card: Card) -> None:
             f"{card.name} must return one tensor of logits, got {type(logits).__name__}; wrap it in a module "
             "that picks one"
         )
-    classes = len(card.output.labels)
-    expected = (1, classes) if card.task == "classification" else (1, classes, height, width)
+    expected = card.answer.scores_shape(1, height, width)
     if logits.shape != expected:
         raise InvalidInput(
-            f"the Card of {card.name} contradicts the network: {card.task} with {classes} labels means "
-            f"logits of shape {expected} for one image of {height} x {width}, the network gives "
-            f"{tuple(logits.shape)}. Correct the Card's task, labels or size."
+            f"the Card of {card.name} contradicts the network: {card.task} in {len(card.answer.labels)} "
+            f"labels means scores of shape {expected} for one image of {height} x {width}, the network gives "
+            f"{tuple(logits.shape)}. Correct the Card's answer or size."
         )
     if not logits.isfinite().all():
         raise ExportError(f"{card.name} answers NaN or infinity to noise; check its weights")
     if (
-        card.task == "classification"
-        and classes > 1
+        card.answer.activation == "softmax"
+        and card.task == "classification"
         and logits.min() >= 0
         and abs(logits.sum().item() - 1) < 1e-4
     ):

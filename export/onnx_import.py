@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-from onnx import ModelProto, TensorProto
+from onnx import TensorProto
 
-from regard.contract.card import Card, Certificate
+from regard.contract.card import Card
+from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
-from regard.contract.names import ANSWERS, CARD_FILE, MODEL_FILE
+from regard.contract.names import CARD_FILE, MODEL_FILE
 from regard.contract.preprocess import Pixels
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
@@ -29,7 +30,8 @@ from regard.export.given.reference import GivenRunner, GivenSession
 from regard.export.given.wrap import wrapped
 from regard.export.graph.check import check_graph
 from regard.export.graph.opset import at_opset
-from regard.export.proof.comparison import BOUNDS, ParityError, prove
+from regard.export.proof.bounds import FLOAT32
+from regard.export.proof.comparison import ParityError, prove
 from regard.export.proof.graph_runner import GraphRunner, scores_tensor
 from regard.export.proof.runner import SCORES, CannotRun
 from regard.export.proof.trials import Trial, trials_of
@@ -75,7 +77,7 @@ def import_onnx(
         ExportError: ONNX Runtime does not take it, or the folder cannot be written.
     """
     report(STAGES[0])
-    given = read_given(path, answer)
+    given = read_given(path, answer, channels=card.input.channels)
     _check_size(given, card)
     trials = trials_of(images, card.input, traced=given.image.batch)
     folder = folder.resolve()
@@ -93,7 +95,7 @@ def import_onnx(
         check_graph(model, card)
         report(STAGES[2])
         try:
-            certificates = _certify(model, GivenRunner(session, found), trials, images_from)
+            certificates = _certify(draft / MODEL_FILE, GivenRunner(session, found), trials, images_from)
         except ParityError as error:
             (draft / CARD_FILE).write_text(card.updated(certificates=error.certificates).to_json())
             message = f"{error}.{_batch_hint(given)} The draft is kept in {draft}"
@@ -132,22 +134,19 @@ def _answer(session: GivenSession, trial: Trial) -> npt.NDArray[Any]:
 
 
 def _certify(
-    model: ModelProto, reference: GivenRunner, trials: Sequence[Trial], images_from: str
+    path: Path, reference: GivenRunner, trials: Sequence[Trial], images_from: str
 ) -> tuple[Certificate, ...]:
     """Compare the served graph with the model as given."""
-    card = reference.session.card
-    answer = ANSWERS[card.task]
-    scores = {SCORES: scores_tensor(model, card.task)} if reference.found.kind == "logits" else {}
-    candidate = GraphRunner(
-        model,
-        {**scores, answer: answer},
-        name=f"the served graph in ONNX Runtime {onnxruntime.__version__} on the CPU",
-    )
+    card, model = reference.session.card, onnx.load(path)
+    answer = card.answer.tensor
+    scores = {SCORES: scores_tensor(model, card.answer)} if reference.found.kind == "logits" else {}
+    candidate = GraphRunner(model, {**scores, answer: answer}, sha256=sha256(path))
     return prove(
         reference,
         candidate,
         trials,
-        bounds=BOUNDS[card.task],
+        answer=card.answer,
+        precision=FLOAT32,
         subject=f"the graph of {card.name}",
         images_from=images_from,
     )
@@ -164,7 +163,7 @@ def _batch_hint(given: GivenModel) -> str:
 
 def _notes(given: GivenModel, found: GivenAnswer) -> list[str]:
     image = given.image
-    layout = "(batch, height, width, 3)" if image.channels_last else "(batch, 3, height, width)"
+    layout = "(batch, height, width, channels)" if image.channels_last else "(batch, channels, height, width)"
     notes = [f"takes {image.name} {layout}, answers {found.kind} in {given.answer}"]
     if image.elem_type != TensorProto.FLOAT:
         notes.append(f"computes in {np.dtype(image.dtype).name}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from regard.contract.card import card_from_file
+from regard.contract.reading import card_from_file
 from regard.errors import UnknownName
 from regard.models.weights_index import shipped
 

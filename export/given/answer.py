@@ -7,6 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from regard.contract.answers import Classes, LabelMap
 from regard.contract.card import Card
 from regard.errors import InvalidInput
 from regard.export.given.model import GivenModel
@@ -47,36 +48,45 @@ def find_answer(given: GivenModel, card: Card, answers: Answers, shapes: Sequenc
             "std"
         )
     wrong = (
-        f"the Card of {card.name} means {card.task} in {len(card.output.labels)} classes, {given.path} "
+        f"the Card of {card.name} means {card.task} in {len(card.answer.labels)} classes, {given.path} "
         f"answers {answers[0].shape} for {shapes[0]}"
     )
-    if card.task == "classification":
-        return _of_classes(given, len(card.output.labels), answers, wrong)
+    if card.answer.kind == "classes":
+        return _of_classes(given, card.answer, answers, wrong)
     if floating:
-        return _of_scores(len(card.output.labels), answers, shapes, wrong)
-    return _of_labels(given, len(card.output.labels), answers, shapes, wrong)
+        return _of_scores(given, card.answer, answers, shapes, wrong)
+    return _of_labels(given, len(card.answer.labels), answers, shapes, wrong)
 
 
-def _of_classes(given: GivenModel, classes: int, answers: Answers, wrong: str) -> GivenAnswer:
-    first = answers[0]
+def _of_classes(given: GivenModel, answer: Classes, answers: Answers, wrong: str) -> GivenAnswer:
+    first, classes = answers[0], answer.scores
     floating = np.issubdtype(first.dtype, np.floating)
     if not floating or first.shape[1:2] != (classes,) or any(length != 1 for length in first.shape[2:]):
         raise InvalidInput(f"{wrong}, not floating-point scores ({len(first)}, {classes})")
-    if given.last == "Sigmoid":
+    rows = [array.reshape(len(array), classes) for array in answers]
+    exclusive = given.last == "Softmax" or (classes > 1 and all(_sums_to_one(array) for array in rows))
+    if exclusive and answer.activation == "sigmoid":
         raise InvalidInput(
-            f"{given.path} ends in a sigmoid: classes that do not exclude each other; regard serves one "
-            "class per image"
+            f"{given.path} answers probabilities that add up to 1, so that its classes exclude each other; "
+            "set the Card's activation to 'softmax'"
         )
-    certain = given.last == "Softmax" or (
-        classes > 1 and all(_sums_to_one(answer.reshape(len(answer), classes)) for answer in answers)
-    )
-    return GivenAnswer("probabilities" if certain else "logits", first.shape, first.dtype)
+    single = given.last == "Sigmoid" or (not exclusive and all(_within_0_and_1(array) for array in rows))
+    if single and answer.activation == "softmax":
+        raise InvalidInput(
+            f"{given.path} answers scores from 0 to 1 that do not add up to 1, as of a sigmoid: classes that "
+            "do not exclude each other; set the Card's activation to 'sigmoid'"
+        )
+    return GivenAnswer("probabilities" if exclusive or single else "logits", first.shape, first.dtype)
 
 
 def _sums_to_one(answer: npt.NDArray[Any]) -> bool:
     """Whether these are probabilities (B, K): 0 or more, adding up to 1 over the classes."""
     sums = answer.astype(np.float64).sum(axis=1)
     return bool(answer.min() >= 0 and np.all(np.abs(sums - 1) < 1e-3))
+
+
+def _within_0_and_1(answer: npt.NDArray[Any]) -> bool:
+    return bool(answer.min() >= 0 and answer.max() <= 1)
 
 
 def _of_labels(
@@ -98,16 +108,24 @@ def _of_labels(
     return GivenAnswer("labels", first.shape, first.dtype)
 
 
-def _of_scores(classes: int, answers: Answers, shapes: Sequence[Shape], wrong: str) -> GivenAnswer:
+def _of_scores(
+    given: GivenModel, answer: LabelMap, answers: Answers, shapes: Sequence[Shape], wrong: str
+) -> GivenAnswer:
     first = answers[0]
     axes = [
         axis
         for axis in (1, 3)
-        if first.ndim == 4 and all(answer.shape[axis] == classes for answer in answers)
+        if first.ndim == 4 and all(array.shape[axis] == answer.scores for array in answers)
     ]
     if not axes:
-        raise InvalidInput(f"{wrong}, no scores of each class and pixel")
+        one = first.ndim == 4 and 1 in (first.shape[1], first.shape[3]) and len(answer.labels) == 2
+        advice = "; of one score set the Card's activation to 'sigmoid'" if one else ""
+        raise InvalidInput(f"{wrong}, no scores of each class and pixel{advice}")
     classes_last = axes == [3]
-    sizes = [answer.shape[1:3] if classes_last else answer.shape[2:] for answer in answers]
+    sizes = [array.shape[1:3] if classes_last else array.shape[2:] for array in answers]
     resize = any(size != (shape.height, shape.width) for size, shape in zip(sizes, shapes, strict=True))
-    return GivenAnswer("logits", first.shape, first.dtype, classes_last=classes_last, resize=resize)
+    single = answer.activation == "sigmoid" and (
+        given.last == "Sigmoid" or all(_within_0_and_1(array) for array in answers)
+    )
+    kind: Kind = "probabilities" if single else "logits"
+    return GivenAnswer(kind, first.shape, first.dtype, classes_last=classes_last, resize=resize)

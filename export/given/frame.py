@@ -4,6 +4,8 @@ prologue   image uint8 (B, H, W, 3) -> (image / 255 - mean) / std, in the model'
 epilogue   its answer -> scores of the image's size -> probabilities or label map
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -11,12 +13,15 @@ from onnx import GraphProto, TensorProto, compose
 from onnx.utils import Extractor
 from torch import Tensor, nn
 
-from regard.contract.card import Card, InputContract
-from regard.contract.names import ANSWERS, IMAGE, Task
+from regard.contract.answers import Answer
+from regard.contract.answers.kind import AnswerKind
+from regard.contract.card import Card
+from regard.contract.image_input import ImageInput
+from regard.contract.names import IMAGE
 from regard.export.given.answer import GivenAnswer
-from regard.export.given.model import GivenModel, ImageInput
+from regard.export.given.model import GivenImage, GivenModel
 from regard.export.graph.opset import opset_of
-from regard.export.graph.served_graph import Answer, Normalize, image_dims
+from regard.export.graph.served_graph import Normalize, image_dims
 from regard.export.graph.tracing import Input, to_onnx
 from regard.export.proof.trials import BATCHES
 
@@ -36,7 +41,7 @@ class Prologue(nn.Module):
     Shape: uint8 (B, H, W, 3) -> (B, 3, H, W), or (B, H, W, 3) for a model with channels last.
     """
 
-    def __init__(self, contract: InputContract, image: ImageInput) -> None:
+    def __init__(self, contract: ImageInput, image: GivenImage) -> None:
         super().__init__()
         self.normalize = Normalize(contract)
         self.channels_last = image.channels_last
@@ -53,13 +58,12 @@ class OfClasses(nn.Module):
     Shape: logits or probabilities (B, K), with or without axes of length 1 behind -> probabilities (B, K).
     """
 
-    def __init__(self, found: GivenAnswer) -> None:
+    def __init__(self, found: GivenAnswer, answer: AnswerKind) -> None:
         super().__init__()
-        self.answer = Answer("classification") if found.kind == "logits" else nn.Identity()
+        self.serve = serving(found, answer)
 
     def forward(self, given: Tensor, x: Tensor) -> Tensor:
-        answer: Tensor = self.answer(given.flatten(start_dim=1).float())
-        return answer
+        return self.serve(given.flatten(start_dim=1).float())
 
 
 class OfScores(nn.Module):
@@ -68,19 +72,18 @@ class OfScores(nn.Module):
     Shape: (B, K, h, w) or (B, h, w, K), and the model's input -> label map (B, H, W).
     """
 
-    def __init__(self, found: GivenAnswer, image: ImageInput) -> None:
+    def __init__(self, found: GivenAnswer, image: GivenImage, answer: AnswerKind) -> None:
         super().__init__()
         self.found = found
         self.rows = image.rows
-        self.answer = Answer("segmentation")
+        self.serve = serving(found, answer)
 
     def forward(self, given: Tensor, x: Tensor) -> Tensor:
         scores = (given.permute(0, 3, 1, 2) if self.found.classes_last else given).float()
         if self.found.resize:
             size = x.shape[self.rows : self.rows + 2]
             scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
-        labels: Tensor = self.answer(scores)
-        return labels
+        return self.serve(scores)
 
 
 class OfLabels(nn.Module):
@@ -117,10 +120,10 @@ def frame(given: GivenModel, found: GivenAnswer, card: Card) -> tuple[GraphProto
     """
     contract, image = card.input, given.image
     prologue = Prologue(contract, image)
-    pixels = torch.zeros(BATCHES[0], contract.height, contract.width, 3, dtype=torch.uint8)
+    pixels = torch.zeros(BATCHES[0], contract.height, contract.width, contract.channels, dtype=torch.uint8)
     answer = torch.from_numpy(np.zeros(found.shape, dtype=found.dtype))
     answer_dims = {0: "batch"}
-    if card.task == "segmentation":
+    if card.answer.kind == "label_map":
         answer_dims = image_dims(contract, rows=1 if found.classes_last or answer.ndim == 3 else 2)
     inputs = {
         IMAGE: Input(pixels, image_dims(contract)),
@@ -129,20 +132,25 @@ def frame(given: GivenModel, found: GivenAnswer, card: Card) -> tuple[GraphProto
     }
     # the exporter takes a second to start: both go through it at once
     model = to_onnx(
-        Frame(prologue, _epilogue(found, image, card.task)).eval(),
+        Frame(prologue, _epilogue(found, image, card.answer)).eval(),
         inputs,
-        [TAKEN, ANSWERS[card.task]],
+        [TAKEN, card.answer.tensor],
         opset=opset_of(given.proto),
         name=f"the frame of {given.path}",
     )
     halves = Extractor(compose.add_prefix(model, PREFIX, rename_inputs=False, rename_outputs=False))
     return (
         halves.extract_model([IMAGE], [TAKEN]).graph,
-        halves.extract_model([ANSWER, TAKEN_AGAIN], [ANSWERS[card.task]]).graph,
+        halves.extract_model([ANSWER, TAKEN_AGAIN], [card.answer.tensor]).graph,
     )
 
 
-def _epilogue(found: GivenAnswer, image: ImageInput, task: Task) -> nn.Module:
-    if task == "classification":
-        return OfClasses(found)
-    return OfLabels() if found.kind == "labels" else OfScores(found, image)
+def serving(found: GivenAnswer, answer: AnswerKind) -> Callable[[Tensor], Tensor]:
+    """What makes the served answer of a tensor of the kind that was found."""
+    return answer.served if found.kind == "probabilities" else answer.append
+
+
+def _epilogue(found: GivenAnswer, image: GivenImage, answer: Answer) -> nn.Module:
+    if answer.kind == "classes":
+        return OfClasses(found, answer)
+    return OfLabels() if found.kind == "labels" else OfScores(found, image, answer)

@@ -24,11 +24,12 @@ PASSING = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Transpose")
 
 
 @dataclass(frozen=True)
-class ImageInput:
+class GivenImage:
     """A model's input.
 
     Attributes:
-        name: of the tensor (batch, 3, height, width), or (batch, height, width, 3) with `channels_last`.
+        name: of the tensor (batch, channels, height, width), or (batch, height, width, channels) with
+            `channels_last`.
         elem_type: a key of FLOATS.
         channels_last: the layout.
         batch, height, width: where they are fixed, None where any will do.
@@ -67,18 +68,19 @@ class GivenModel:
 
     path: Path
     proto: ModelProto
-    image: ImageInput
+    image: GivenImage
     answer: str
     last: str
     digest: str
 
 
-def read_given(path: Path, answer: str | None = None) -> GivenModel:
+def read_given(path: Path, answer: str | None = None, *, channels: int = 3) -> GivenModel:
     """Read a model and refuse what cannot be served.
 
     Args:
         path: the file.
         answer: the output to take, where there are several.
+        channels: of its images.
 
     Raises:
         InvalidInput: not a valid ONNX model, or with operators of its own, several inputs or outputs, or an
@@ -103,7 +105,7 @@ def read_given(path: Path, answer: str | None = None) -> GivenModel:
     return GivenModel(
         path=path,
         proto=proto,
-        image=_image_input(inputs[0], path),
+        image=_given_image(inputs[0], path, channels),
         answer=name,
         last=_last_operator(proto.graph, name),
         digest=sha256(path),
@@ -141,7 +143,7 @@ def _refuse_custom_operators(proto: ModelProto) -> None:
         )
 
 
-def _image_input(value: ValueInfoProto, path: Path) -> ImageInput:
+def _given_image(value: ValueInfoProto, path: Path, channels: int) -> GivenImage:
     tensor = value.type.tensor_type
     dims = [
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in tensor.shape.dim
@@ -154,15 +156,15 @@ def _image_input(value: ValueInfoProto, path: Path) -> ImageInput:
         )
     if len(dims) != 4:
         raise InvalidInput(f"{path} takes {value.name} of {len(dims)} dimensions; an image batch has four")
-    first, last = dims[1] == 3, dims[3] == 3
+    first, last = dims[1] == channels, dims[3] == channels
     if first == last:
         shown = [dim or "any" for dim in dims]
         raise InvalidInput(
-            f"{path} takes {value.name} {shown}: not clearly (batch, 3, height, width) or (batch, height, "
-            "width, 3); export it again with the three channels fixed"
+            f"{path} takes {value.name} {shown}: not clearly (batch, {channels}, height, width) or (batch, "
+            f"height, width, {channels}); fix its channels at export, or correct the Card's"
         )
     height, width = (dims[1], dims[2]) if last else (dims[2], dims[3])
-    return ImageInput(value.name, tensor.elem_type, last, batch=dims[0], height=height, width=width)
+    return GivenImage(value.name, tensor.elem_type, last, batch=dims[0], height=height, width=width)
 
 
 def _last_operator(graph: GraphProto, name: str) -> str:

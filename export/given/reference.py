@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from regard.contract.card import Card
-from regard.contract.names import IMAGE, LABEL_MAP, PROBABILITIES
+from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
 from regard.errors import InvalidInput
 from regard.export.given.answer import GivenAnswer
@@ -70,10 +70,8 @@ class GivenRunner:
         given = session.given
         self.session = session
         self.found = found
-        self.name = (
-            f"{given.path.name} as given, SHA-256 {given.digest[:12]}, in ONNX Runtime "
-            f"{onnxruntime.__version__}"
-        )
+        self.name = f"{given.path.name} as given, in ONNX Runtime {onnxruntime.__version__}"
+        self.sha256 = given.digest
 
     def run(self, inputs: Arrays) -> Arrays:
         """Scores, where the model gives any that are no probabilities, and the served answer.
@@ -81,18 +79,18 @@ class GivenRunner:
         Raises:
             CannotRun: ONNX Runtime stops.
         """
-        batch, task = inputs[IMAGE], self.session.card.task
+        batch, answer = inputs[IMAGE], self.session.card.answer
         values = self.session.answer(batch)
         if self.found.kind == "labels":
-            return {LABEL_MAP: values.reshape(batch.shape[:3])}
+            return {answer.tensor: values.reshape(batch.shape[:3])}
         scores = torch.from_numpy(values.astype(np.float32))
-        if task == "classification":
+        if answer.kind == "classes":
             scores = scores.flatten(start_dim=1)
         else:
             scores = self._resized(scores, batch.shape[1:3])
         if self.found.kind == "probabilities":
-            return {PROBABILITIES: scores.numpy()}
-        return answered(scores, task)
+            return {answer.tensor: answer.served(scores).numpy()}
+        return answered(scores, answer)
 
     def _resized(self, scores: Tensor, size: Sequence[int]) -> Tensor:
         """Scores (B, K, H, W) of the image's size."""

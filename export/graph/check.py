@@ -1,11 +1,12 @@
 """A Card must say what its graph takes and answers: checked when it is written, and whenever it is read."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from onnx import ModelProto, TensorProto, ValueInfoProto
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 
 from regard.contract.card import Card
-from regard.contract.names import ANSWERS, IMAGE
+from regard.contract.names import IMAGE
 from regard.errors import InvalidInput
 
 
@@ -15,16 +16,11 @@ def check_graph(model: ModelProto, card: Card) -> None:
     Raises:
         InvalidInput: they differ.
     """
-    contract = card.input
-    size: list[str | int] = (
-        ["height", "width"] if contract.dynamic_size else [contract.height, contract.width]
-    )
-    answer = ANSWERS[card.task]
-    _check_value(model.graph.input, IMAGE, TensorProto.UINT8, ["batch", *size, 3], card)
-    if card.task == "classification":
-        _check_value(model.graph.output, answer, TensorProto.FLOAT, ["batch", len(card.output.labels)], card)
-    else:
-        _check_value(model.graph.output, answer, TensorProto.UINT8, ["batch", *size], card)
+    contract, answer = card.input, card.answer
+    size: tuple[Any, Any] = ("height", "width") if contract.dynamic_size else contract.size
+    _check_value(model.graph.input, IMAGE, TensorProto.UINT8, ["batch", *size, contract.channels], card)
+    dtype = helper.np_dtype_to_tensor_dtype(answer.dtype)
+    _check_value(model.graph.output, answer.tensor, dtype, ["batch", *answer.served_dims(*size)], card)
 
 
 def _check_value(

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-import onnxruntime
 from torch import nn
 
-from regard.contract.card import Card, Certificate
+from regard.contract.card import Card
+from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
-from regard.export.proof.comparison import BOUNDS, prove
+from regard.export.proof.bounds import FLOAT32
+from regard.export.proof.comparison import prove
 from regard.export.proof.graph_runner import GraphRunner, served_tensors
 from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.references import NAMES
@@ -49,12 +50,12 @@ def certify(
         ExportError: the graph cannot be loaded.
     """
     graph = onnx.load(model)
-    name = f"ONNX Runtime {onnxruntime.__version__} on the CPU, model.onnx of SHA-256 {sha256(model)[:12]}"
     return prove(
         NetworkRunner(network, card, explain=explain),
-        GraphRunner(graph, served_tensors(graph, card.task), name=name),
+        GraphRunner(graph, served_tensors(graph, card.answer), sha256=sha256(model)),
         trials,
-        bounds=BOUNDS[card.task],
+        answer=card.answer,
+        precision=FLOAT32,
         subject=f"the graph of {card.name}",
         images_from=images_from,
         maps=NAMES[explain] if explain is not None else None,

@@ -1,47 +1,24 @@
 """One comparison for every proof: two runners answer the same trials, and a certificate says how far apart
 they are.
 
-Compared are the scores where the reference gives them, and the answer that is served: probabilities and their
-top-1 class, or the label of every pixel. The maps of an explanation get a certificate of their own.
+Compared are the scores where the reference gives them, and the answer that is served, with what it decides:
+the top-1 class, the labels that apply, or the label of every pixel. The maps of an explanation get a
+certificate of their own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from regard.contract.card import Certificate, Comparison
-from regard.contract.names import LABEL_MAP, PROBABILITIES, Task
+from regard.contract.answers.kind import AnswerKind
+from regard.contract.certificate import Certificate, Comparison
 from regard.errors import ExportError
+from regard.export.proof.bounds import Bounds, Precision
 from regard.export.proof.runner import SCORES, Arrays, CannotRun, Runner
 from regard.export.proof.trials import Shape, Trial
-
-ANSWERED = (SCORES, PROBABILITIES, LABEL_MAP)  # what else a runner gives are maps
-
-# of the largest reference value: float32 sums in another order differ by 1e-7 to 1e-5, a wrong weight by far
-# more
-TOLERANCE = 1e-4
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """What passes.
-
-    Attributes:
-        error: at most this, over the largest value of the reference.
-        agreement: at least this fraction of equal answers.
-    """
-
-    error: float
-    agreement: float
-
-
-BOUNDS: dict[Task, Bounds] = {
-    "classification": Bounds(TOLERANCE, 1.0),
-    "segmentation": Bounds(TOLERANCE, 0.999),  # a pixel on the border of two classes may fall either way
-}
 
 
 class ParityError(ExportError):
@@ -69,7 +46,8 @@ def prove(
     candidate: Runner,
     trials: Sequence[Trial],
     *,
-    bounds: Bounds,
+    answer: AnswerKind,
+    precision: Precision,
     subject: str,
     images_from: str,
     maps: str | None = None,
@@ -80,7 +58,8 @@ def prove(
         reference: the side that is right.
         candidate: gives at least what the reference gives.
         trials: what both are asked.
-        bounds: what passes as the same.
+        answer: the kind that both give.
+        precision: of the candidate; it says what passes as the same.
         subject: the candidate, for messages.
         images_from: where the trials' images come from, for the record.
         maps: what the maps are, for the record; None where there are none.
@@ -98,11 +77,17 @@ def prove(
             observations.append(Observation(trial, expected, candidate.run(trial.inputs)))
         except CannotRun as error:
             raise ParityError(f"{subject} stops at {trial.shape}: {error}", shape=trial.shape) from None
-    record = {"candidate": candidate.name, "images": images_from}
-    certificates = [_of_answers(observations, bounds, reference=reference.name, **record)]
+    bounds = precision.bounds(answer)
+    record: dict[str, Any] = {
+        "candidate": candidate.name,
+        "reference_sha256": reference.sha256,
+        "candidate_sha256": candidate.sha256,
+        "images": images_from,
+    }
+    certificates = [_of_answers(observations, answer, bounds, record | {"reference": reference.name})]
     if maps is not None:
-        name = f"{maps} of {reference.name}"
-        certificates.append(_of_maps(observations, bounds.error, reference=name, **record))
+        record["reference"] = f"{maps} of {reference.name}"
+        certificates.append(_of_maps(observations, answer, bounds, record))
     for certificate in certificates:
         if not certificate.passed:
             raise _departure(certificate, tuple(certificates), subject)
@@ -110,16 +95,17 @@ def prove(
 
 
 def _of_answers(
-    observations: Sequence[Observation], bounds: Bounds, *, reference: str, candidate: str, images: str
+    observations: Sequence[Observation], answer: AnswerKind, bounds: Bounds, record: Mapping[str, Any]
 ) -> Certificate:
     """Probabilities are scores as well, held to the same bound; where only labels are given, the error is the
     fraction of those that differ.
     """
-    scores = [name for name in (SCORES, PROBABILITIES) if name in observations[0].reference]
+    given = observations[0].reference
+    scores = [name for name in (SCORES, answer.tensor) if name in given and given[name].dtype == np.float32]
     comparisons, scale = [], 0.0
     for seen in observations:
         expected, found = seen.reference, seen.candidate
-        agreement = _equal_fraction(_decisions(expected), _decisions(found))
+        agreement = answer.agreement(expected[answer.tensor], found[answer.tensor])
         if scores:
             # np.max: NaN stays
             error = float(np.max([largest_difference(expected[name], found[name]) for name in scores]))
@@ -129,9 +115,7 @@ def _of_answers(
             error = relative_error = 1 - agreement
         comparisons.append(_comparison(seen.trial, error, relative_error, agreement))
     return Certificate(
-        reference=reference,
-        candidate=candidate,
-        images=images,
+        **record,
         max_error=bounds.error * scale if scores else 1 - bounds.agreement,
         min_agreement=bounds.agreement,
         comparisons=tuple(comparisons),
@@ -139,33 +123,27 @@ def _of_answers(
 
 
 def _of_maps(
-    observations: Sequence[Observation], tolerance: float, *, reference: str, candidate: str, images: str
+    observations: Sequence[Observation], answer: AnswerKind, bounds: Bounds, record: Mapping[str, Any]
 ) -> Certificate:
     """Agreement is the fraction of maps that are within the tolerance of their own largest value: the maps'
     scales differ.
     """
     comparisons, scale = [], 0.0
     for seen in observations:
-        maps = {name: values for name, values in seen.reference.items() if name not in ANSWERED}
+        # what else a runner gives are maps
+        maps = {name: seen.reference[name] for name in seen.reference.keys() - {SCORES, answer.tensor}}
         errors = {name: largest_difference(values, seen.candidate[name]) for name, values in maps.items()}
         relatives = [relative(error, maps[name]) for name, error in errors.items()]
-        agreement = float(np.mean([error <= tolerance for error in relatives]))
+        agreement = float(np.mean([error <= bounds.error for error in relatives]))
         error = float(np.max(list(errors.values())))
         comparisons.append(_comparison(seen.trial, error, float(np.max(relatives)), agreement))
         scale = max(scale, *map(_largest, maps.values()))
     return Certificate(
-        reference=reference,
-        candidate=candidate,
-        images=images,
-        max_error=tolerance * scale,
+        **record,
+        max_error=bounds.error * scale,
         min_agreement=1.0,
         comparisons=tuple(comparisons),
     )
-
-
-def _decisions(answers: Arrays) -> npt.NDArray[Any]:
-    """The top-1 class of each image, or the label of each pixel."""
-    return answers[PROBABILITIES].argmax(axis=1) if PROBABILITIES in answers else answers[LABEL_MAP]
 
 
 def _comparison(trial: Trial, error: float, relative_error: float, agreement: float) -> Comparison:
@@ -207,7 +185,3 @@ def relative(error: float, reference: npt.NDArray[Any]) -> float:
 
 def _largest(values: npt.NDArray[Any]) -> float:
     return float(np.abs(values).max())
-
-
-def _equal_fraction(reference: npt.NDArray[Any], candidate: npt.NDArray[Any]) -> float:
-    return float((reference == candidate).mean()) if reference.shape == candidate.shape else 0.0

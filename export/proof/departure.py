@@ -26,7 +26,8 @@ from regard.contract.card import Card
 from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
 from regard.export.graph.metadata import SCOPES
-from regard.export.proof.comparison import TOLERANCE, largest_difference, relative
+from regard.export.proof.bounds import FLOAT32
+from regard.export.proof.comparison import largest_difference, relative
 from regard.export.proof.graph_runner import run_session, session_with
 from regard.export.proof.network_runner import normalized
 from regard.export.proof.runner import CannotRun
@@ -90,7 +91,7 @@ def first_departure(network: nn.Module, card: Card, model: Path, batch: Pixels) 
             # of another shape, and not because the exporter dropped a reshape or merged it with the next
             # layer's
             errors = [float("inf")]
-        if errors and not any(error <= TOLERANCE for error in errors):
+        if errors and not any(error <= FLOAT32.error for error in errors):
             return _departure([*_folded(nodes, path, modules), path], modules, float(np.min(errors)))
     return None
 

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import onnxruntime
 from onnx import ModelProto, ValueInfoProto
 
-from regard.contract.names import ANSWERS, Task
+from regard.contract.answers.kind import AnswerKind
 from regard.errors import ExportError
 from regard.export.proof.runner import SCORES, Arrays, CannotRun
 
@@ -18,16 +18,17 @@ class GraphRunner:
     Args:
         model: the graph; tensors inside it are handed out by a copy in memory.
         tensors: what to give, and the tensor that holds it.
-        name: what it is, for the record.
+        sha256: of its file.
 
     Raises:
         ExportError: ONNX Runtime does not take it.
     """
 
-    def __init__(self, model: ModelProto, tensors: Mapping[str, str], *, name: str) -> None:
+    def __init__(self, model: ModelProto, tensors: Mapping[str, str], *, sha256: str) -> None:
         self.session = session_with(model, tensors.values())
         self.tensors = tensors
-        self.name = name
+        self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
+        self.sha256 = sha256
 
     def run(self, inputs: Arrays) -> Arrays:
         """What each tensor holds.
@@ -38,31 +39,30 @@ class GraphRunner:
         return dict(zip(self.tensors, run_session(self.session, self.tensors.values(), inputs), strict=True))
 
 
-def served_tensors(model: ModelProto, task: Task) -> dict[str, str]:
+def served_tensors(model: ModelProto, answer: AnswerKind) -> dict[str, str]:
     """What a graph that regard exports gives - scores, answer and maps -, and the tensors that hold it.
 
     Raises:
         ExportError: it is no such graph.
     """
-    answer = ANSWERS[task]
     outputs = {value.name: value.name for value in model.graph.output}
-    return {SCORES: scores_tensor(model, task), answer: answer} | outputs
+    return {SCORES: scores_tensor(model, answer), answer.tensor: answer.tensor} | outputs
 
 
-def scores_tensor(model: ModelProto, task: Task) -> str:
-    """Name of the tensor that the last Softmax or ArgMax turns into the answer.
+def scores_tensor(model: ModelProto, answer: AnswerKind) -> str:
+    """Name of the tensor that the answer is made of, by the operator that the kind of answer appends.
 
     Raises:
         ExportError: there is none.
     """
     producers = {output: node for node in model.graph.node for output in node.output}
-    name = ANSWERS[task]
+    name = answer.tensor
     while name in producers:
         node = producers[name]
         name = node.input[0]
-        if node.op_type in ("Softmax", "ArgMax"):
+        if node.op_type == answer.decided_by:
             return name
-    raise ExportError(f"no Softmax or ArgMax makes {ANSWERS[task]}; this is no graph that regard exports")
+    raise ExportError(f"no {answer.decided_by} makes {answer.tensor}; this is no graph that regard exports")
 
 
 def session_with(model: ModelProto, tensors: Iterable[str]) -> onnxruntime.InferenceSession:

@@ -1,28 +1,41 @@
 """The network in PyTorch: what its graph is held against."""
 
+import hashlib
+
 import torch
 from torch import Tensor, nn
 
+from regard.contract.answers.kind import AnswerKind
 from regard.contract.card import Card
-from regard.contract.names import ANSWERS, IMAGE, Task
+from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
 from regard.export.proof.references import REFERENCES
 from regard.export.proof.runner import SCORES, Arrays
 from regard.models.explain import Explain
+from regard.models.padding import continued, cut_back
 
 
 def normalized(batch: Pixels, card: Card) -> Tensor:
-    """(pixels / 255 - mean) / std as the Card says it, apart from the served graph: (B, H, W, 3) -> (B, 3, H,
+    """(pixels / 255 - mean) / std as the Card says it, apart from the served graph: (B, H, W, C) -> (B, C, H,
     W).
     """
     x = torch.from_numpy(batch).permute(0, 3, 1, 2) / 255
-    return (x - torch.tensor(card.input.mean).view(3, 1, 1)) / torch.tensor(card.input.std).view(3, 1, 1)
+    mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (card.input.mean, card.input.std))
+    return (x - mean) / std
 
 
-def answered(logits: Tensor, task: Task) -> Arrays:
-    """Logits (B, K) or (B, K, H, W), and what is served of them, apart from the served graph."""
-    answer = logits.softmax(dim=1) if task == "classification" else logits.argmax(dim=1).to(torch.uint8)
-    return {SCORES: logits.numpy(), ANSWERS[task]: answer.numpy()}
+def answered(scores: Tensor, answer: AnswerKind) -> Arrays:
+    """A network's scores, and what is served of them."""
+    return {SCORES: scores.numpy(), answer.tensor: answer.append(scores).numpy()}
+
+
+def weights_sha256(network: nn.Module) -> str:
+    """SHA-256 of a network's parameters and buffers, by name: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 class NetworkRunner:
@@ -33,9 +46,15 @@ class NetworkRunner:
         self.card = card
         self.reference = REFERENCES[explain]
         self.name = f"PyTorch {torch.__version__}"
+        self.sha256 = weights_sha256(network)
 
     def run(self, inputs: Arrays) -> Arrays:
         """Scores, answer and maps."""
         with torch.no_grad():
-            logits, maps = self.reference(self.network, normalized(inputs[IMAGE], self.card))
-        return {**answered(logits, self.card.task), **{name: values.numpy() for name, values in maps.items()}}
+            x, stride = normalized(inputs[IMAGE], self.card), self.card.input.pad_to
+            scores, maps = self.reference(self.network, continued(x, stride))
+            scores = cut_back(scores, x, stride)
+        return {
+            **answered(scores, self.card.answer),
+            **{name: values.numpy() for name, values in maps.items()},
+        }

@@ -9,7 +9,7 @@ from regard.errors import ExportError
 
 Arrays = Mapping[str, npt.NDArray[Any]]
 
-# what an answer is chosen from, where it is known: logits (B, K) or (B, K, H, W), float32
+# what an answer is made of, where it is known: float32, as of the answer's `scores_shape`
 SCORES = "scores"
 
 
@@ -25,9 +25,14 @@ class Runner(Protocol):
         """What it is, for the record."""
         ...
 
+    @property
+    def sha256(self) -> str | None:
+        """SHA-256 of what it runs, its weights or its file; None where that cannot be known."""
+        ...
+
     def run(self, inputs: Arrays) -> Arrays:
-        """Take `image`, uint8 (B, H, W, 3), and give `probabilities` float32 (B, K) or `label_map` uint8
-        (B, H, W), SCORES where they are known, and the maps of an explanation by their names.
+        """Take `image`, uint8 (B, H, W, C), and give the served answer by its tensor's name, SCORES where
+        they are known, and the maps of an explanation by their names.
 
         Raises:
             CannotRun: it stops at this shape.

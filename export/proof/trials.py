@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from regard.contract.card import InputContract
+from regard.contract.image_input import ImageInput
 from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels, fit
 from regard.errors import InvalidInput
@@ -44,7 +44,7 @@ class Trial:
 
 
 def trials_of(
-    images: Sequence[Pixels], contract: InputContract, *, traced: int | None = BATCHES[0]
+    images: Sequence[Pixels], contract: ImageInput, *, traced: int | None = BATCHES[0]
 ) -> tuple[Trial, ...]:
     """The trials of a certificate.
 
@@ -64,7 +64,7 @@ def trials_of(
     )
 
 
-def trial_shapes(contract: InputContract) -> tuple[Shape, ...]:
+def trial_shapes(contract: ImageInput) -> tuple[Shape, ...]:
     """One shape for each of BATCHES, at the Card's size; where that is dynamic, at three sizes.
 
     Raises:
@@ -84,12 +84,12 @@ def trial_shapes(contract: InputContract) -> tuple[Shape, ...]:
     return tuple(Shape(batch, *sizes[min(index, len(sizes) - 1)]) for index, batch in enumerate(BATCHES))
 
 
-def _odd(size: float, contract: InputContract) -> int:
+def _odd(size: float, contract: ImageInput) -> int:
     """An odd number near `size`, which no stride divides, within the contract's limits."""
     return min(max(round(size) | 1, contract.min_size), contract.max_size)
 
 
-def image_batch(images: Sequence[Pixels], shape: Shape, contract: InputContract) -> Pixels:
+def image_batch(images: Sequence[Pixels], shape: Shape, contract: ImageInput) -> Pixels:
     """The first images, over again where there are too few, brought to one size:
     (batch, height, width, 3).
     """

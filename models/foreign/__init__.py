@@ -7,11 +7,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from regard.contract.card import InputContract
+from regard.contract.image_input import ImageInput
+from regard.contract.names import Task
 from regard.errors import InvalidInput
 from regard.models.foreign import smp_models, timm_models, torchvision_models
 from regard.models.foreign.library import Foreign
 from regard.models.foreign.name import ForeignName
+from regard.models.padding import scores_of
 
 SMALLEST = (32, 64, 128, 256)  # sides tried for the smallest image of a network of dynamic size
 
@@ -37,15 +39,15 @@ def get_weights(name: ForeignName) -> str:
     return recipes[name.library].GET_WEIGHTS.format(name=name.network)
 
 
-def probe(network: nn.Module, task: str, contract: InputContract, name: str) -> tuple[InputContract, int]:
+def probe(network: nn.Module, task: Task, contract: ImageInput, name: str) -> tuple[ImageInput, int]:
     """Run the network once at the contract's size: the contract, with the smallest size where it is dynamic,
-    and the number of classes.
+    and the number of scores.
 
     Raises:
         InvalidInput: the network does not take images of this size, or answers no logits.
     """
     try:
-        logits = _run(network, contract.height, contract.width)
+        logits = _run(network, contract, contract.height, contract.width)
     except Exception as error:  # whatever the network's own code meets
         raise InvalidInput(
             f"{name} does not take images of {contract.height} x {contract.width}: {error}"
@@ -58,20 +60,20 @@ def probe(network: nn.Module, task: str, contract: InputContract, name: str) -> 
         smallest = next(
             side
             for side in (*SMALLEST, contract.height)
-            if side >= contract.min_size and _runs(network, side)
+            if side >= contract.min_size and _runs(network, contract, side)
         )
         contract = contract.model_copy(update={"min_size": min(smallest, contract.height, contract.width)})
     return contract, logits.shape[1]
 
 
-def _run(network: nn.Module, height: int, width: int) -> object:
+def _run(network: nn.Module, contract: ImageInput, height: int, width: int) -> object:
     with torch.inference_mode():
-        return network(torch.zeros(1, 3, height, width))
+        return scores_of(network, torch.zeros(1, contract.channels, height, width), contract.pad_to)
 
 
-def _runs(network: nn.Module, side: int) -> bool:
+def _runs(network: nn.Module, contract: ImageInput, side: int) -> bool:
     try:
-        _run(network, side, side)
+        _run(network, contract, side, side)
     except Exception:  # whatever the network's own code meets
         return False
     return True

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from regard.contract.card import InputContract
+from regard.contract.image_input import ImageInput
 from regard.contract.names import Task
 from regard.errors import InvalidInput
 from regard.models.foreign.name import LIBRARIES, ForeignName
@@ -45,7 +45,7 @@ class Foreign(ABC):
         """
 
     @abstractmethod
-    def contract(self) -> InputContract:
+    def contract(self) -> ImageInput:
         """The library's own evaluation preprocessing.
 
         Raises:

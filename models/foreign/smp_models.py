@@ -5,7 +5,7 @@ Iakubovskii, https://github.com/qubvel-org/segmentation_models.pytorch
 The Card's mean and std are those the encoder was pretrained with: from timm's config for the encoders
 `tu-...`; for smp's own they lie on a hub with the weights, so ImageNet's are taken, and for the few families
 that differ what they were pretrained with. The images keep their size; a network that takes multiples of its
-encoder's stride only is padded up to them, see `regard.models.foreign.wrappers.Padded`.
+encoder's stride only has that in the Card's `pad_to`.
 """
 
 import inspect
@@ -13,11 +13,10 @@ from typing import Any
 
 from torch import nn
 
-from regard.contract.card import InputContract
+from regard.contract.image_input import ImageInput
 from regard.errors import InvalidInput, UnknownName
 from regard.models.foreign.library import Foreign, import_library
 from regard.models.foreign.name import ForeignName
-from regard.models.foreign.wrappers import Padded
 
 GET_WEIGHTS = (
     "torch.save(network.state_dict(), 'weights.pt') of a network of yours; smp publishes weights "
@@ -50,11 +49,8 @@ class SmpModel(Foreign):
                 f"{name.builder} needs {' and '.join(missing)}: {name.builder}?encoder=resnet18&classes=11"
             )
         classes, encoder = options.pop("classes"), options.pop("encoder")
-        if not isinstance(classes, int) or classes < 2:
-            raise InvalidInput(
-                f"classes must be at least 2, got {classes!r}: the label of a pixel is the class of the "
-                "largest score. Of a network with one score per pixel, make one with two: (-s, s)."
-            )
+        if not isinstance(classes, int) or classes < 1:
+            raise InvalidInput(f"classes must be 1 or more, got {classes!r}")
         encoder = str(encoder)  # a name of digits or null alone is read as JSON
         if not encoder.startswith("tu-") and encoder not in smp.encoders.get_encoder_names():
             raise UnknownName.among(
@@ -88,17 +84,23 @@ class SmpModel(Foreign):
         return height, width
 
     def adapted(self) -> nn.Module:
-        network: Any = self.network
-        if self.fixed_size or not network.requires_divisible_input_shape:
-            return self.network
-        return Padded(self.network, network.encoder.output_stride).eval()
+        return self.network
 
-    def contract(self) -> InputContract:
+    def contract(self) -> ImageInput:
         mean, std = self._normalization(self.name.options["encoder"])
         if self.fixed_size:
             height, width = self.fixed_size
-            return InputContract(height=height, width=width, resize="stretch", mean=mean, std=std)
-        return InputContract(height=SIDE, width=SIDE, resize="none", dynamic_size=True, mean=mean, std=std)
+            return ImageInput(height=height, width=width, resize="stretch", mean=mean, std=std)
+        network: Any = self.network
+        return ImageInput(
+            height=SIDE,
+            width=SIDE,
+            resize="none",
+            dynamic_size=True,
+            mean=mean,
+            std=std,
+            pad_to=network.encoder.output_stride if network.requires_divisible_input_shape else 1,
+        )
 
     def _normalization(self, encoder: str) -> tuple[Any, Any]:
         constants = import_library("timm").data

@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from regard.contract.card import InputContract
+from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import INTERPOLATIONS
 from regard.errors import InvalidInput, UnknownName
 from regard.models.classifiers import Classifier, GlobalAveragePool
@@ -71,7 +71,7 @@ class TimmModel(Foreign):
         _, height, width = self.config["input_size"]
         return split if split.possible and same_answer(self.network, split, height, width) else self.network
 
-    def contract(self) -> InputContract:
+    def contract(self) -> ImageInput:
         config = self.config
         channels, height, width = config["input_size"]
         mode, crop = config["crop_mode"], config["crop_pct"]
@@ -87,11 +87,11 @@ class TimmModel(Foreign):
             "interpolation": config["interpolation"],
         }
         if mode == "squash" and crop == 1:
-            return InputContract(resize="stretch", **fields)
+            return ImageInput(resize="stretch", **fields)
         if mode != "center" or crop > 1:
             raise unrepresentable(self.name, f"is evaluated with crop_mode {mode!r} and crop_pct {crop}")
         side = min(height, width)
-        return InputContract(resize="center_crop", crop=side / math.floor(side / crop), **fields)
+        return ImageInput(resize="center_crop", crop=side / math.floor(side / crop), **fields)
 
 
 class TimmClassifier(Classifier):

@@ -13,8 +13,8 @@ from typing import Any
 
 from torch import nn
 
-from regard.contract.card import InputContract
 from regard.contract.digest import sha256
+from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import INTERPOLATIONS
 from regard.errors import InvalidInput, UnknownName
 from regard.models.checkpoint import read_state_dict
@@ -111,7 +111,7 @@ class TorchvisionModel(Foreign):
             (split for split in candidates if same_answer(self.network, split, side, side)), self.network
         )
 
-    def contract(self) -> InputContract:
+    def contract(self) -> ImageInput:
         transforms = self.entry.transforms()
         method = transforms.interpolation.value
         if method not in INTERPOLATIONS:
@@ -120,12 +120,12 @@ class TorchvisionModel(Foreign):
         # the scores are resized to the image, so that it need not be brought to one size
         if self.task == "segmentation":
             (side,) = transforms.resize_size
-            return InputContract(height=side, width=side, resize="none", dynamic_size=True, **fields)
+            return ImageInput(height=side, width=side, resize="none", dynamic_size=True, **fields)
         (scaled,), (cropped,) = transforms.resize_size, transforms.crop_size
         if scaled < cropped:
             raise unrepresentable(self.name, f"crops {cropped} out of {scaled} pixels")
         side = self._side(transforms)
-        return InputContract(height=side, width=side, resize="center_crop", crop=cropped / scaled, **fields)
+        return ImageInput(height=side, width=side, resize="center_crop", crop=cropped / scaled, **fields)
 
     def labels(self, count: int) -> tuple[str, ...]:
         known = self.published.meta["categories"] if self.published else ()

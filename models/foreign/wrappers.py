@@ -1,11 +1,10 @@
-"""Modules around networks of other libraries, which make them what regard takes: one tensor of logits, any
-size, two parts.
+"""Modules around networks of other libraries, which make them what regard takes: one tensor of logits, two
+parts.
 """
 
 from collections.abc import Iterable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.models.classifiers import Classifier, GlobalAveragePool
@@ -21,31 +20,6 @@ class DictOutput(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network(x)[self.key]
-
-
-class Padded(nn.Module):
-    """A segmenter that takes multiples of a size only, for any size: (B, 3, H, W) -> (B, K, H, W).
-
-    The image is continued below and to the right by 0, the mean colour, up to the next multiple, and the
-    scores are cut back.
-
-    Args:
-        network: (B, 3, h, w) -> (B, K, h, w) for h and w that are multiples of `multiple`.
-        multiple: in pixels.
-    """
-
-    def __init__(self, network: nn.Module, multiple: int) -> None:
-        super().__init__()
-        self.network = network
-        self.multiple = multiple
-
-    def forward(self, x: Tensor) -> Tensor:
-        height, width = x.shape[2:]
-        down = (height + self.multiple - 1) // self.multiple * self.multiple - height
-        right = (width + self.multiple - 1) // self.multiple * self.multiple - width
-        # not sliced up to (height, width): under tracing that is the smaller of height and the padded height,
-        # not height
-        return F.pad(self.network(F.pad(x, (0, right, 0, down))), (0, -right, 0, -down))
 
 
 class Layers(Classifier):

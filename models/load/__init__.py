@@ -14,7 +14,8 @@ from typing import Any
 
 from torch import nn
 
-from regard.contract.card import Card, card_from_file
+from regard.contract.card import Card
+from regard.contract.reading import card_from_file
 from regard.errors import InvalidWeights
 from regard.models.foreign.name import is_foreign
 from regard.models.load.catalog_network import from_catalog

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from regard.contract.card import Card, card_from_file
+from regard.contract.card import Card
+from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
 from regard.models.options import CLASSES, agreed, split_options, with_classes
 
@@ -25,7 +26,7 @@ def with_options(card: Card, name: str, asked: Mapping[str, Any]) -> tuple[Card,
     builder, own = split_options(card.origin.builder, card.origin.options)
     if builder != name:
         raise InvalidInput(f"the Card of {card.name} belongs to {builder}, not to {name}; name {builder}")
-    said = {CLASSES: len(card.output.labels)} | with_classes(own)
+    said = {CLASSES: card.answer.scores} | with_classes(own)
     options = agreed(said, with_classes(asked), by=f"the Card of {card.name}")
     if options != said:
         card = card.updated(origin=card.origin.model_dump() | {"builder": name, "options": options})

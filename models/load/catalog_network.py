@@ -6,7 +6,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.answers import KINDS
+from regard.contract.card import Card, Origin
+from regard.contract.image_input import ImageInput
 from regard.models import catalog
 from regard.models.load.card import card_beside, with_options
 from regard.models.load.seeded import seeded
@@ -53,13 +55,13 @@ def default_card(name: str, network: nn.Module, options: Mapping[str, Any]) -> C
     entry = catalog.find(name)
     size = options.get("image_size", entry.size) if entry.fixed_size else entry.size
     if entry.task == "classification":
-        contract = InputContract(height=size, width=size, resize="center_crop", crop=0.875)
+        contract = ImageInput(height=size, width=size, resize="center_crop", crop=0.875)
     elif entry.fixed_size:
-        contract = InputContract(height=size, width=size, resize="stretch")
+        contract = ImageInput(height=size, width=size, resize="stretch")
     else:
-        contract = InputContract(height=size, width=size, resize="none", dynamic_size=True)
+        contract = ImageInput(height=size, width=size, resize="none", dynamic_size=True)
     with torch.inference_mode():
         classes = network.eval()(torch.zeros(1, 3, size, size)).shape[1]
-    labels = OutputContract(labels=tuple(f"class {index}" for index in range(classes)))
+    answer = KINDS[entry.task](labels=tuple(f"class {index}" for index in range(classes)))
     origin = Origin(builder=name, options=dict(options))
-    return Card(name=name, task=entry.task, input=contract, output=labels, origin=origin)
+    return Card(name=name, inputs=(contract,), answer=answer, origin=origin)

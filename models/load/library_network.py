@@ -6,9 +6,11 @@ from typing import Any
 
 from torch import nn
 
-from regard.contract.card import Card, Origin, OutputContract
+from regard.contract.answers import KINDS, Classes, LabelMap
+from regard.contract.card import Card, Origin
 from regard.errors import InvalidInput
 from regard.models.foreign import build_foreign, get_weights, probe
+from regard.models.foreign.library import Foreign
 from regard.models.foreign.name import foreign_name
 from regard.models.load.card import card_beside, with_options
 from regard.models.load.seeded import seeded
@@ -38,13 +40,19 @@ def from_library(
     foreign.network.eval()
     contract = foreign.contract() if card is None else card.input
     network = foreign.adapted().eval()
-    contract, classes = probe(network, foreign.task, contract, name)
+    contract, scores = probe(network, foreign.task, contract, name)
     if card is None:
         card = Card(
             name=asked.served,
-            task=foreign.task,
-            input=contract,
-            output=OutputContract(labels=foreign.labels(classes)),
+            inputs=(contract,),
+            answer=_answer(foreign, scores),
             origin=Origin(builder=name, options=dict(asked.options)),
         )
     return network, with_digest(card, path)
+
+
+def _answer(foreign: Foreign, scores: int) -> Classes | LabelMap:
+    """What so many scores answer; one score for a pixel is of two labels."""
+    if foreign.task == "segmentation" and scores == 1:
+        return LabelMap(labels=foreign.labels(2), activation="sigmoid")
+    return KINDS[foreign.task](labels=foreign.labels(scores))

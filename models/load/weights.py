@@ -4,8 +4,9 @@ from pathlib import Path
 
 from torch import nn
 
-from regard.contract.card import Card, card_from_file
+from regard.contract.card import Card
 from regard.contract.digest import sha256
+from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput, InvalidWeights, UnknownName
 from regard.models.checkpoint import load_weights, read_state_dict
 from regard.models.weights_index import shipped

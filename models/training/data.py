@@ -71,9 +71,9 @@ def _load_idx(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
         raise InvalidInput(
             f"{folder} holds {len(images)} images and labels of shape {labels.shape} for {split}"
         )
-    if labels.max() >= len(recipe.output.labels):
+    if labels.max() >= len(recipe.answer.labels):
         raise InvalidInput(
-            f"{folder} holds class {labels.max()}, the recipe names {len(recipe.output.labels)} labels"
+            f"{folder} holds class {labels.max()}, the recipe names {len(recipe.answer.labels)} labels"
         )
     return LabelledImages(
         torch.from_numpy(np.repeat(images[..., None], 3, axis=3)), torch.from_numpy(labels.astype(np.int64))
@@ -101,7 +101,7 @@ def _read_idx(path: Path) -> Pixels:
 
 def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
     images, labels = [], []
-    for index, label in enumerate(recipe.output.labels):
+    for index, label in enumerate(recipe.answer.labels):
         paths = images_in(folder / split / label)
         images += [_read_image(path, recipe) for path in paths]
         labels += [index] * len(paths)
@@ -109,7 +109,7 @@ def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledI
 
 
 def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
-    known = {*range(len(recipe.output.labels)), recipe.output.ignore_index}
+    known = {*range(len(recipe.answer.labels)), recipe.ignore_index}
     images, masks = [], []
     for path in images_in(folder / split / "images"):
         images.append(_read_image(path, recipe))

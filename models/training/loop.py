@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from regard.contract.answers import Classes
 from regard.contract.card import Card, Origin
 from regard.contract.whole_file import whole_file, write_text
 from regard.errors import InvalidInput
@@ -70,7 +71,7 @@ def train(
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch documents it, its stub lacks it
     optimizer = _optimizer(network, recipe)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _schedule(recipe, steps))
-    class_weights = balance(training.targets, len(recipe.output.labels), options.balance).to(device)
+    class_weights = balance(training.targets, len(recipe.answer.labels), options.balance).to(device)
     criterion = criterion_of(recipe, class_weights)
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / f"{recipe.name}.checkpoint.pt"
@@ -151,8 +152,8 @@ def _of_backbone(backbone: Backbone, state: Mapping[str, Tensor]) -> dict[str, T
 
 
 def _options(recipe: Recipe) -> dict[str, Any]:
-    said = {CLASSES: len(recipe.output.labels)}
-    return agreed(said, with_classes(recipe.options), by=f"the output of the recipe {recipe.name}")
+    said = {CLASSES: len(recipe.answer.labels)}
+    return agreed(said, with_classes(recipe.options), by=f"the answer of the recipe {recipe.name}")
 
 
 def _check_task(recipe: Recipe, network: nn.Module) -> None:
@@ -173,7 +174,7 @@ def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> di
     """
     network.eval()
     device = next(network.parameters()).device
-    num_classes = len(recipe.output.labels)
+    num_classes = len(recipe.answer.labels)
     counts = torch.zeros((num_classes, num_classes), dtype=torch.int64)
     present = []
     with torch.inference_mode():
@@ -190,7 +191,7 @@ def evaluate(network: nn.Module, held_out: LabelledImages, recipe: Recipe) -> di
         return {"top1": accuracy(counts)}
     iou = intersection_over_union(counts)
     per_class = {
-        f"iou_{label}": value for label, value in zip(recipe.output.labels, iou.tolist(), strict=True)
+        f"iou_{label}": value for label, value in zip(recipe.answer.labels, iou.tolist(), strict=True)
     }
     return {"mean_iou": iou.nanmean().item(), **per_class}
 
@@ -226,8 +227,8 @@ def _batches(
             as_floats(data.images[indices]), data.targets[indices], recipe.augmentation, random
         )
         targets = targets.long()
-        if targets.ndim == 3 and recipe.output.ignore_index is not None:
-            targets = targets.masked_fill(targets == recipe.output.ignore_index, UNLABELLED)
+        if targets.ndim == 3 and recipe.ignore_index is not None:
+            targets = targets.masked_fill(targets == recipe.ignore_index, UNLABELLED)
         yield normalize(images, recipe).contiguous(memory_format=torch.channels_last), targets
 
 
@@ -333,11 +334,12 @@ def _write(recipe: Recipe, network: nn.Module, held_out: LabelledImages, out: Pa
     digest = save_weights(network, path, torch.float16)
     stored = build_network(recipe.model_copy(update={"pretrained_backbone": None}))
     load_weights(stored, read_state_dict(path), source=str(path))
+    task = catalog.find(recipe.builder).task
     card = Card(
         name=recipe.name,
-        task=catalog.find(recipe.builder).task,
-        input=recipe.input,
-        output=recipe.output,
+        inputs=(recipe.input,),
+        # a classifier that learns from label maps answers with their labels
+        answer=recipe.answer if recipe.answer.task == task else Classes(labels=recipe.answer.labels),
         origin=Origin(
             builder=recipe.builder,
             options=_options(recipe),

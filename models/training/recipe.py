@@ -6,7 +6,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from regard.contract.card import NAME_PATTERN, Fraction, InputContract, OutputContract
+from regard.contract.answers import Answer, LabelMap
+from regard.contract.card import NAME_PATTERN
+from regard.contract.image_input import ImageInput
+from regard.contract.record import Fraction
 from regard.errors import InvalidInput, UnknownName
 
 if sys.version_info >= (3, 11):
@@ -78,15 +81,24 @@ class Recipe(_Frozen):
         "network; attention that it lacks starts untrained",
     )
     data: Data
-    input: InputContract
-    output: OutputContract
+    input: ImageInput
+    answer: Answer
     augmentation: Augmentation = Augmentation()
     optimization: Optimization
 
+    @property
+    def ignore_index(self) -> int | None:
+        """Label of the pixels that training and metrics leave out."""
+        return self.answer.ignore_index if isinstance(self.answer, LabelMap) else None
+
     @model_validator(mode="after")
     def _check(self) -> "Recipe":
+        if self.input.channels != 3 or self.input.pad_to != 1:
+            raise ValueError("networks of the catalog take RGB of any size: channels must be 3 and pad_to 1")
+        if self.answer.activation != "softmax":
+            raise ValueError("one label is learnt for each image or pixel: activation must be 'softmax'")
         if self.data.layout == "mask_folders":
-            if len(self.output.labels) > 255:
+            if len(self.answer.labels) > 255:
                 raise ValueError("label maps are 8-bit and 255 means unlabelled: at most 255 labels")
             if self.input.resize == "center_crop":
                 raise ValueError(

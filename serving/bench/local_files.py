@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from regard.contract.card import Card, card_from_file
+from regard.contract.card import Card
 from regard.contract.names import CARD_FILE, MODEL_FILE
+from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
 
 
@@ -21,7 +22,7 @@ def graph_of(repository: Path, model: str, version: int, card: Card) -> Path:
         )
     beside = folder / CARD_FILE
     here = card_from_file(beside if beside.is_file() else repository / model / CARD_FILE)
-    if (here.input, here.output, here.origin) != (card.input, card.output, card.origin):
+    if (here.inputs, here.answer, here.origin) != (card.inputs, card.answer, card.origin):
         raise InvalidInput(
             f"{folder} is not what the server serves as {model}; name the server's own repository."
         )

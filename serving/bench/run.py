@@ -1,6 +1,6 @@
 """`regard bench` as a function: every load in turn, then the comparison."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 
-from regard.contract.names import ANSWERS
+from regard.contract.answers.kind import AnswerKind, Array
 from regard.errors import InvalidInput, UnknownName
-from regard.serving.bench.baseline import Answer, Step, onnxruntime_step, torch_step
+from regard.serving.bench.baseline import Step, onnxruntime_step, torch_step
 from regard.serving.bench.compare import Compared, Runner, compare, in_process
 from regard.serving.bench.images import batches, read_images
 from regard.serving.bench.local_files import graph_of
@@ -152,7 +152,7 @@ def _compare(target: Target, options: Options, report: Callable[[str], None]) ->
             answers["triton"] = [_served_answer(target, group) for group in groups]
             clients = max(options.concurrency, default=2 * processors())
             runners.append(Runner("triton", stack.enter_context(workers(target, clients)), target.batch))
-        check_agreement(answers)
+        check_agreement(target.card.answer, answers)
         reference = "onnxruntime" if "onnxruntime" in steps else runners[0].name
         return compare(
             runners,
@@ -163,27 +163,21 @@ def _compare(target: Target, options: Options, report: Callable[[str], None]) ->
         )
 
 
-def _served_answer(target: Target, group: Sequence[bytes]) -> Answer:
+def _served_answer(target: Target, group: Sequence[bytes]) -> Array:
     with explained(target.connection, target.model, timeout=TIMEOUT):
         answer = target.connection.infer(target.request(group), timeout=TIMEOUT)
-    return answer.arrays[ANSWERS[target.card.task]]
+    return answer.arrays[target.card.answer.tensor]
 
 
-def check_agreement(answers: dict[str, list[Answer]]) -> None:
+def check_agreement(kind: AnswerKind, answers: Mapping[str, Sequence[Array]]) -> None:
     """Refuse runners whose classes or pixels differ from the first one's.
 
     Raises:
         InvalidInput: they agree on less than MIN_AGREEMENT, or not even on the shape.
     """
-    labels = {
-        name: [a.argmax(axis=-1) if a.dtype == np.float32 else a for a in each]
-        for name, each in answers.items()
-    }
-    first, expected = next(iter(labels.items()))
-    for name, found in labels.items():
-        same = np.mean(
-            [np.mean(a == b) if a.shape == b.shape else 0.0 for a, b in zip(expected, found, strict=True)]
-        )
+    first, expected = next(iter(answers.items()))
+    for name, found in answers.items():
+        same = np.mean([kind.agreement(a, b) for a, b in zip(expected, found, strict=True)])
         if not same >= MIN_AGREEMENT:
             raise InvalidInput(
                 f"{first} and {name} agree on {100 * same:.1f} % of the answers only: they do not run the "

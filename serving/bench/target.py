@@ -6,14 +6,13 @@ import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from math import prod
 from multiprocessing.shared_memory import SharedMemory
 from typing import Literal
 
 import numpy as np
 
 from regard.contract.card import Card
-from regard.contract.names import ANSWERS, ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
+from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.errors import InvalidInput
 from regard.serving.bench.images import batches, pixels_of, sample_images
 from regard.serving.bench.load import Worker
@@ -53,7 +52,7 @@ class Target:
 
     def request(self, encoded: Sequence[bytes]) -> Request:
         """What asks for the answers to a batch of images."""
-        wanted = (ANSWERS[self.card.task],)
+        wanted = (self.card.answer.tensor,)
         if self.endpoint == "image":
             column = np.array([[image] for image in encoded], dtype=np.object_)
             return Request(self.model, "", {ENCODED_IMAGE: column}, wanted)
@@ -112,7 +111,7 @@ def workers(target: Target, count: int) -> Iterator[list[Worker[Message]]]:
             (name,) = request.inputs
             placed.append(replace(request, spans={name: Span(inputs.name, offset, content.nbytes)}))
             offset += content.nbytes
-        answer = ANSWERS[target.card.task]
+        answer = target.card.answer.tensor
         yield [
             Worker(
                 connection.sender(TIMEOUT),
@@ -145,9 +144,8 @@ def probe(worker: Worker[Message], model: str) -> tuple[int, int]:
 
 
 def _answer_bytes(target: Target, group: Sequence[bytes]) -> int:
-    if target.card.task == "classification":
-        return 4 * len(group) * len(target.card.output.labels)
-    return sum(prod(pixels_of(image, target.card).shape[:2]) for image in group)
+    height, width = pixels_of(group[0], target.card).shape[:2]  # of all: a batch has one size
+    return target.card.answer.nbytes(len(group), height, width)
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def import_(
     Example: regard import model.onnx --card card.json -o exported/model
     """
     with proving("loading", quietly=as_json) as report:
-        from regard.contract.card import card_from_file
+        from regard.contract.reading import card_from_file
         from regard.export.onnx_import import import_onnx
 
         found = card_from_file(card)

@@ -85,7 +85,7 @@ def predict(
 def _table(entries: "list[Entry]", top: int) -> Table:
     from rich.text import Text
 
-    from regard.serving.client.results import Classification, Segmentation
+    from regard.contract.results import Classification, Segmentation
 
     table = Table("image", "answer", "files")
     for entry in entries:

@@ -13,7 +13,8 @@ from rich.table import Table
 from regard.serving.cli.console import err, out
 
 if TYPE_CHECKING:  # these take their time
-    from regard.contract.card import Card, Certificate
+    from regard.contract.card import Card
+    from regard.contract.certificate import Certificate
     from regard.contract.preprocess import Pixels
 
 IMAGES = 6  # as many as the largest batches of a certificate need together

@@ -90,7 +90,7 @@ def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
         return
     table = Table("name", "task", "versions", "endpoints", "largest batch", "labels")
     for entry in entries:
-        task, labels = (entry.card.task, str(len(entry.card.output.labels))) if entry.card else ("", "")
+        task, labels = (entry.card.task, str(len(entry.card.answer.labels))) if entry.card else ("", "")
         table.add_row(
             entry.name,
             task,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from regard.contract.card import Card
+from regard.contract.image_input import ImageInput
 from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.errors import InvalidInput
 from regard.serving.client.images import Encoded, Item, Raw, Refused, decoded
@@ -75,13 +76,16 @@ def _fitted(item: Item, card: Card) -> tuple[Item, tuple[int, int]]:
         return item, (0, 0)
     height, width = (item.height, item.width) if isinstance(item, Encoded) else item.pixels.shape[:2]
     if not contract.dynamic_size:
-        if isinstance(item, Raw):
-            item = Raw(item.where, contract.fit(item.pixels))
-        return item, (contract.height, contract.width)
+        return _as_taken(item, contract), (contract.height, contract.width)
     if not contract.min_size <= min(height, width) <= max(height, width) <= contract.max_size:
         rule = f"{card.name} takes sides from {contract.min_size} to {contract.max_size} pixels"
         error = InvalidInput(
             f"{item.where}: the image is {width} x {height} pixels, but {rule}; resize it first"
         )
         return Refused(item.where, error), (0, 0)
-    return item, (height, width)
+    return _as_taken(item, contract), (height, width)
+
+
+def _as_taken(item: Item, contract: ImageInput) -> Item:
+    """Pixels are fitted here, encoded images on the server."""
+    return Raw(item.where, contract.fit(item.pixels)) if isinstance(item, Raw) else item

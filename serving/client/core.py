@@ -79,9 +79,10 @@ class Core:
         if batch.refused:
             return [batch.refused]
         endpoint, name, tensor = batch.tensor(model)
-        request = Request(endpoint, version, {name: tensor}, (task.output,))
+        request = Request(endpoint, version, {name: tensor}, (task.answer.tensor,))
+        size = task.answer.nbytes(len(batch.items), *batch.size)
         try:
-            outputs = yield from self._exchange(request, {task.output: task.bytes_of(batch)}, deadline)
+            outputs = yield from self._exchange(request, {task.answer.tensor: size}, deadline)
         except Fault as fault:
             if fault.code == "INVALID_ARGUMENT" and len(batch.items) > 1:  # find out whose fault it is
                 apart: list[T | RegardError] = []
@@ -95,7 +96,7 @@ class Core:
                 return [InvalidInput(f"{where}: {fault.message}")]
             return [InferenceError(fault.code, fault.message, model) for _ in batch.items]
         try:
-            results = task.results(outputs[task.output])
+            results = task.results(outputs[task.answer.tensor])
             if len(results) != len(batch.items):
                 raise InvalidInput(
                     f"model {model!r} gave {len(results)} answers to {len(batch.items)} images; its graph "

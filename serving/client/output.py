@@ -9,8 +9,8 @@ from typing import Any
 
 from regard.contract.image_files import images_in
 from regard.contract.preprocess import decode
+from regard.contract.results import Classification, Segmentation, save_png
 from regard.errors import InvalidInput, RegardError
-from regard.serving.client.results import Classification, Segmentation, save_png
 from regard.serving.client.sync import Client
 
 
@@ -32,7 +32,8 @@ class Entry:
         facts: dict[str, Any] = {"image": str(self.image)}
         if isinstance(self.result, Classification):
             top = [{"label": label, "probability": probability} for label, probability in self.result.top]
-            facts |= {"label": self.result.label, "probability": self.result.probability, "top": top}
+            facts |= {"label": self.result.label, "probability": self.result.probability}
+            facts |= {"labels": list(self.result.labels), "top": top}
         elif isinstance(self.result, Segmentation):
             facts |= {"area": {label: fraction for label, fraction in self.result.area.items() if fraction}}
         else:

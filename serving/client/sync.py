@@ -7,12 +7,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from regard.contract.card import Card
+from regard.contract.results import Classification, Segmentation
 from regard.errors import RegardError
 from regard.serving.client.base import FAREWELL, IN_FLIGHT, BaseClient, raised
 from regard.serving.client.batches import batches
 from regard.serving.client.core import raw_request
 from regard.serving.client.images import ImageLike, Images, is_stream, items
-from regard.serving.client.results import Classification, Segmentation
 from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps
 from regard.serving.client.tasks import Task
 from regard.serving.protocol.address import Address

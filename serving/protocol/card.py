@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from regard.contract.card import Card, card_from_json
+from regard.contract.card import Card
 from regard.contract.names import CARD_PARAMETER
+from regard.contract.reading import card_from_json
 from regard.errors import InvalidInput
 
 

@@ -7,7 +7,14 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, MODEL_FILE, PREPROCESS_STEP
+from regard.contract.names import (
+    CARD_FILE,
+    CONFIG_FILE,
+    LABELS_FILE,
+    MODEL_FILE,
+    PREPROCESS_STEP,
+    PROBABILITIES,
+)
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.repository.checks import (
@@ -99,8 +106,8 @@ def _write_model(artifact: Artifact, signature: Signature, model: Path, instance
         (part / CONFIG_FILE).write_text(to_text(config), encoding="utf-8")
     write_step(preprocess / "1", card)
     _write_version(artifact, model / "1")
-    if card.task == "classification":
-        lines = "".join(f"{label}\n" for label in card.output.labels)
+    if card.answer.tensor == PROBABILITIES:
+        lines = "".join(f"{label}\n" for label in card.answer.labels)
         (model / LABELS_FILE).write_text(lines, encoding="utf-8")
     (model / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     (image / "1").mkdir()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from regard.contract.card import NAME_PATTERN, Card, card_from_file
+from regard.contract.card import NAME_PATTERN, Card
 from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, OWN_SUFFIXES
+from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
 from regard.serving.repository.config import model_config, read_config
 from regard.serving.repository.layout import model_folders, parts_of
@@ -67,7 +68,7 @@ def check_labels(card: Card) -> None:
     Raises:
         InvalidInput: a label is empty or has several lines.
     """
-    broken = [label for label in card.output.labels if len(label.splitlines()) != 1]
+    broken = [label for label in card.answer.labels if len(label.splitlines()) != 1]
     if broken:
         raise InvalidInput(
             f"a label is one line of {LABELS_FILE}, got {broken[0]!r}; correct the Card's labels"
@@ -100,11 +101,12 @@ def check_new_version(model: Path, card: Card, signature: Signature) -> None:
         raise InvalidInput(f"{model} was not added by regard (no {CARD_FILE}); choose another name")
     served, old = read_config(model / CONFIG_FILE), card_from_file(model / CARD_FILE)
     wanted = model_config(model.name, card, signature, instances=1)
-    private = {"mean", "std"}  # applied inside the graph
+    private = {"mean", "std", "pad_to"}  # applied inside the graph
+    free = {"activation", "thresholds", "threshold"}  # a client reads them with the version that it asks for
     facts = {
         "task": (old.task, card.task),
         "input contract": (old.input.model_dump(exclude=private), card.input.model_dump(exclude=private)),
-        "output contract": (old.output.model_dump(), card.output.model_dump()),
+        "answer": (old.answer.model_dump(exclude=free), card.answer.model_dump(exclude=free)),
         "inputs": (_tensors(served, "input"), _tensors(wanted, "input")),
         "outputs": (_tensors(served, "output"), _tensors(wanted, "output")),
     }

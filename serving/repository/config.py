@@ -56,10 +56,9 @@ def model_config(name: str, card: Card, signature: Signature, *, instances: int)
         input=[_input(tensor) for tensor in signature.inputs],
         output=[_output(tensor) for tensor in signature.outputs],
     )
-    if card.task == "classification":
-        for output in config.output:
-            if output.name == PROBABILITIES:
-                output.label_filename = LABELS_FILE
+    for output in config.output:
+        if output.name == PROBABILITIES:
+            output.label_filename = LABELS_FILE
     config.dynamic_batching.preferred_batch_size.append(min(PREFERRED_BATCH, card.input.max_batch))
     set_instances(config, instances)
     _set(config, "inter_op_thread_count", "1")
@@ -67,7 +66,7 @@ def model_config(name: str, card: Card, signature: Signature, *, instances: int)
     warmup = config.model_warmup.add(name="one image", batch_size=1)
     for tensor in signature.inputs:
         dims = (
-            (card.input.height, card.input.width, 3)
+            (card.input.height, card.input.width, card.input.channels)
             if tensor.name == IMAGE
             else tuple(max(dim, 1) for dim in tensor.dims)
         )

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from regard.contract.card import Card, card_from_file
+from regard.contract.card import Card
 from regard.contract.names import CARD_FILE, CONFIG_FILE, OWN_SUFFIXES
+from regard.contract.reading import card_from_file
 from regard.errors import UnknownName
 from regard.serving.repository.checks import check_repository
 from regard.serving.repository.config import read_config

@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from regard.contract.card import card_from_file
 from regard.contract.names import CARD_FILE
+from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput, UnknownName
 from regard.serving.repository.drafts import drafting
 from regard.serving.repository.layout import parts_of

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from regard.contract.card import Card, card_from_json
+from regard.contract.card import Card
 from regard.contract.names import CARD_PARAMETER
+from regard.contract.reading import card_from_json
 from regard.serving.protocol.address import address_of
 from regard.serving.protocol.connection import Connection
 from regard.serving.protocol.credentials import Credentials

@@ -16,8 +16,8 @@ from regard.errors import (
 
 if TYPE_CHECKING:
     from regard.contract.card import Card
+    from regard.contract.results import Classification, Segmentation
     from regard.serving.client.aio import AsyncClient
-    from regard.serving.client.results import Classification, Segmentation
     from regard.serving.client.sync import Client
 
 __version__ = "0.1.0"
@@ -42,9 +42,9 @@ __all__ = [
 _LATE = {
     "AsyncClient": "regard.serving.client.aio",
     "Card": "regard.contract.card",
-    "Classification": "regard.serving.client.results",
+    "Classification": "regard.contract.results",
     "Client": "regard.serving.client.sync",
-    "Segmentation": "regard.serving.client.results",
+    "Segmentation": "regard.contract.results",
 }
 
 

@@ -8,43 +8,37 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from regard.contract.card import (
-    Card,
-    Certificate,
-    Comparison,
-    InputContract,
-    OutputContract,
-    card_from_file,
-    card_from_json,
-    card_from_mapping,
-)
+from regard.contract.answers import LabelMap
+from regard.contract.card import card_from_mapping
+from regard.contract.certificate import Certificate, Comparison
+from regard.contract.image_input import ImageInput
+from regard.contract.reading import card_from_file, card_from_json
 from regard.errors import InvalidInput
 
 
 def fields(**changes: Any) -> dict[str, Any]:
-    """A valid Card with every field given; a dotted key changes a nested one."""
+    """A valid Card with every field given; two underscores lead into a field or its first entry."""
     card: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "name": "se_resnet18_garments",
-        "task": "classification",
-        "input": {
-            "height": 28,
-            "width": 32,
-            "resize": "stretch",
-            "interpolation": "bicubic",
-            "crop": 0.875,
-            "mean": (0.5, 0.4, 0.3),
-            "std": (0.2, 0.25, 0.3),
-            "dynamic_size": False,
-            "min_size": 8,
-            "max_size": 640,
-            "max_batch": 4,
-        },
-        "output": {
-            "labels": ("shirt", "shoe", "été ✓"),
-            "palette": ((0, 0, 0), (255, 255, 255), (1, 2, 3)),
-            "ignore_index": 255,
-        },
+        "inputs": [
+            {
+                "kind": "image",
+                "height": 28,
+                "width": 32,
+                "resize": "stretch",
+                "interpolation": "bicubic",
+                "crop": 0.875,
+                "mean": (0.5, 0.4, 0.3),
+                "std": (0.2, 0.25, 0.3),
+                "dynamic_size": False,
+                "min_size": 8,
+                "max_size": 640,
+                "channels": 3,
+                "max_batch": 4,
+            }
+        ],
+        "answer": {"kind": "classes", "labels": ("shirt", "shoe", "été ✓")},
         "origin": {
             "builder": "se_resnet18",
             "options": {"num_classes": 3, "width": 16, "nested": {"a": [1, 2]}},
@@ -68,9 +62,10 @@ def fields(**changes: Any) -> dict[str, Any]:
     }
     for key, value in changes.items():
         *path, last = key.split("__")
-        place = card
+        place: Any = card
         for step in path:
             place = place[step]
+            place = place[0] if isinstance(place, list) else place
         place[last] = value
     return card
 
@@ -90,12 +85,17 @@ def comparison(**changes: Any) -> dict[str, Any]:
 
 def segmentation(**changes: Any) -> dict[str, Any]:
     base = {
-        "task": "segmentation",
-        "input__resize": "none",
-        "input__dynamic_size": True,
-        "input__height": 64,
-        "input__width": 96,
-        "input__min_size": 32,
+        "answer": {
+            "kind": "label_map",
+            "labels": ("sky", "road", "été ✓"),
+            "palette": ((0, 0, 0), (255, 255, 255), (1, 2, 3)),
+            "ignore_index": 255,
+        },
+        "inputs__resize": "none",
+        "inputs__dynamic_size": True,
+        "inputs__height": 64,
+        "inputs__width": 96,
+        "inputs__min_size": 32,
     }
     return fields(**base | changes)
 
@@ -105,16 +105,15 @@ def test_json_round_trip() -> None:
     again = card_from_json(card.to_json(), source="test")
     assert again == card
     assert again.to_json() == card.to_json()
-    assert json.loads(card.to_json())["input"]["mean"] == [0.5, 0.4, 0.3]
+    assert json.loads(card.to_json())["inputs"][0]["mean"] == [0.5, 0.4, 0.3]
     assert card_from_json(card.to_json().encode(), source="bytes") == card
 
 
 def test_defaults_round_trip() -> None:
     minimal = {
         "name": "a",
-        "task": "segmentation",
-        "input": {"height": 64, "width": 64, "resize": "none", "dynamic_size": True},
-        "output": {"labels": ["x"]},
+        "inputs": [{"kind": "image", "height": 64, "width": 64, "resize": "none", "dynamic_size": True}],
+        "answer": {"kind": "label_map", "labels": ["x", "y"]},
         "origin": {"builder": "b"},
     }
     card = card_from_mapping(minimal, source="test")
@@ -153,43 +152,64 @@ RULES = [
     ("name", "a b", "name"),
     ("name", "a\n", "name"),
     ("name", "a" * 129, "name"),
-    ("task", "detection", "task"),
-    ("schema_version", 2, "schema_version"),
+    ("answer__kind", "boxes", "answer"),
+    ("schema_version", 3, "schema_version"),
     ("surprise", 1, "surprise"),
-    ("input__surprise", 1, "input.surprise"),
-    ("output__surprise", 1, "output.surprise"),
+    ("inputs__surprise", 1, "inputs.0.surprise"),
+    ("answer__surprise", 1, "answer.(classes|label_map).surprise"),
     ("origin__surprise", 1, "origin.surprise"),
-    ("input__height", 0, "input.height"),
-    ("input__width", -3, "input.width"),
-    ("input__height", 2.5, "input.height"),
-    ("input__min_size", 0, "input.min_size"),
-    ("input__max_size", 0, "input.max_size"),
-    ("input__max_batch", 0, "input.max_batch"),
-    ("input__resize", "zoom", "input.resize"),
-    ("input__interpolation", "lanczos", "input.interpolation"),
-    ("input__crop", 0, "input.crop"),
-    ("input__crop", 1.01, "input.crop"),
-    ("input__crop", math.nan, "input.crop"),
-    ("input__mean", (0.5, 0.5), "input.mean"),
-    ("input__mean", (0.5, math.nan, 0.5), "mean|finite"),
-    ("input__std", (0.5, 0.5, 0.5, 0.5), "input.std"),
-    ("input__std", (0.2, 0.0, 0.2), "std must be positive"),
-    ("input__std", (0.2, 0.2, -0.2), "std must be positive"),
-    ("input__std", (math.nan, 0.2, 0.2), "std|finite"),
-    ("input__std", (0.2, math.nan, 0.2), "std|finite"),
-    ("input__std", (math.inf, 0.2, 0.2), "std|finite"),
-    ("input__resize", "none", "'none' exactly where dynamic_size"),
-    ("input__dynamic_size", True, "'none' exactly where dynamic_size"),
-    ("output__labels", (), "output.labels"),
-    ("output__labels", ("a", 3, "b"), "output.labels"),
-    ("output__palette", ((0, 0, 0),), "palette has 1 colours for 3 labels"),
-    ("output__palette", (), "palette has 0 colours for 3 labels"),
-    ("output__palette", ((0, 0, 256), (0, 0, 0), (0, 0, 0)), "output.palette"),
-    ("output__palette", ((0, 0, -1), (0, 0, 0), (0, 0, 0)), "output.palette"),
-    ("output__palette", ((0, 0), (0, 0, 0), (0, 0, 0)), "output.palette"),
-    ("output__ignore_index", "void", "output.ignore_index"),
+    ("inputs__height", 0, "inputs.0.height"),
+    ("inputs__width", -3, "inputs.0.width"),
+    ("inputs__height", 2.5, "inputs.0.height"),
+    ("inputs__min_size", 0, "inputs.0.min_size"),
+    ("inputs__max_size", 0, "inputs.0.max_size"),
+    ("inputs__max_batch", 0, "inputs.0.max_batch"),
+    ("inputs__resize", "zoom", "inputs.0.resize"),
+    ("inputs__interpolation", "lanczos", "inputs.0.interpolation"),
+    ("inputs__crop", 0, "inputs.0.crop"),
+    ("inputs__crop", 1.01, "inputs.0.crop"),
+    ("inputs__crop", math.nan, "inputs.0.crop"),
+    ("inputs__mean", (0.5, 0.5), "mean has 2 values for 3 channels"),
+    ("inputs__mean", (0.5, math.nan, 0.5), "mean|finite"),
+    ("inputs__std", (0.5, 0.5, 0.5, 0.5), "std has 4 values for 3 channels"),
+    ("inputs__std", (0.2, 0.0, 0.2), "std must be positive"),
+    ("inputs__std", (0.2, 0.2, -0.2), "std must be positive"),
+    ("inputs__std", (math.nan, 0.2, 0.2), "std|finite"),
+    ("inputs__std", (0.2, math.nan, 0.2), "std|finite"),
+    ("inputs__std", (math.inf, 0.2, 0.2), "std|finite"),
+    ("inputs__resize", "none", "'none' exactly where dynamic_size"),
+    ("inputs__dynamic_size", True, "'none' exactly where dynamic_size"),
+    ("answer__labels", (), "answer.(classes|label_map).labels"),
+    ("answer__labels", ("a", 3, "b"), "answer.(classes|label_map).labels"),
+    ("answer__labels", ("a",), "one label alone has probability 1 by softmax"),
+    ("answer__thresholds", (0.5, 0.5, 0.5), "thresholds are for activation 'sigmoid'"),
+    ("answer__activation", "tanh", "answer.classes.activation"),
+    ("inputs__channels", 4, "inputs.0.channels"),
+    ("inputs__channels", 1, "mean has 3 values for 1 channels"),
+    ("inputs__pad_to", 0, "inputs.0.pad_to"),
+    ("inputs__pad_to", 32, "pad_to is for segmentation"),
     ("certificates", ({"reference": "torch"},), "certificates.0.candidate"),
 ]
+
+
+LABEL_MAP_RULES = [
+    ("answer__palette", ((0, 0, 0),), "palette has 1 colours for 3 labels"),
+    ("answer__palette", (), "palette has 0 colours for 3 labels"),
+    ("answer__palette", ((0, 0, 256), (0, 0, 0), (0, 0, 0)), "answer.(classes|label_map).palette"),
+    ("answer__palette", ((0, 0, -1), (0, 0, 0), (0, 0, 0)), "answer.(classes|label_map).palette"),
+    ("answer__palette", ((0, 0), (0, 0, 0), (0, 0, 0)), "answer.(classes|label_map).palette"),
+    ("answer__ignore_index", "void", "answer.(classes|label_map).ignore_index"),
+    ("answer__labels", ("a",), "one label alone is every pixel's"),
+    ("answer__activation", "sigmoid", "one score and two labels.*got 3"),
+    ("answer__threshold", 0.5, "threshold is for activation 'sigmoid'"),
+    ("answer__thresholds", (0.5,), "answer.label_map.thresholds"),
+]
+
+
+@pytest.mark.parametrize(("field", "value", "message"), LABEL_MAP_RULES)
+def test_each_rule_of_a_label_map(field: str, value: object, message: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"^the test is not a valid Card: (.*)({message})"):
+        card_from_mapping(segmentation(**{field: value}), source="the test")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +226,7 @@ def test_the_unbroken_card_is_valid() -> None:
     card_from_mapping(segmentation(), source="test")
 
 
-@pytest.mark.parametrize("field", ["name", "task", "input", "output", "origin"])
+@pytest.mark.parametrize("field", ["name", "inputs", "answer", "origin"])
 def test_required_fields(field: str) -> None:
     whole = fields()
     del whole[field]
@@ -217,11 +237,11 @@ def test_required_fields(field: str) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"input__height": 31},
-        {"input__width": 16},
-        {"input__height": 700},
-        {"input__width": 641},
-        {"input__min_size": 900},
+        {"inputs__height": 31},
+        {"inputs__width": 16},
+        {"inputs__height": 700},
+        {"inputs__width": 641},
+        {"inputs__min_size": 900},
     ],
 )
 def test_dynamic_size_bounds_hold_the_training_size(changes: dict[str, int]) -> None:
@@ -232,27 +252,24 @@ def test_dynamic_size_bounds_hold_the_training_size(changes: dict[str, int]) -> 
 def test_a_label_map_holds_256_labels() -> None:
     card_from_mapping(
         segmentation(
-            output__labels=tuple(map(str, range(256))), output__palette=None, output__ignore_index=None
+            answer__labels=tuple(map(str, range(256))), answer__palette=None, answer__ignore_index=None
         ),
         source="test",
     )
     with pytest.raises(InvalidInput, match="at most 256 labels, got 257"):
         card_from_mapping(
             segmentation(
-                output__labels=tuple(map(str, range(257))), output__palette=None, output__ignore_index=None
+                answer__labels=tuple(map(str, range(257))), answer__palette=None, answer__ignore_index=None
             ),
             source="test",
         )
-    card_from_mapping(
-        fields(output__labels=tuple(map(str, range(1000))), output__palette=None, output__ignore_index=None),
-        source="test",
-    )
+    card_from_mapping(fields(answer__labels=tuple(map(str, range(1000)))), source="test")
 
 
 def test_all_faults_are_listed() -> None:
     with pytest.raises(InvalidInput) as caught:
-        card_from_mapping(fields(input__height=0, output__labels=(), task="x"), source="test")
-    for name in ("input.height", "output.labels", "task"):
+        card_from_mapping(fields(inputs__height=0, answer__labels=(), name=""), source="test")
+    for name in ("inputs.0.height", "answer.classes.labels", "name"):
         assert name in str(caught.value)
 
 
@@ -334,6 +351,6 @@ def test_a_metric_that_is_nan_stays_readable() -> None:
 
 
 def test_contracts_can_be_made_alone() -> None:
-    assert InputContract(height=2, width=2, resize="stretch").crop == 1
-    assert OutputContract(labels=("a",)).palette is None
-    assert isinstance(card_from_mapping(fields(), source="test"), Card)
+    assert ImageInput(height=2, width=2, resize="stretch").crop == 1
+    assert LabelMap(labels=("a", "b")).colours == ((0, 0, 0), (128, 0, 0))
+    assert ImageInput(height=2, width=2, resize="stretch", channels=1, mean=(0.5,), std=(0.5,)).channels == 1

@@ -10,7 +10,9 @@ import torch.nn.functional as F
 from tests.exports import Exports
 from torch import Tensor, nn
 
-from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.answers import KINDS
+from regard.contract.card import Card, Origin
+from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact
 from regard.models.attention.se import SqueezeExcite
@@ -69,12 +71,12 @@ class TinyClassifier(nn.Module):
 def tiny_card(task: str = "segmentation", *, labels: int = CLASSES, name: str = "tiny") -> Card:
     """A Card that fits the networks above: any size from 24 on for segmentation, else HEIGHT x WIDTH."""
     contract = (
-        InputContract(height=HEIGHT, width=WIDTH, resize="none", dynamic_size=True, min_size=24)
+        ImageInput(height=HEIGHT, width=WIDTH, resize="none", dynamic_size=True, min_size=24)
         if task == "segmentation"
-        else InputContract(height=HEIGHT, width=WIDTH, resize="stretch")
+        else ImageInput(height=HEIGHT, width=WIDTH, resize="stretch")
     )
-    output = OutputContract(labels=tuple(f"label {index}" for index in range(labels)))
-    return Card(name=name, task=task, input=contract, output=output, origin=Origin(builder="tests:build"))
+    answer = KINDS[task](labels=tuple(f"label {index}" for index in range(labels)))
+    return Card(name=name, inputs=(contract,), answer=answer, origin=Origin(builder="tests:build"))
 
 
 def seeded(network: nn.Module) -> nn.Module:

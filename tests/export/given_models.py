@@ -62,13 +62,14 @@ SOFT = [*POOLED[:-1], node("Flatten", ["pooled"], "flat"), node("Softmax", ["fla
 
 def classifier(**changes: Any) -> Card:
     contract = {
+        "kind": "image",
         "height": SIDE,
         "width": SIDE,
         "resize": "stretch",
         "mean": (0.5, 0.4, 0.3),
         "std": (0.2, 0.25, 0.3),
     }
-    return tiny_card("classification", labels=K).updated(input=contract | changes)
+    return tiny_card("classification", labels=K).updated(inputs=[contract | changes])
 
 
 def segmenter() -> Card:

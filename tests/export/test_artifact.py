@@ -38,11 +38,11 @@ def test_an_empty_graph(copy: Path) -> None:
     [
         ({"task": "classification"}, "no probabilities, only label_map, attention_gate"),
         (
-            {"input": {"resize": "stretch", "dynamic_size": False}},
+            {"inputs": {"resize": "stretch", "dynamic_size": False}},
             r"image is uint8 \['batch', 'height', 'width', 3\].*\['batch', 32, 48, 3\]",
         ),
-        ({"input": {"mean": (0.5, 0.5, 0.5)}}, "differ in input"),
-        ({"output": {"labels": tuple(map(str, range(CLASSES)))}}, "differ in output"),
+        ({"inputs": {"mean": (0.5, 0.5, 0.5)}}, "differ in inputs"),
+        ({"answer": {"labels": tuple(map(str, range(CLASSES)))}}, "differ in answer"),
     ],
 )
 def test_a_card_that_contradicts_the_graph(
@@ -50,7 +50,7 @@ def test_a_card_that_contradicts_the_graph(
 ) -> None:
     fields = exported.card.model_dump()
     for key, value in changes.items():
-        fields[key] = fields[key] | value if isinstance(value, dict) else value
+        fields[key] = [fields[key][0] | value] if key == "inputs" else fields[key] | value
     (copy / "card.json").write_text(exported.card.updated(**fields).to_json())
     with pytest.raises(InvalidInput, match=message):
         read_artifact(copy)

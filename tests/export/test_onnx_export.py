@@ -12,9 +12,9 @@ from onnx import ModelProto, numpy_helper
 from tests.export.conftest import CLASSES, Exported, Pooled, TinyClassifier, TinySegmenter, seeded, tiny_card
 from torch import Tensor, nn
 
-from regard.contract.card import card_from_json
 from regard.contract.names import CARD_METADATA
 from regard.contract.preprocess import Pixels
+from regard.contract.reading import card_from_json
 from regard.contract.whole_folder import draft_of
 from regard.errors import ExportError, InvalidInput, RegardError
 from regard.export import onnx_export

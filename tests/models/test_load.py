@@ -79,11 +79,11 @@ def test_untrained_on_purpose_is_the_same_every_time(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(weights_files, "shipped", dict)
     (one, card), (other, _) = (resolve("se_resnet18", weights="random") for _ in range(2))
     assert torch.equal(one.fc.weight, other.fc.weight)
-    assert len(card.output.labels) == 1000
+    assert len(card.answer.labels) == 1000
     assert card.origin.weights_sha256 is None
     _, segmenter = resolve("fcn_mobilenet_v2", weights="random")
     assert segmenter.input.dynamic_size
-    assert len(segmenter.output.labels) == 19
+    assert len(segmenter.answer.labels) == 19
     with pytest.raises(InvalidInput, match="say which weights.*random.*none"):
         resolve("se_resnet18")
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.answers import Classes
+from regard.contract.card import Card, Origin
+from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import decode
 from regard.models import weights_index
 from regard.models.samples import folder, sample_folder, sample_images
@@ -15,9 +17,8 @@ from regard.models.weights_index import shipped
 def card(**contract: object) -> Card:
     return Card(
         name="any",
-        task="classification",
-        input=InputContract.model_validate(contract),
-        output=OutputContract(labels=("a", "b")),
+        inputs=(ImageInput.model_validate(contract),),
+        answer=Classes(labels=("a", "b")),
         origin=Origin(builder="resnet18"),
     )
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from regard.contract.card import Card, card_from_file
+from regard.contract.card import Card
 from regard.contract.digest import sha256
 from regard.contract.image_files import images_in
+from regard.contract.reading import card_from_file
 from regard.models import catalog
 from regard.models.checkpoint import load_weights, read_state_dict
 from regard.models.samples import sample_folder, sample_images
@@ -43,7 +44,7 @@ def test_card_describes_the_weights(name: str) -> None:
     assert path.stat().st_size <= MAX_BYTES
     network_of(card, path)
     recipe = recipe_from_file(find_recipe(Path(name)))
-    assert (recipe.input, recipe.output, recipe.builder) == (card.input, card.output, card.origin.builder)
+    assert (recipe.input, recipe.answer, recipe.builder) == (card.input, card.answer, card.origin.builder)
     assert "non-commercial" in (card.origin.licence or "") or "camvid" not in name
 
 
@@ -65,7 +66,7 @@ def answers(name: str, *, count: int) -> tuple[torch.Tensor, Card]:
 def test_sample_garments(name: str) -> None:
     found, card = answers(name, count=10)
     meant = [path.stem.split("_")[-1] for path in images_in(sample_folder(card))]
-    right = [word.lower() in card.output.labels[i].lower() for word, i in zip(meant, found, strict=True)]
+    right = [word.lower() in card.answer.labels[i].lower() for word, i in zip(meant, found, strict=True)]
     assert sum(right) >= 9  # a T-shirt may pass for a shirt
 
 
@@ -73,7 +74,7 @@ def test_sample_garments(name: str) -> None:
 def test_a_sample_street(name: str) -> None:
     """A quarter to a third of it is road, with the sky above."""
     (found,), card = answers(name, count=1)
-    road, sky = ((found == card.output.labels.index(label)).nonzero() for label in ("road", "sky"))
+    road, sky = ((found == card.answer.labels.index(label)).nonzero() for label in ("road", "sky"))
     assert 0.25 < len(road) / found.numel() < 0.35
     assert 0.05 < len(sky) / found.numel() < 0.15
     assert sky[:, 0].max() < road[:, 0].min()

@@ -19,7 +19,9 @@ from PIL import Image
 from tests.exports import Exports
 from torch import nn
 
-from regard.contract.card import Card, InputContract, Origin, OutputContract
+from regard.contract.answers import KINDS, Classes, LabelMap
+from regard.contract.card import Card, Origin
+from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact
 from regard.models.catalog import build, find
@@ -91,14 +93,14 @@ def as_if_trained(network: nn.Module) -> nn.Module:
 
 
 def network_and_card(
-    name: str, builder: str, options: dict[str, object], *, contract: InputContract, labels: int
+    name: str, builder: str, options: dict[str, object], *, contract: ImageInput, labels: int
 ) -> tuple[nn.Module, Card]:
     """A network of the catalog as if trained, and its Card."""
     torch.manual_seed(0)
     network = as_if_trained(build(builder, num_classes=labels, **options))
-    output = OutputContract(labels=tuple(f"label {index}" for index in range(labels)))
+    answer = KINDS[find(builder).task](labels=tuple(f"label {index}" for index in range(labels)))
     origin = Origin(builder=builder, options=options)
-    return network, Card(name=name, task=find(builder).task, input=contract, output=output, origin=origin)
+    return network, Card(name=name, inputs=(contract,), answer=answer, origin=origin)
 
 
 @pytest.fixture(scope="session")
@@ -108,7 +110,7 @@ def classifier(exports: Exports) -> Exported:
         CLASSIFIER,
         "se_resnet18",
         {"width": 16, "stem": "small"},
-        contract=InputContract(height=28, width=28, resize="stretch"),
+        contract=ImageInput(height=28, width=28, resize="stretch"),
         labels=10,
     )
     return Exported(network, card, exports.of(network, card, [photo(seed) for seed in range(4)]))
@@ -123,7 +125,7 @@ def segmenter(exports: Exports) -> Exported:
         SEGMENTER,
         "ccnet_resnet18",
         {"output_stride": 16, "width": 16, "inner": 16},
-        contract=InputContract(
+        contract=ImageInput(
             height=64, width=96, resize="none", dynamic_size=True, min_size=32, max_size=256, max_batch=4
         ),
         labels=11,
@@ -192,11 +194,12 @@ def largest_channel(folder: Path, *, bias: int = 0) -> Artifact:
     )
     card = Card(
         name="largest",
-        task="segmentation",
-        input=InputContract(
-            height=48, width=64, resize="none", dynamic_size=True, min_size=16, max_size=128, max_batch=4
+        inputs=(
+            ImageInput(
+                height=48, width=64, resize="none", dynamic_size=True, min_size=16, max_size=128, max_batch=4
+            ),
         ),
-        output=OutputContract(labels=tuple(f"label {index}" for index in range(CLASSES))),
+        answer=LabelMap(labels=tuple(f"label {index}" for index in range(CLASSES))),
         origin=Origin(builder="tests:largest_channel"),
     )
     return write(folder, graph, card)
@@ -223,9 +226,8 @@ def mean_colour(folder: Path) -> Artifact:
     )
     card = Card(
         name="colour",
-        task="classification",
-        input=InputContract(height=8, width=8, resize="stretch", max_batch=8),
-        output=OutputContract(labels=("red", "green", "blue")),
+        inputs=(ImageInput(height=8, width=8, resize="stretch", max_batch=8),),
+        answer=Classes(labels=("red", "green", "blue")),
         origin=Origin(builder="tests:mean_colour"),
     )
     return write(folder, graph, card)

@@ -12,8 +12,9 @@ from tests.exports import Exports
 from tests.serving.conftest import network_and_card
 from torch import nn
 
-from regard.contract.card import Card, InputContract
-from regard.contract.names import ANSWERS, IMAGE
+from regard.contract.card import Card
+from regard.contract.image_input import ImageInput
+from regard.contract.names import IMAGE
 from regard.export.proof.comparison import BOUNDS
 from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.trials import Shape, image_batch
@@ -41,9 +42,9 @@ def small_network(name: str) -> tuple[nn.Module, Card]:
     entry = CATALOG[name]
     side = entry.small_size
     if entry.task == "classification" or entry.fixed_size:
-        contract = InputContract(height=side, width=side, resize="stretch", max_batch=4)
+        contract = ImageInput(height=side, width=side, resize="stretch", max_batch=4)
     else:
-        contract = InputContract(
+        contract = ImageInput(
             height=64, width=96, resize="none", dynamic_size=True, min_size=side, max_size=256, max_batch=4
         )
     return network_and_card(name, name, dict(entry.small), contract=contract, labels=CLASSES)
@@ -90,14 +91,14 @@ def goes_end_to_end(name: str, server: EmbeddedTriton, exports: Exports) -> None
     images = sample_images(card)
     artifact = exports.of(network, card, images)
     batch = image_batch(images, Shape(2, card.input.height, card.input.width), card.input)
-    expected = NetworkRunner(network, card).run({IMAGE: batch})[ANSWERS[card.task]]
+    expected = NetworkRunner(network, card).run({IMAGE: batch})[card.answer.tensor]
     add(artifact, server.repository, instances=1)
     try:
         with triton.InferenceServerClient(server.grpc_url) as client:
             wait_until_ready(client, name)
             pixels = triton.InferInput(IMAGE, list(batch.shape), "UINT8")
             pixels.set_data_from_numpy(batch)
-            answer = client.infer(name, [pixels], client_timeout=300).as_numpy(ANSWERS[card.task])
+            answer = client.infer(name, [pixels], client_timeout=300).as_numpy(card.answer.tensor)
     finally:
         remove(server.repository, name)
     assert answer.shape == expected.shape

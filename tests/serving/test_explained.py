@@ -10,7 +10,7 @@ from PIL import Image
 from tests.exports import Exports
 from tests.serving.conftest import network_and_card
 
-from regard.contract.card import InputContract
+from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import decode
 from regard.models.explain.grad_cam import grad_cam
 from regard.models.samples import sample_images
@@ -27,7 +27,7 @@ def test_grad_cam_is_served_through_both_endpoints(
         "explained",
         "acol_resnet18",
         {"width": 16, "inner": 16},
-        contract=InputContract(height=64, width=96, resize="stretch", max_batch=4),
+        contract=ImageInput(height=64, width=96, resize="stretch", max_batch=4),
         labels=5,
     )
     artifact = exports.of(network, card, sample_images(card), explain="gradcam")

@@ -8,7 +8,6 @@ IMAGE = "image"  # input of a model: uint8 pixels (B, height, width, 3), RGB
 ENCODED_IMAGE = "encoded_image"  # input of a model's image endpoint: whole JPEG, PNG or WebP files (B, 1)
 PROBABILITIES = "probabilities"  # a classifier's answer: float32 (B, K)
 LABEL_MAP = "label_map"  # a segmenter's answer: uint8 (B, height, width)
-ANSWERS: dict[Task, str] = {"classification": PROBABILITIES, "segmentation": LABEL_MAP}
 
 # `<name>` takes tensors; what else a repository holds of a model is called <name> and one of these
 IMAGE_ENDPOINT = "_image"

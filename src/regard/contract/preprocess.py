@@ -119,13 +119,30 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def fit(pixels: Pixels, *, resize: str, height: int, width: int, interpolation: str, crop: float) -> Pixels:
-    """Bring RGB pixels (H, W, 3) to the size a network takes, by the input contract of its Card.
+def fit(
+    pixels: Pixels,
+    *,
+    resize: str,
+    height: int,
+    width: int,
+    interpolation: str,
+    crop: float,
+    channels: int = 3,
+) -> Pixels:
+    """Bring RGB pixels (H, W, 3) to what a network takes, (height, width, channels), as its Card says.
 
     resize: "stretch" to height x width; "center_crop" scales the image so that the crop of height x width
-        covers the
-    fraction `crop` of its shorter side, and cuts the crop from the centre; "none" leaves the size alone.
+        covers the fraction `crop` of its shorter side, and cuts the crop from the centre; "none" leaves the
+        size alone.
+    channels: 3 for RGB; 1 for its grey, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), taken before resizing.
     """
+    if channels == 1:
+        pixels = np.asarray(Image.fromarray(pixels).convert("L"))
+    fitted = _fit(pixels, resize=resize, height=height, width=width, interpolation=interpolation, crop=crop)
+    return fitted if channels == 3 else fitted[..., None]
+
+
+def _fit(pixels: Pixels, *, resize: str, height: int, width: int, interpolation: str, crop: float) -> Pixels:
     if resize == "none":
         return pixels
     rows, columns = pixels.shape[:2]

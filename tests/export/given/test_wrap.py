@@ -37,7 +37,7 @@ def test_channels_last_on_both_sides_and_a_smaller_answer(tmp_path: Path, images
 
 
 def test_a_size_that_is_fixed(tmp_path: Path, images: list[Pixels]) -> None:
-    card = segmenter().updated(input={"height": 16, "width": 24, "resize": "stretch"})
+    card = segmenter().updated(inputs=[{"kind": "image", "height": 16, "width": 24, "resize": "stretch"}])
     path = write(tmp_path / "given.onnx", SMALLER, image=["n", 3, 16, 24])
     graph = served(import_onnx(path, card, tmp_path / "out", images=images)).graph
     assert [dim.dim_value for dim in graph.output[0].type.tensor_type.shape.dim] == [0, 16, 24]

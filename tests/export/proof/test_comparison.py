@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tests.export.conftest import tiny_card
 
-from regard.contract.card import Certificate
+from regard.contract.certificate import Certificate
 from regard.contract.preprocess import Pixels
 from regard.export.proof.comparison import BOUNDS, ParityError, largest_difference, prove, relative
 from regard.export.proof.runner import SCORES, Arrays, CannotRun

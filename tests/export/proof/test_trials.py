@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
-from regard.contract.card import InputContract
+from regard.contract.image_input import ImageInput
 from regard.errors import InvalidInput
 from regard.export.proof.trials import BATCHES, Shape, image_batch, trial_shapes, trials_of
 
 
-def contract(**changes: object) -> InputContract:
+def contract(**changes: object) -> ImageInput:
     fields = {
         "height": 360,
         "width": 480,
@@ -15,7 +15,7 @@ def contract(**changes: object) -> InputContract:
         "min_size": 64,
         "max_size": 2048,
     }
-    return InputContract.model_validate(fields | changes)
+    return ImageInput.model_validate(fields | changes)
 
 
 def test_three_batch_sizes_and_three_sizes_the_later_ones_odd() -> None:

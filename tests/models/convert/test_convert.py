@@ -76,7 +76,7 @@ def test_resnet_of_torchvision(torchvision, tmp_path: Path) -> None:
     assert done.counts == {"as it is": 2, "renamed": len(theirs.state_dict()) - 2}  # fc's are as they are
     ours, card = resolve("resnet18", weights=str(done.weights))
     assert card.name == "ours"
-    assert len(card.output.labels) == K
+    assert len(card.answer.labels) == K
     same_logits(ours, theirs)
 
 

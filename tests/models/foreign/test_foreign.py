@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from regard.contract.answers import LabelMap
 from regard.contract.card import Card
 from regard.contract.digest import sha256
 from regard.errors import InvalidInput, InvalidWeights, UnknownName
@@ -24,8 +25,9 @@ from regard.models.foreign.library import import_library
 from regard.models.foreign.name import foreign_name
 from regard.models.foreign.timm_models import TimmModel
 from regard.models.foreign.torchvision_models import TorchvisionModel
-from regard.models.foreign.wrappers import DictOutput, Layers, Padded, same_answer
+from regard.models.foreign.wrappers import DictOutput, Layers, same_answer
 from regard.models.load import resolve
+from regard.models.padding import scores_of
 from regard.models.samples import sample_images
 
 SMP = "smp:FPN?encoder=tu-test_resnet&classes=3&decoder_pyramid_channels=32&decoder_segmentation_channels=32"
@@ -131,7 +133,7 @@ def test_the_preprocessing_is_timms(timm, name: str) -> None:
     _, card = resolve(name, weights="random")
     config = timm.data.resolve_model_data_config(timm.create_model(card.origin.builder.removeprefix("timm:")))
     assert departure(card, timm.data.create_transform(**config)) < 1e-6
-    other = card.updated(input=card.input.model_dump() | {"crop": 0.9})
+    other = card.updated(inputs=[card.input.model_dump() | {"crop": 0.9}])
     assert departure(other, timm.data.create_transform(**config)) > 0.05  # the measure can fail
 
 
@@ -188,7 +190,7 @@ def test_a_classifier_of_torchvision(torchvision, tmp_path: Path) -> None:
     network, card = resolve("torchvision:resnet18?classes=5", weights=str(tmp_path / "w.pth"))
     assert isinstance(network, Classifier)
     torch.testing.assert_close(network(noise(64)), theirs(noise(64)), rtol=1e-5, atol=1e-6)
-    assert card.output.labels == tuple(f"class {index}" for index in range(5))
+    assert card.answer.labels == tuple(f"class {index}" for index in range(5))
     assert departure(card, torchvision.models.ResNet18_Weights.DEFAULT.transforms()) < 1e-6
 
 
@@ -213,7 +215,7 @@ def test_a_published_file_brings_its_own_preprocessing_and_labels(
         lambda _, weights: entry if sha256(weights)[:8] in entry.url else None,
     )
     _, card = resolve("torchvision:mobilenet_v2?classes=3", weights=str(path))
-    assert card.output.labels == ("a", "b", "c")
+    assert card.answer.labels == ("a", "b", "c")
     assert card.input.crop == 224 / 256
     assert entries.DEFAULT.transforms().resize_size == [232]
 
@@ -273,8 +275,8 @@ def test_what_torchvision_refuses(torchvision, name: str, error: type[Exception]
 
 def test_a_segmenter_of_smp_takes_any_size(smp) -> None:
     network, card = resolve(SMP, weights="random")
-    assert isinstance(network, Padded)
-    assert (card.task, len(card.output.labels), card.input.dynamic_size, card.name) == (
+    assert card.input.pad_to == 32
+    assert (card.task, len(card.answer.labels), card.input.dynamic_size, card.name) == (
         "segmentation",
         3,
         True,
@@ -282,8 +284,15 @@ def test_a_segmenter_of_smp_takes_any_size(smp) -> None:
     )
     assert card.input.mean == (0.5, 0.5, 0.5)  # timm's config of the encoder
     with torch.inference_mode():
-        assert torch.equal(network(noise(64)), network.network(noise(64)))
-        assert network(noise(64)[:, :, :50, :37]).shape == (1, 3, 50, 37)
+        assert torch.equal(scores_of(network, noise(64), 32), network(noise(64)))
+        assert scores_of(network, noise(64)[:, :, :50, :37], 32).shape == (1, 3, 50, 37)
+
+
+def test_a_binary_segmenter_of_smp(smp) -> None:
+    """One score of each pixel is of two labels."""
+    network, card = resolve(SMP.replace("classes=3", "classes=1"), weights="random")
+    assert card.answer == LabelMap(labels=("class 0", "class 1"), activation="sigmoid")
+    assert network(noise(64)).shape == (1, 1, 64, 64)
 
 
 @pytest.mark.parametrize(
@@ -293,7 +302,7 @@ def test_a_segmenter_of_smp_takes_any_size(smp) -> None:
         ("smp:Unet?encoder=resnet81&classes=3", UnknownName, "no smp encoder .*'resnet81'"),
         ("smp:Unet?encoder=resnet18", InvalidInput, "needs classes"),
         ("smp:Unet", InvalidInput, "needs encoder and classes"),
-        ("smp:Unet?encoder=resnet18&classes=1", InvalidInput, "classes must be at least 2, got 1"),
+        ("smp:Unet?encoder=resnet18&classes=0", InvalidInput, "classes must be 1 or more, got 0"),
         ("smp:Unet?encoder=resnet18&classes=3&depht=3", InvalidInput, "smp:Unet has no option depht"),
         (
             "smp:Unet?encoder=resnet18&classes=3&encoder_depth=9",
@@ -333,7 +342,7 @@ def test_the_equality_check_can_fail() -> None:
 def test_exported_and_certified_at_untraced_batches_and_sizes(smp, tmp_path: Path, name: str) -> None:
     network, card = resolve(name, weights="random")
     if card.input.dynamic_size:
-        card = card.updated(input=card.input.model_dump() | {"height": 64, "width": 96})
+        card = card.updated(inputs=[card.input.model_dump() | {"height": 64, "width": 96}])
     artifact = export_onnx(network, card, tmp_path / "out", images=sample_images(card))
     (certificate,) = artifact.card.certificates
     assert certificate.passed

@@ -72,7 +72,7 @@ def segmentation() -> Callable[..., Recipe]:
                     "licence": "CC0",
                 },
                 "input": {"height": 24, "width": 32, "resize": "none", "dynamic_size": True, "min_size": 16},
-                "output": {"labels": ["red", "green", "blue"], "ignore_index": 3},
+                "answer": {"kind": "label_map", "labels": ["red", "green", "blue"], "ignore_index": 3},
                 "augmentation": {"flip": True, "crop": [16, 24], "scale": [0.8, 1.2], "colour": 0.1},
                 "optimization": {
                     "epochs": 2,
@@ -106,7 +106,7 @@ def classification() -> Callable[..., Recipe]:
                     "licence": "CC0",
                 },
                 "input": {"height": 16, "width": 16, "resize": "stretch"},
-                "output": {"labels": ["red", "green"]},
+                "answer": {"kind": "classes", "labels": ["red", "green"]},
                 "augmentation": {"flip": True, "shift": 1, "erase": 0.5},
                 "optimization": {
                     "epochs": 2,

@@ -13,8 +13,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from regard.contract.card import Card, card_from_file
+from regard.contract.card import Card
 from regard.contract.digest import sha256
+from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput, InvalidWeights, UnknownName
 from regard.models.backbones.backbone import backbones
 from regard.models.catalog import build
@@ -79,10 +80,10 @@ def test_end_to_end(task: tuple[Path, Make], tmp_path: Path) -> None:
     assert card_from_file(out / f"{recipe.name}.json") == card
     assert card.origin.weights_sha256 == sha256(out / f"{recipe.name}.safetensors")
     assert card.origin.builder == recipe.builder
-    assert card.origin.options == {"classes": len(recipe.output.labels), **recipe.options}
+    assert card.origin.options == {"classes": len(recipe.answer.labels), **recipe.options}
     assert card.origin.data == "generated"
     assert card.origin.licence == "CC0"
-    assert (card.input, card.output, card.name) == (recipe.input, recipe.output, recipe.name)
+    assert (card.input, card.answer, card.name) == (recipe.input, recipe.answer, recipe.name)
     assert card.tools["torch"] == torch.__version__
 
     state = weights(out, recipe)
@@ -141,8 +142,8 @@ def naive_metrics(network: torch.nn.Module, recipe: Recipe, root: Path) -> dict[
     predicted, target = torch.stack(answers), data.targets.long()
     if target.ndim == 1:
         return {"top1": (predicted == target).float().mean().item()}
-    kept, result = target != recipe.output.ignore_index, {}
-    for index, label in enumerate(recipe.output.labels):
+    kept, result = target != recipe.ignore_index, {}
+    for index, label in enumerate(recipe.answer.labels):
         is_it, should = (predicted == index) & kept, (target == index) & kept
         result[f"iou_{label}"] = int((is_it & should).sum()) / int((is_it | should).sum())
     return {"mean_iou": sum(result.values()) / len(result), **result}
@@ -362,12 +363,12 @@ def test_steps_are_those_taken(class_folders: Path, classification: Make, tmp_pa
     assert {p.steps for p in told} == {2}
 
 
-def test_one_image_is_not_enough(tmp_path: Path, classification: Make) -> None:
-    for split in ("train", "val"):
-        (tmp_path / "colours" / split / "red").mkdir(parents=True)
-        Image.new("RGB", (16, 16)).save(tmp_path / "colours" / split / "red" / "0.png")
+def test_one_image_is_not_enough(mask_folders: Path, segmentation: Make, tmp_path: Path) -> None:
+    _, *others = sorted((mask_folders / "stripes" / "train" / "images").iterdir())
+    for path in others:
+        path.unlink()
     with pytest.raises(InvalidInput, match="image"):
-        train(classification(output__labels=["red"]), tmp_path, tmp_path / "out")
+        train(segmentation(), mask_folders, tmp_path / "out")
 
 
 def test_unlabelled_images_do_not_spoil_the_weights(
@@ -390,7 +391,7 @@ def test_a_class_that_the_split_lacks_leaves_the_card_readable(
     mask_folders: Path, segmentation: Make, tmp_path: Path
 ) -> None:
     """Its IoU is not a number while no pixel is taken for it; the Card must be read back all the same."""
-    recipe = segmentation(output__labels=["red", "green", "blue", "void", "never"], output__ignore_index=255)
+    recipe = segmentation(answer__labels=["red", "green", "blue", "void", "never"], answer__ignore_index=255)
     card = train(recipe, mask_folders, tmp_path / "out")
     again = card_from_file(tmp_path / "out" / "stripes_net.json")
     assert isinstance(again, Card)
@@ -410,11 +411,11 @@ def test_options_that_the_builder_does_not_take(
 
 
 def test_a_recipe_may_say_its_number_of_classes(classification: Make) -> None:
-    classes = len(classification().output.labels)
+    classes = len(classification().answer.labels)
     for name in ("classes", "num_classes"):
         assert build_network(classification(options={name: classes, "width": 16})).fc.out_features == classes
         with pytest.raises(
-            InvalidInput, match=f"the output of the recipe .* says classes={classes}, the options"
+            InvalidInput, match=f"the answer of the recipe .* says classes={classes}, the options"
         ):
             build_network(classification(options={name: classes + 1}))
 

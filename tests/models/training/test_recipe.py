@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 import regard.models.training
+from regard.contract.answers import LabelMap
 from regard.errors import InvalidInput
 from regard.models.catalog import CATALOG
 from regard.models.training.recipe import Recipe, recipe_from_file
@@ -25,7 +26,8 @@ licence = "CC0"
 height = 16
 width = 16
 resize = "stretch"
-[output]
+[answer]
+kind = "classes"
 labels = ["red", "green"]
 [optimization]
 epochs = 2
@@ -53,13 +55,13 @@ def test_recipes_that_come_with_regard(path: Path) -> None:
     layouts = {"classification": ("idx", "class_folders"), "segmentation": ("mask_folders",)}
     assert recipe.data.layout in layouts[CATALOG[recipe.builder].task]
     assert recipe.data.licence
-    if recipe.output.palette is not None:
-        assert len(set(recipe.output.palette)) == len(recipe.output.labels)
+    if isinstance(recipe.answer, LabelMap) and recipe.answer.palette is not None:
+        assert len(set(recipe.answer.palette)) == len(recipe.answer.labels)
 
 
 def test_reads_toml(tmp_path: Path) -> None:
     recipe = recipe_from_file(write(tmp_path, TOML))
-    assert recipe.output.labels == ("red", "green")
+    assert recipe.answer.labels == ("red", "green")
     assert recipe.augmentation.flip is False
     assert recipe.optimization.seed == 0
 
@@ -94,7 +96,7 @@ def test_bytes_that_are_no_text(tmp_path: Path) -> None:
         ('licence = "CC0"', "", "data.licence: Field required"),
         ("height = 16", "height = 0", "input.height"),
         ('resize = "stretch"', 'resize = "none"', "dynamic_size"),
-        ('["red", "green"]', "[]", "output.labels"),
+        ('["red", "green"]', "[]", "answer.classes.labels"),
         ("epochs = 2", "epochs = 0", "optimization.epochs"),
         ("batch_size = 4", "batch_size = 1", "optimization.batch_size"),
         ('"sgd"', '"lion"', "optimization.optimizer"),
@@ -145,4 +147,4 @@ def test_a_label_that_is_ignored_is_a_contradiction(segmentation: Callable[..., 
     count.
     """
     with pytest.raises(ValidationError, match="ignore_index"):
-        segmentation(output__ignore_index=1)
+        segmentation(answer__ignore_index=1)

@@ -30,9 +30,11 @@ def make_card(task: str = "classification", **changes: Any) -> Card:
     )
     fields = {
         "name": "net",
-        "task": task,
-        "input": contract,
-        "output": {"labels": [f"class {index}" for index in range(10)]},
+        "inputs": [{"kind": "image"} | contract],
+        "answer": {
+            "kind": "label_map" if task == "segmentation" else "classes",
+            "labels": [f"class {index}" for index in range(10)],
+        },
         "origin": {"builder": "net"},
     }
     return card_from_mapping(fields | changes, source="the test's Card")
@@ -83,7 +85,7 @@ class FakeTransport:
     def __init__(self, card: Card | None = None) -> None:
         self.card = card or make_card()
         self.config_text = self.card.model_dump_json(exclude={"certificates", "tools"})
-        self.classes = len(self.card.output.labels)
+        self.classes = len(self.card.answer.labels)
         self.faults: list[Fault | None] = []
         self.register_fault: Fault | None = Fault("INTERNAL", "cannot open the region")
         self.delay = 0.0

@@ -10,10 +10,10 @@ import pytest
 from client_fakes import QUICK, FakeAsyncTransport, FakeTransport, half, make_card, plain, png
 
 import regard
+from regard.contract.results import Classification, Segmentation
 from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.client.aio import AsyncClient
 from regard.serving.client.base import IN_FLIGHT
-from regard.serving.client.results import Classification, Segmentation
 from regard.serving.client.retry import Retry, worth_retrying
 from regard.serving.client.sync import Client
 from regard.serving.protocol.wire import Fault
@@ -96,7 +96,7 @@ def test_the_card_is_read_once():
     with Client(transport=fake) as client:
         client.classify("net", plain(1))
         client.classify("net", plain(1))
-        assert client.card("net").output == fake.card.output
+        assert client.card("net").answer == fake.card.answer
     assert fake.configs == 1
 
 

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from regard.contract.palette import default_palette
+from regard.contract.results import Segmentation
+from regard.contract.rle import decode, encode
 from regard.errors import InvalidInput
-from regard.serving.client.results import Segmentation
-from regard.serving.client.rle import decode, encode
 
 LABELS = ("road", "car", "tree")
 PALETTE = ((128, 64, 128), (0, 0, 142), (107, 142, 35))

@@ -18,10 +18,10 @@ from PIL import Image
 from tests.serving.conftest import photo
 
 from regard.contract.preprocess import decode, fit
+from regard.contract.results import Classification, Segmentation
+from regard.contract.rle import decode as decode_rle
 from regard.errors import InferenceError, InvalidInput, ServerUnreachable, UnknownName
 from regard.serving.client.aio import AsyncClient
-from regard.serving.client.results import Classification, Segmentation
-from regard.serving.client.rle import decode as decode_rle
 from regard.serving.client.sync import Client
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from regard.contract.results import Classification
 from regard.serving.client.aio import AsyncClient
-from regard.serving.client.results import Classification
 from regard.serving.client.sync import Client
 
 Ask = Callable[..., Classification]

@@ -14,11 +14,10 @@ def config_of(folder: Path) -> ModelConfig:
 
 
 def changed(artifact: Artifact, **changes: Any) -> Artifact:
-    """The artifact with another Card; an input or output is changed in the fields given."""
-    fields = {
-        name: getattr(artifact.card, name).model_dump() | value if isinstance(value, dict) else value
-        for name, value in changes.items()
-    }
+    """The artifact with another Card; its input, answer or origin is changed in the fields given."""
+    fields = {name: getattr(artifact.card, name).model_dump() | value for name, value in changes.items()}
+    if "input" in fields:
+        fields["inputs"] = [fields.pop("input")]
     return Artifact(artifact.folder, artifact.card.updated(**fields), artifact.sha256)
 
 

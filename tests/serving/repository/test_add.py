@@ -9,7 +9,7 @@ import pytest
 from tests.serving.repository.repositories import changed, config_of, tree
 
 from regard.contract import preprocess
-from regard.contract.card import card_from_json
+from regard.contract.reading import card_from_json
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.repository import add, listing, remove

@@ -16,7 +16,7 @@ from regard.serving.repository import add, listing, remove
     ("changes", "words"),
     [
         ({"input": {"max_size": 96}}, r"input contract is {'max_size': 96}, not {'max_size': 128}"),
-        ({"output": {"labels": tuple("abcdefghijk")}}, "output contract is"),
+        ({"answer": {"labels": tuple("abcdefghijk")}}, "answer is"),
         ({"input": {"max_batch": 2}}, "input contract is {'max_batch': 2}"),
     ],
 )
@@ -57,7 +57,7 @@ def test_bad_instances_and_labels(tmp_path: Path, colour: Artifact) -> None:
     with pytest.raises(InvalidInput, match="instances must be 1 or more, got 0"):
         add(colour, tmp_path / "repository", instances=0)
     with pytest.raises(InvalidInput, match="a label is one line"):
-        add(changed(colour, output={"labels": ("red", "gre\nen", "blue")}), tmp_path / "repository")
+        add(changed(colour, answer={"labels": ("red", "gre\nen", "blue")}), tmp_path / "repository")
 
 
 def test_a_name_whose_parts_are_taken(tmp_path: Path, colour: Artifact) -> None:

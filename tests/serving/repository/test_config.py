@@ -6,7 +6,7 @@ from pathlib import Path
 from tests.serving.repository.repositories import config_of
 from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
 
-from regard.contract.card import card_from_json
+from regard.contract.reading import card_from_json
 from regard.export.artifact import Artifact
 from regard.serving.repository import add
 from regard.serving.repository.config import MAX_INSTANCES

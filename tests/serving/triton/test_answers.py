@@ -10,8 +10,8 @@ import torch
 import tritonclient.grpc as triton
 from PIL import Image
 
-from regard.contract.card import card_from_json
 from regard.contract.preprocess import Pixels, decode, fit
+from regard.contract.reading import card_from_json
 
 
 def pixels(height: int, width: int, *, seed: int = 0, batch: int = 1) -> Pixels:

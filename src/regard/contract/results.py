@@ -9,9 +9,9 @@ from PIL import Image
 
 from regard.contract.palette import Colour
 from regard.contract.preprocess import Pixels
+from regard.contract.rle import Rle, encode
 from regard.contract.whole_file import whole_file
 from regard.errors import InvalidInput
-from regard.serving.client.rle import Rle, encode
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,14 @@ class Classification:
     """The likeliest class of an image, and the runners-up.
 
     top: (label, probability) pairs, likeliest first; its first is `label` and `probability`.
+    labels: those that apply: the likeliest where labels exclude each other; else all that reach their
+        threshold, likeliest first, which may be none.
     """
 
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
+    labels: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)

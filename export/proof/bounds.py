@@ -1,0 +1,39 @@
+"""What passes as the same answer, which depends on the precision that a candidate computes in."""
+
+from dataclasses import dataclass
+
+from regard.contract.answers.kind import AnswerKind
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What passes.
+
+    Attributes:
+        error: at most this, over the largest value of the reference.
+        agreement: at least this fraction of equal decisions.
+    """
+
+    error: float
+    agreement: float
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How a candidate computes, and how far that may lead it from its reference.
+
+    Attributes:
+        name: of the type.
+        error: as of Bounds.
+    """
+
+    name: str
+    error: float
+
+    def bounds(self, answer: AnswerKind) -> Bounds:
+        """What passes for a kind of answer."""
+        return Bounds(self.error, answer.min_agreement)
+
+
+# float32 sums in another order differ by 1e-7 to 1e-5, a wrong weight by far more
+FLOAT32 = Precision("float32", 1e-4)

@@ -1,0 +1,74 @@
+"""How an image becomes a network's input."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from regard.contract.preprocess import Pixels, fit
+from regard.contract.record import Finite, Fraction, Record
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+class ImageInput(Record):
+    """The contract of an input that is an image.
+
+    The served graph takes uint8 pixels (B, height, width, channels), RGB or grey, and computes
+    (pixels / 255 - mean) / std itself.
+    """
+
+    kind: Literal["image"] = "image"
+    height: int = Field(gt=0, description="rows the network was trained at, and takes unless dynamic_size")
+    width: int = Field(gt=0, description="columns, likewise")
+    resize: Literal["stretch", "center_crop", "none"] = Field(
+        description="see regard.contract.preprocess.fit"
+    )
+    interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+    crop: Fraction = 1.0
+    channels: Literal[3, 1] = Field(default=3, description="3: RGB. 1: its grey, ITU-R BT.601's luma")
+    mean: tuple[Finite, ...] = Field(default=IMAGENET_MEAN, description="of each channel, in 0 to 1")
+    std: tuple[Finite, ...] = Field(default=IMAGENET_STD, description="likewise")
+    dynamic_size: bool = Field(default=False, description="any height and width from min_size to max_size")
+    min_size: int = Field(default=32, gt=0)
+    max_size: int = Field(default=2048, gt=0)
+    pad_to: int = Field(
+        default=1,
+        gt=0,
+        description="stride of a segmenter: the normalized image is continued by 0 below and to the right up "
+        "to a multiple of it, and the answer is cut back",
+    )
+    max_batch: int = Field(default=16, gt=0)
+
+    @model_validator(mode="after")
+    def _check(self) -> "ImageInput":
+        if self.dynamic_size != (self.resize == "none"):
+            raise ValueError("resize must be 'none' exactly where dynamic_size is true")
+        smaller, larger = sorted((self.height, self.width))
+        if self.dynamic_size and not self.min_size <= smaller <= larger <= self.max_size:
+            raise ValueError("height and width must lie between min_size and max_size")
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            if len(values) != self.channels:
+                raise ValueError(f"{name} has {len(values)} values for {self.channels} channels")
+        if min(self.std) <= 0:
+            raise ValueError(f"std must be positive, got {self.std}")
+        return self
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of what the served graph takes, -1 where any will do."""
+        return (-1, -1) if self.dynamic_size else (self.height, self.width)
+
+    def fit(self, pixels: Pixels) -> Pixels:
+        """Bring RGB pixels (H, W, 3) to what the served graph takes, (height, width, channels), by
+        `regard.contract.preprocess.fit`.
+        """
+        return fit(
+            pixels,
+            resize=self.resize,
+            height=self.height,
+            width=self.width,
+            interpolation=self.interpolation,
+            crop=self.crop,
+            channels=self.channels,
+        )
