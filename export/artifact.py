@@ -1,7 +1,10 @@
 """The artifact: a folder with a proven graph and its Card.
 
-DIR/model.onnx   the served graph; its metadata `regard.card` holds the Card without certificates
-DIR/card.json    the Card, with the certificates of this very file
+DIR/model.onnx      the served graph, float32; its metadata `regard.card` holds the Card without certificates
+DIR/card.json       the Card, with the certificates of this very file
+DIR/goldens/        images and the answers to them, see regard.contract.goldens
+DIR/manifest.json   the SHA-256 of these files
+DIR/variants/       other graphs or engines of the network, see variant.py
 """
 
 from dataclasses import dataclass
@@ -13,15 +16,22 @@ from onnx import ModelProto
 
 from regard.contract.card import Card
 from regard.contract.digest import sha256
-from regard.contract.names import CARD_FILE, CARD_METADATA, MODEL_FILE
+from regard.contract.manifest import check_files
+from regard.contract.names import CARD_FILE, CARD_METADATA, GOLDENS, MANIFEST_FILE, MODEL_FILE, VARIANTS
 from regard.contract.reading import card_from_file, card_from_json
 from regard.errors import ExportError, InvalidInput
 from regard.export.graph.check import check_graph
 
+MOST_BYTES = 2**31  # of one protobuf message
+OWN_FILES = frozenset({MODEL_FILE, CARD_FILE, GOLDENS, MANIFEST_FILE, VARIANTS})
+
 
 @dataclass(frozen=True)
 class Artifact:
-    """An exported model: where it is, its Card, and the SHA-256 of its graph's file."""
+    """An exported model: where it is, its Card, and the SHA-256 of its graph's file.
+
+    The Card of one that is not proven has no certificates.
+    """
 
     folder: Path
     card: Card
@@ -33,40 +43,75 @@ class Artifact:
         return self.folder / MODEL_FILE
 
 
-def read_artifact(folder: Path) -> Artifact:
-    """Open what `regard export` wrote, and hold the Card against the graph.
+def read_artifact(folder: Path, *, expect: str | None = None) -> Artifact:
+    """Open what `regard export` wrote, and hold its Card, graph, certificates and manifest against each
+    other.
+
+    expect: SHA-256 that its manifest must have.
 
     Raises:
-        InvalidInput: not such a folder, or the Card contradicts the graph.
+        InvalidInput: not such a folder, not proven, or its parts contradict each other; names what differs.
     """
-    missing = [name for name in (MODEL_FILE, CARD_FILE) if not (folder / name).is_file()]
-    if missing:
-        raise InvalidInput(
-            f"{folder} is no exported model: it has no {' and no '.join(missing)}. `regard export` "
-            "writes one."
-        )
-    card = card_from_file(folder / CARD_FILE)
-    model = read_graph(folder / MODEL_FILE)
-    check_graph(model, card)
-    inside = next((entry.value for entry in model.metadata_props if entry.key == CARD_METADATA), None)
-    if inside is not None:
-        _check_same(card, card_from_json(inside, source=f"the Card inside {folder / MODEL_FILE}"), folder)
-    return Artifact(folder, card, sha256(folder / MODEL_FILE))
+    artifact = _read(folder)
+    card = artifact.card
+    _check_inside(card, artifact.model)
+    if not card.certificates:
+        raise InvalidInput(f"{folder} was never proven: its Card has no certificates; export it again")
+    for certificate in card.certificates:
+        if not certificate.passed:
+            raise InvalidInput(
+                f"{folder} failed its proof: it departs from {certificate.reference}; mend that and export "
+                "it again"
+            )
+        if certificate.candidate_sha256 != artifact.sha256:
+            raise InvalidInput(
+                f"{artifact.model} is not the graph that was proven: its SHA-256 is {artifact.sha256[:12]}"
+                f"..., the certificate's {(certificate.candidate_sha256 or 'none')[:12]}...; export it again"
+            )
+    check_files(folder)
+    if expect is not None and (found := sha256(folder / MANIFEST_FILE)) != expect.lower():
+        raise InvalidInput(f"{folder / MANIFEST_FILE} has SHA-256 {found}, expected was {expect}")
+    return artifact
+
+
+def read_unproven(folder: Path) -> Artifact:
+    """Open an artifact whatever its proof and manifest say: the Card loses its certificates.
+
+    Raises:
+        InvalidInput: not such a folder, or its Card contradicts its graph.
+    """
+    artifact = _read(folder)
+    return Artifact(folder, artifact.card.updated(certificates=()), artifact.sha256)
 
 
 def read_graph(path: Path) -> ModelProto:
     """Parse an ONNX file.
 
     Raises:
-        InvalidInput: it is not one, or truncated.
+        InvalidInput: it cannot be read, is none, or truncated.
     """
     try:
         model = onnx.load(path, load_external_data=False)
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
     except DecodeError:
         raise InvalidInput(f"{path} is no whole ONNX file; export it again") from None
     if not model.graph.node:
         raise InvalidInput(f"{path} holds an empty graph; export it again")
     return model
+
+
+def check_fits(weights: int, name: str) -> None:
+    """Refuse weights of so many bytes that an ONNX file in one piece cannot hold them.
+
+    Raises:
+        ExportError: they are too large.
+    """
+    if weights >= MOST_BYTES:
+        raise ExportError(
+            f"the weights of {name} take {weights / 2**30:.1f} GiB, and an ONNX file in one piece holds "
+            "less than 2; export a smaller network"
+        )
 
 
 def write_graph(model: ModelProto, path: Path) -> None:
@@ -77,16 +122,31 @@ def write_graph(model: ModelProto, path: Path) -> None:
     """
     try:
         path.write_bytes(model.SerializeToString())
-    except ValueError:  # protobuf's
-        raise ExportError(
-            "the model is larger than the 2 GB that an ONNX file in one piece can hold"
-        ) from None
+    except ValueError:  # protobuf's; what the exporter added came on top of the weights
+        raise ExportError("the graph is larger than the 2 GiB that an ONNX file in one piece holds") from None
 
 
-def _check_same(card: Card, inside: Card, folder: Path) -> None:
-    for field in ("name", "inputs", "answer"):
+def _read(folder: Path) -> Artifact:
+    missing = [name for name in (MODEL_FILE, CARD_FILE) if not (folder / name).is_file()]
+    if missing:
+        raise InvalidInput(
+            f"{folder} is no exported model: it has no {' and no '.join(missing)}. `regard export` "
+            "writes one."
+        )
+    card = card_from_file(folder / CARD_FILE)
+    check_graph(read_graph(folder / MODEL_FILE), card)
+    return Artifact(folder, card, sha256(folder / MODEL_FILE))
+
+
+def _check_inside(card: Card, model: Path) -> None:
+    metadata = read_graph(model).metadata_props
+    text = next((entry.value for entry in metadata if entry.key == CARD_METADATA), None)
+    if text is None:
+        raise InvalidInput(f"{model} holds no Card, which its export put there; export it again")
+    inside = card_from_json(text, source=f"the Card inside {model}")
+    for field in ("name", "inputs", "answer", "origin"):
         if getattr(card, field) != getattr(inside, field):
             raise InvalidInput(
-                f"{folder / CARD_FILE} and the Card inside {MODEL_FILE} differ in {field}; to change a "
-                "Card, export again with the new one"
+                f"{model.with_name(CARD_FILE)} and the Card inside {MODEL_FILE} differ in {field}; to change "
+                "a Card, export again with the new one"
             )

@@ -46,10 +46,11 @@ def check_network(network: nn.Module, card: Card) -> None:
             "that picks one"
         )
     expected = card.answer.scores_shape(1, height, width)
+    labels = len(card.answer.labels)
     if logits.shape != expected:
         raise InvalidInput(
-            f"the Card of {card.name} contradicts the network: {card.task} in {len(card.answer.labels)} "
-            f"labels means scores of shape {expected} for one image of {height} x {width}, the network gives "
+            f"the Card of {card.name} contradicts the network: {card.task} with {labels} labels means scores "
+            f"of shape {expected} for one image of {height} x {width}, the network gives "
             f"{tuple(logits.shape)}. Correct the Card's answer or size."
         )
     if not logits.isfinite().all():

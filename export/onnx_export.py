@@ -14,20 +14,22 @@ from onnx import ModelProto
 from torch import nn
 
 from regard.contract.card import Card
-from regard.contract.digest import sha256
+from regard.contract.manifest import write_manifest
 from regard.contract.names import CARD_FILE, IMAGE, MODEL_FILE
 from regard.contract.preprocess import Pixels
 from regard.contract.whole_folder import whole_folder
-from regard.export.artifact import Artifact, write_graph
+from regard.export.artifact import OWN_FILES, Artifact, check_fits, write_graph
 from regard.export.graph.check import check_graph
 from regard.export.graph.metadata import describe
 from regard.export.graph.opset import OPSET
 from regard.export.graph.served_graph import ServedGraph, image_dims, output_names
 from regard.export.graph.tracing import Input, to_onnx
 from regard.export.network_check import check_network
-from regard.export.proof.certificate import certify
+from regard.export.proof.certificate import certify, served_graph_runner
 from regard.export.proof.comparison import ParityError
 from regard.export.proof.departure import first_departure
+from regard.export.proof.goldens import write_goldens
+from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.trials import Trial, trials_of
 from regard.models.explain import Explain
 
@@ -62,26 +64,27 @@ def export_onnx(
     Raises:
         ParityError: the graph departs from the network; names the first departing layer and the draft, which
             is kept.
-        ExportError: the network is not fit for export, the exporter refuses it, or the folder cannot be
-            written.
+        ExportError: the network is not fit for export or too large for one ONNX file, the exporter refuses
+            it, or the folder cannot be written.
         InvalidInput: the Card contradicts the network, or there are no images.
     """
     report(STAGES[0])
     trials = trials_of(images, card.input)
     folder = folder.resolve()
+    check_fits(sum(value.nbytes for value in network.state_dict().values()), card.name)
     check_network(network, card)
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
-    with whole_folder(folder, files={MODEL_FILE, CARD_FILE}, keep=ParityError) as draft:
+    with whole_folder(folder, files=OWN_FILES, keep=ParityError) as draft:
         report(STAGES[1])
         model = trace(network, card, trials[0], explain=explain)
         report(STAGES[2])
         describe(model, card)
         write_graph(model, draft / MODEL_FILE)
         report(STAGES[3])
+        reference = NetworkRunner(network, card, explain=explain)
+        candidate = served_graph_runner(draft / MODEL_FILE, card)
         try:
-            certificates = certify(
-                network, card, draft / MODEL_FILE, trials, images_from=images_from, explain=explain
-            )
+            certificates = certify(reference, candidate, trials, images_from=images_from)
         except ParityError as error:
             (draft / CARD_FILE).write_text(card.updated(certificates=error.certificates).to_json())
             trial = next(trial for trial in trials if trial.shape == error.shape)
@@ -93,7 +96,9 @@ def export_onnx(
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)
         (draft / CARD_FILE).write_text(card.to_json())
-        artifact = Artifact(folder, card, sha256(draft / MODEL_FILE))
+        write_goldens(draft, card, images, reference=reference, candidate=candidate)
+        write_manifest(draft)
+        artifact = Artifact(folder, card, candidate.sha256)
         report(STAGES[4])
     return artifact
 

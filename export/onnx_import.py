@@ -19,11 +19,12 @@ from onnx import TensorProto
 from regard.contract.card import Card
 from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
+from regard.contract.manifest import write_manifest
 from regard.contract.names import CARD_FILE, MODEL_FILE
 from regard.contract.preprocess import Pixels
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
-from regard.export.artifact import Artifact, write_graph
+from regard.export.artifact import OWN_FILES, Artifact, check_fits, write_graph
 from regard.export.given.answer import GivenAnswer, find_answer
 from regard.export.given.model import GivenModel, read_given
 from regard.export.given.reference import GivenRunner, GivenSession
@@ -32,6 +33,7 @@ from regard.export.graph.check import check_graph
 from regard.export.graph.opset import at_opset
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import ParityError, prove
+from regard.export.proof.goldens import write_goldens
 from regard.export.proof.graph_runner import GraphRunner, scores_tensor
 from regard.export.proof.runner import SCORES, CannotRun
 from regard.export.proof.trials import Trial, trials_of
@@ -78,6 +80,7 @@ def import_onnx(
     """
     report(STAGES[0])
     given = read_given(path, answer, channels=card.input.channels)
+    check_fits(sum(len(tensor.raw_data) for tensor in given.proto.graph.initializer), str(path))
     _check_size(given, card)
     trials = trials_of(images, card.input, traced=given.image.batch)
     folder = folder.resolve()
@@ -86,7 +89,7 @@ def import_onnx(
     found = find_answer(given, card, answers, [trial.shape for trial in trials])
     proto, note = at_opset(given.proto, name=str(path))
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
-    with whole_folder(folder, files={MODEL_FILE, CARD_FILE}, keep=ParityError) as draft:
+    with whole_folder(folder, files=OWN_FILES, keep=ParityError) as draft:
         report(STAGES[1])
         model = wrapped(replace(given, proto=proto), found, card)
         write_graph(model, draft / MODEL_FILE)
@@ -94,15 +97,19 @@ def import_onnx(
         (draft / CARD_FILE).write_text(card.to_json())
         check_graph(model, card)
         report(STAGES[2])
+        reference = GivenRunner(session, found)
+        candidate = _served(draft / MODEL_FILE, reference)
         try:
-            certificates = _certify(draft / MODEL_FILE, GivenRunner(session, found), trials, images_from)
+            certificates = _certify(reference, candidate, trials, images_from)
         except ParityError as error:
             (draft / CARD_FILE).write_text(card.updated(certificates=error.certificates).to_json())
             message = f"{error}.{_batch_hint(given)} The draft is kept in {draft}"
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)
         (draft / CARD_FILE).write_text(card.to_json())
-        artifact = Artifact(folder, card, sha256(draft / MODEL_FILE))
+        write_goldens(draft, card, images, reference=reference, candidate=candidate)
+        write_manifest(draft)
+        artifact = Artifact(folder, card, candidate.sha256)
         report(STAGES[3])
     return Imported(artifact, (note, *_notes(given, found)))
 
@@ -133,14 +140,18 @@ def _answer(session: GivenSession, trial: Trial) -> npt.NDArray[Any]:
         raise InvalidInput(f"{session.given.path} itself stops at {trial.shape}; {advice}: {error}") from None
 
 
+def _served(path: Path, reference: GivenRunner) -> GraphRunner:
+    """The served graph, with scores where the model as given has some."""
+    answer, model = reference.session.card.answer, onnx.load(path)
+    scores = {SCORES: scores_tensor(model, answer)} if reference.found.kind == "logits" else {}
+    return GraphRunner(model, {**scores, answer.tensor: answer.tensor}, sha256=sha256(path))
+
+
 def _certify(
-    path: Path, reference: GivenRunner, trials: Sequence[Trial], images_from: str
+    reference: GivenRunner, candidate: GraphRunner, trials: Sequence[Trial], images_from: str
 ) -> tuple[Certificate, ...]:
     """Compare the served graph with the model as given."""
-    card, model = reference.session.card, onnx.load(path)
-    answer = card.answer.tensor
-    scores = {SCORES: scores_tensor(model, card.answer)} if reference.found.kind == "logits" else {}
-    candidate = GraphRunner(model, {**scores, answer: answer}, sha256=sha256(path))
+    card = reference.session.card
     return prove(
         reference,
         candidate,

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
-from torch import nn
 
 from regard.contract.card import Card
 from regard.contract.certificate import Certificate
@@ -20,39 +19,39 @@ from regard.export.proof.graph_runner import GraphRunner, served_tensors
 from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.references import NAMES
 from regard.export.proof.trials import Trial
-from regard.models.explain import Explain
+
+
+def served_graph_runner(model: Path, card: Card) -> GraphRunner:
+    """A graph that regard exported, by its file.
+
+    Raises:
+        ExportError: it cannot be loaded.
+    """
+    graph = onnx.load(model)
+    return GraphRunner(graph, served_tensors(graph, card.answer), sha256=sha256(model))
 
 
 def certify(
-    network: nn.Module,
-    card: Card,
-    model: Path,
-    trials: Sequence[Trial],
-    *,
-    images_from: str,
-    explain: Explain | None = None,
+    reference: NetworkRunner, candidate: GraphRunner, trials: Sequence[Trial], *, images_from: str
 ) -> tuple[Certificate, ...]:
     """Prove that a served graph gives its network's answers, and explanation where it has one.
 
     Args:
-        network: the reference, in evaluation mode.
-        card: its Card.
-        model: the candidate, a file.
+        reference: the network, in evaluation mode, explained as the graph is.
+        candidate: its graph.
         trials: what both are asked, of `trials_of`.
         images_from: where their images come from, for the record.
-        explain: the explanation that the graph gives.
 
     Returns:
         The certificate of the scores, and in an explain export another of its maps. Both have passed.
 
     Raises:
         ParityError: the graph departs from the network, or stops at one of the shapes.
-        ExportError: the graph cannot be loaded.
     """
-    graph = onnx.load(model)
+    card, explain = reference.card, reference.explain
     return prove(
-        NetworkRunner(network, card, explain=explain),
-        GraphRunner(graph, served_tensors(graph, card.answer), sha256=sha256(model)),
+        reference,
+        candidate,
         trials,
         answer=card.answer,
         precision=FLOAT32,

@@ -44,6 +44,7 @@ class NetworkRunner:
     def __init__(self, network: nn.Module, card: Card, *, explain: Explain | None = None) -> None:
         self.network = network
         self.card = card
+        self.explain = explain
         self.reference = REFERENCES[explain]
         self.name = f"PyTorch {torch.__version__}"
         self.sha256 = weights_sha256(network)

@@ -103,6 +103,7 @@ def image_batch(images: Sequence[Pixels], shape: Shape, contract: ImageInput) ->
                 width=shape.width,
                 interpolation=contract.interpolation,
                 crop=contract.crop,
+                channels=contract.channels,
             )
             for index in range(shape.batch)
         ]

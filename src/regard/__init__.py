@@ -15,7 +15,10 @@ from regard.errors import (
 )
 
 if TYPE_CHECKING:
-    from regard.contract.card import Card
+    from regard.contract.answers.classes import Classes
+    from regard.contract.answers.label_map import LabelMap
+    from regard.contract.card import Card, Origin
+    from regard.contract.image_input import ImageInput
     from regard.contract.results import Classification, Segmentation
     from regard.serving.client.aio import AsyncClient
     from regard.serving.client.sync import Client
@@ -24,12 +27,16 @@ __version__ = "0.1.0"
 __all__ = [
     "AsyncClient",
     "Card",
+    "Classes",
     "Classification",
     "Client",
     "ExportError",
+    "ImageInput",
     "InferenceError",
     "InvalidInput",
     "InvalidWeights",
+    "LabelMap",
+    "Origin",
     "RegardError",
     "Segmentation",
     "ServerError",
@@ -42,8 +49,12 @@ __all__ = [
 _LATE = {
     "AsyncClient": "regard.serving.client.aio",
     "Card": "regard.contract.card",
+    "Classes": "regard.contract.answers.classes",
     "Classification": "regard.contract.results",
     "Client": "regard.serving.client.sync",
+    "ImageInput": "regard.contract.image_input",
+    "LabelMap": "regard.contract.answers.label_map",
+    "Origin": "regard.contract.card",
     "Segmentation": "regard.contract.results",
 }
 

@@ -24,6 +24,7 @@ from regard.export.graph.metadata import KEPT_METADATA
 from regard.export.graph.opset import OPSET
 from regard.export.onnx_export import STAGES, export_onnx
 from regard.export.proof.comparison import ParityError
+from regard.export.proof.network_runner import weights_sha256
 
 
 def nothing_left(folder: Path) -> bool:
@@ -33,7 +34,12 @@ def nothing_left(folder: Path) -> bool:
 def test_an_artifact_says_what_it_is(exported: Exported) -> None:
     artifact = read_artifact(exported.artifact.folder)
     assert artifact == exported.artifact
-    assert sorted(path.name for path in artifact.folder.iterdir()) == ["card.json", "model.onnx"]
+    names = sorted(path.name for path in artifact.folder.iterdir())
+    assert names == ["card.json", "goldens", "manifest.json", "model.onnx"]
+    assert {found.candidate_sha256 for found in artifact.card.certificates} == {artifact.sha256}
+    assert {found.reference_sha256 for found in artifact.card.certificates} == {
+        weights_sha256(exported.network)
+    }
     model = onnx.load(artifact.model)
     onnx.checker.check_model(model, full_check=True)
     assert {entry.domain: entry.version for entry in model.opset_import}[""] == OPSET

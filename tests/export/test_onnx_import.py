@@ -179,11 +179,11 @@ def second_input() -> tuple[onnx.ValueInfoProto, ...]:
     [
         (POOLED, {"extra": second_input()}, r"2 inputs \(x, threshold\)"),
         (POOLED, {"outputs": ("pooled",)}, "2 outputs; name the answer to serve, one of scores, pooled"),
-        (POOLED, {"image": ["n", "c", "h", "w"]}, "three channels fixed"),
+        (POOLED, {"image": ["n", "c", "h", "w"]}, "fix its channels at export"),
         (
             POOLED,
             {"image": ["n", 1, "h", "w"], "constants": {"weight": WEIGHT[:, :1]}},
-            "three channels fixed",
+            "fix its channels at export",
         ),
         (POOLED, {"image": ["n", 3, 20, 20]}, "the Card says height 16, .* takes height 20"),
         (
@@ -194,7 +194,7 @@ def second_input() -> tuple[onnx.ValueInfoProto, ...]:
         (
             [*POOLED[:-1], node("Flatten", ["pooled"], "f"), node("Sigmoid", ["f"], "scores")],
             {},
-            "ends in a sigmoid",
+            "set the Card's activation to 'sigmoid'",
         ),
         (DENSE, {}, r"means classification in 5 classes.*\(2, 5\)"),
         (
@@ -217,6 +217,25 @@ def test_what_cannot_be_served_is_refused(
     with pytest.raises(InvalidInput, match=message):
         import_onnx(path, classifier(), tmp_path / "out", images=images)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sigmoid_at_the_end(tmp_path: Path, images: list[Pixels]) -> None:
+    """Its probabilities are served as they are; the same scores without it get one."""
+    sigmoid = [*POOLED[:-1], node("Flatten", ["pooled"], "f"), node("Sigmoid", ["f"], "scores")]
+    card = classifier()
+    card = card.updated(answer=card.answer.model_dump() | {"activation": "sigmoid"})
+    answers = []
+    for name, nodes in (("with", sigmoid), ("without", POOLED)):
+        path = write(tmp_path / f"{name}.onnx", nodes)
+        imported = import_onnx(path, card, tmp_path / name, images=images)
+        assert imported.artifact.card.certificates[0].passed
+        session = onnxruntime.InferenceSession(imported.artifact.model)
+        batch = np.stack([card.input.fit(image) for image in images[:2]])
+        answers.append(session.run(["probabilities"], {"image": batch})[0])
+    np.testing.assert_allclose(*answers, atol=1e-6)
+    soft = write(tmp_path / "soft.onnx", SOFT)
+    with pytest.raises(InvalidInput, match="set the Card's activation to 'softmax'"):
+        import_onnx(soft, card, tmp_path / "soft", images=images)
 
 
 def test_one_of_several_answers(tmp_path: Path, images: list[Pixels]) -> None:

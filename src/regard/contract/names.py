@@ -16,8 +16,13 @@ OWN_SUFFIXES = (IMAGE_ENDPOINT, PREPROCESS_STEP)
 
 MODEL_FILE = "model.onnx"
 CARD_FILE = "card.json"
+MANIFEST_FILE = "manifest.json"
 CONFIG_FILE = "config.pbtxt"
 LABELS_FILE = "labels.txt"
+
+# folders of an artifact
+GOLDENS = "goldens"
+VARIANTS = "variants"
 
 CARD_METADATA = "regard.card"  # key of the Card in an ONNX file's metadata
 CARD_PARAMETER = "card"  # key of the Card among a configuration's parameters

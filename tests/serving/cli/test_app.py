@@ -11,9 +11,8 @@ from regard.contract.card import Card
 
 CARD: dict[str, Any] = {
     "name": "anything",
-    "task": "classification",
-    "input": {"height": 32, "width": 32, "resize": "stretch"},
-    "output": {"labels": ["cat", "dog"]},
+    "inputs": [{"height": 32, "width": 32, "resize": "stretch"}],
+    "answer": {"kind": "classes", "labels": ["cat", "dog"]},
     "origin": {"builder": "tests:build"},
 }
 RUN = "from regard.serving.cli.app import main; main()"

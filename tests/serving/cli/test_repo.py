@@ -27,7 +27,7 @@ def test_commands(tmp_path: Path, colour: Artifact) -> None:
     }
     assert "version 2" in regard("add", str(colour.folder))
     (row,) = json.loads(regard("list", "--json"))
-    assert (row["name"], row["versions"], row["card"]["task"]) == ("colour", [1, 2], "classification")
+    assert (row["name"], row["versions"], row["card"]["answer"]["kind"]) == ("colour", [1, 2], "classes")
     assert "colour_image" in regard("list")
     assert "removed colour version 1" in regard("remove", "colour", "--version", "1")
     assert "removed colour" in regard("remove", "colour")

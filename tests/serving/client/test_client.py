@@ -59,7 +59,9 @@ def test_one_image_is_a_list_of_one(ask, tmp_path):
 
 def test_a_classification_has_its_runners_up(ask):
     (result,) = ask(FakeTransport(), "classify", "net", plain(4), top_k=3)
-    assert result == Classification("class 4", 1.0, (("class 4", 1.0), ("class 0", 0.0), ("class 1", 0.0)))
+    assert result == Classification(
+        "class 4", 1.0, (("class 4", 1.0), ("class 0", 0.0), ("class 1", 0.0)), ("class 4",)
+    )
     (result,) = ask(FakeTransport(), "classify", "net", plain(4), top_k=99)
     assert len(result.top) == 10
 

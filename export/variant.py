@@ -1,0 +1,103 @@
+"""Variants: other graphs or engines of an artifact's network, each in a folder of its own.
+
+variants/<name>/variant.json    what it is, and its certificates
+variants/<name>/...             its files, among them `answers.npz`, its answers to the artifact's goldens
+variants/<name>/manifest.json   their SHA-256, and that of the artifact's own manifest
+
+A folder appears in one step, and nothing outside it changes.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from regard.contract.certificate import Certificate
+from regard.contract.digest import sha256
+from regard.contract.manifest import check_files, write_manifest
+from regard.contract.names import MANIFEST_FILE, VARIANTS
+from regard.contract.record import Record
+from regard.contract.whole_folder import whole_folder
+from regard.errors import InvalidInput
+from regard.export.proof.comparison import ParityError
+
+VARIANT_FILE = "variant.json"
+NAME_PATTERN = r"[a-z0-9][a-z0-9_.-]{0,63}"
+
+
+class Variant(Record):
+    """A proven variant.
+
+    name: of its folder. precision: what it computes in. file: the graph or engine in the folder.
+    """
+
+    name: str = Field(pattern=f"^{NAME_PATTERN}$")
+    precision: str
+    file: str
+    certificates: tuple[Certificate, ...]
+
+
+@contextmanager
+def adding_variant(artifact: Path, name: str) -> Iterator[Path]:
+    """Yield an empty folder for the files of a variant and its `variant.json`; when the block ends well it is
+    checked and put in place, an earlier one of this name replaced. After a ParityError it stays as a draft.
+
+    Raises:
+        InvalidInput: a bad name, or the variant in the folder is not proven.
+        ExportError: it cannot be written.
+    """
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise InvalidInput(
+            f"a variant's name is 1 to 64 lower-case letters, digits, '_', '-' or '.'; got {name!r}"
+        )
+    target = artifact / VARIANTS / name
+    earlier = {path.name for path in target.iterdir()} if target.is_dir() else set()
+    with whole_folder(target, files=earlier, keep=ParityError) as draft:
+        yield draft
+        _check(_read(draft, name), draft)
+        write_manifest(draft, variant_of=sha256(artifact / MANIFEST_FILE))
+
+
+def variants_of(artifact: Path) -> tuple[Variant, ...]:
+    """The variants of an artifact by name, each held against its manifest and the artifact's.
+
+    Raises:
+        InvalidInput: one is not what was written, is of another artifact, or has no certificate that passed.
+    """
+    folders = sorted((artifact / VARIANTS).glob("[!.]*"))
+    return tuple(_checked(folder, artifact) for folder in folders)
+
+
+def _checked(folder: Path, artifact: Path) -> Variant:
+    manifest = check_files(folder)
+    if manifest.variant_of != sha256(artifact / MANIFEST_FILE):
+        raise InvalidInput(f"{folder} is a variant of another artifact; make it again from {artifact}")
+    variant = _read(folder, folder.name)
+    _check(variant, folder)
+    return variant
+
+
+def _read(folder: Path, name: str) -> Variant:
+    path = folder / VARIANT_FILE
+    try:
+        variant = Variant.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror}; make the variant again") from None
+    except ValidationError as error:
+        raise InvalidInput(
+            f"{path} is damaged ({error.errors()[0]['msg']}); make the variant again"
+        ) from None
+    if variant.name != name:
+        raise InvalidInput(f"{folder} holds the variant {variant.name}; a folder is named after its variant")
+    return variant
+
+
+def _check(variant: Variant, folder: Path) -> None:
+    if not variant.certificates or not all(found.passed for found in variant.certificates):
+        what = "failed its proof" if variant.certificates else "has no certificate"
+        raise InvalidInput(f"the variant {folder} {what}; make it again")
+    digest = sha256(folder / variant.file)
+    if any(found.candidate_sha256 != digest for found in variant.certificates):
+        raise InvalidInput(f"a certificate of the variant {folder} is of another file than {variant.file}")

@@ -1,0 +1,174 @@
+"""What is served must be what was added: a model's files, Cards, labels and configuration, held against each
+other before a version is taken up.
+
+The configuration's names, types, dimensions, batch, file and Card follow from the Card; everything else in it
+- instance groups, batching, optimization, parameters, warm-up, version policy - is the operator's.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from regard.serving.repository.former import is_former
+from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
+
+from regard.contract.card import Card
+from regard.contract.manifest import check_files
+from regard.contract.names import (
+    CARD_FILE,
+    CARD_PARAMETER,
+    CONFIG_FILE,
+    ENCODED_IMAGE,
+    IMAGE,
+    IMAGE_ENDPOINT,
+    LABELS_FILE,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    PROBABILITIES,
+)
+from regard.contract.reading import card_from_file, card_from_json
+from regard.errors import InvalidInput
+from regard.serving.repository.config import read_config
+from regard.serving.repository.layout import versions_in
+
+MEND = "put it back, or add the model again"
+UNPROVEN = ("certificates", "tools")  # of a Card: what clients are not sent
+
+
+def check_endpoint(repository: Path, endpoint: str) -> None:
+    """Hold the folder of one endpoint against itself; a model that regard did not add passes.
+
+    Raises:
+        InvalidInput: a file is not what was written, or labels, Cards and configuration contradict each
+            other; names what differs.
+    """
+    folder = repository / endpoint
+    if not (folder / CARD_FILE).is_file():
+        return
+    card = card_from_file(folder / CARD_FILE)
+    versions = versions_in(folder)
+    former = is_former(repository, endpoint)
+    for version in versions:
+        place = folder / str(version)
+        if not former or (place / MANIFEST_FILE).is_file():
+            check_files(place)
+        _check_version(card_from_file(place / CARD_FILE), card, place)
+    if versions:
+        newest = folder / str(versions[-1]) / CARD_FILE
+        if card_from_file(newest) != card:
+            raise InvalidInput(
+                f"{folder / CARD_FILE} is not the Card of the newest version, {newest}; {MEND}"
+            )
+    _check_labels(folder, card)
+    _check_config(read_config(folder / CONFIG_FILE), card, folder / CONFIG_FILE)
+
+
+def callable_as(card: Card) -> dict[str, Any]:
+    """What of a Card a caller notices: versions of one model share it."""
+    private = {"mean", "std", "pad_to"}  # applied inside the graph
+    free = {"activation", "thresholds", "threshold"}  # read with the version that is asked for
+    return {
+        "task": card.task,
+        "input": card.input.model_dump(exclude=private),
+        "answer": card.answer.model_dump(exclude=free),
+    }
+
+
+def settings_of(config: ModelConfig, default: ModelConfig) -> list[str]:
+    """The operator's settings that differ from what regard writes, each as `field: value, not value`."""
+    checked = {"name", "backend", "platform", "max_batch_size", "input", "output", "default_model_filename"}
+    found = []
+    for field in ModelConfig.DESCRIPTOR.fields:
+        if field.name in checked | {"parameters"}:
+            continue
+        present, written = (_text(each, field.name) for each in (config, default))
+        if present != written:
+            found.append(f"{field.name}: {present or 'none'}, not {written or 'none'}")
+    for key in sorted({*config.parameters, *default.parameters} - {CARD_PARAMETER}):
+        present, written = (
+            each.parameters[key].string_value if key in each.parameters else "none"
+            for each in (config, default)
+        )
+        if present != written:
+            found.append(f"parameter {key}: {present}, not {written}")
+    return found
+
+
+def _text(config: ModelConfig, field: str) -> str:
+    only = ModelConfig()
+    only.CopyFrom(config)
+    for other in ModelConfig.DESCRIPTOR.fields:
+        if other.name != field:
+            only.ClearField(other.name)
+    return " ".join(str(only).split())
+
+
+def _check_version(found: Card, card: Card, place: Path) -> None:
+    for fact, wanted in callable_as(card).items():
+        if callable_as(found)[fact] != wanted:
+            raise InvalidInput(
+                f"{place / CARD_FILE} differs from the model's Card in {fact}; versions of a model are called alike: "
+                "add it under another name"
+            )
+
+
+def _check_labels(folder: Path, card: Card) -> None:
+    if card.answer.tensor != PROBABILITIES:
+        return
+    path = folder / LABELS_FILE
+    try:
+        labels = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read {path}: {error}; {MEND}") from None
+    for line, (found, wanted) in enumerate(zip(labels, card.answer.labels, strict=False), 1):
+        if found != wanted:
+            raise InvalidInput(f"{path} says {found!r} in line {line}, the Card {wanted!r}; {MEND}")
+    if len(labels) != len(card.answer.labels):
+        raise InvalidInput(f"{path} has {len(labels)} labels, the Card {len(card.answer.labels)}; {MEND}")
+
+
+def _check_config(config: ModelConfig, card: Card, path: Path) -> None:
+    found, wanted = dict(_facts(config)), dict(_wanted(card, path.parent.name, config))
+    for fact, value in wanted.items():
+        if found.get(fact) != value:
+            raise InvalidInput(
+                f"{path} says {fact} {found.get(fact, 'none')}, the Card means {value}; {MEND}"
+            )
+    text = config.parameters[CARD_PARAMETER].string_value if CARD_PARAMETER in config.parameters else ""
+    inside = card_from_json(text or json.dumps({}), source=f"the Card in {path}")
+    for field in Card.model_fields.keys() - {*UNPROVEN}:
+        if getattr(inside, field) != getattr(card, field):
+            raise InvalidInput(f"the Card in {path} differs from {CARD_FILE} in {field}; {MEND}")
+
+
+def _facts(config: ModelConfig) -> Iterator[tuple[str, Any]]:
+    yield "name", config.name
+    yield "max_batch_size", config.max_batch_size
+    yield "default_model_filename", config.default_model_filename
+    for kind in ("input", "output"):
+        for tensor in getattr(config, kind):
+            yield f"{kind} {tensor.name}", (DataType.Name(tensor.data_type), [*tensor.dims])
+    for tensor in config.output:
+        yield f"label file of {tensor.name}", tensor.label_filename
+
+
+def _wanted(card: Card, endpoint: str, config: ModelConfig) -> Mapping[str, Any]:
+    answer, taken = card.answer, card.input
+    encoded = any(tensor.name == ENCODED_IMAGE for tensor in config.input) and endpoint.endswith(
+        IMAGE_ENDPOINT
+    )
+    image = (
+        {f"input {ENCODED_IMAGE}": ("TYPE_STRING", [1])}
+        if encoded
+        else {f"input {IMAGE}": ("TYPE_UINT8", [*taken.size, taken.channels])}
+    )
+    dtype = "TYPE_FP32" if answer.tensor == PROBABILITIES else "TYPE_UINT8"
+    return {
+        "name": endpoint,
+        "max_batch_size": taken.max_batch,
+        "default_model_filename": MODEL_FILE,
+        **image,
+        f"output {answer.tensor}": (dtype, [*answer.served_dims(*taken.size)]),
+        f"label file of {answer.tensor}": LABELS_FILE if answer.tensor == PROBABILITIES else "",
+    }

@@ -1,0 +1,39 @@
+"""A served endpoint as a runner: named arrays in, named arrays out."""
+
+from collections.abc import Mapping
+
+from regard.serving.protocol.connection import Connection
+from regard.serving.protocol.explain import explained
+from regard.serving.protocol.wire import Array, Request
+
+TIMEOUT = 60.0  # seconds for one request
+
+
+class EndpointRunner:
+    """One endpoint of a served model.
+
+    Args:
+        connection: to its server.
+        endpoint: its name there.
+        output: the answer's tensor.
+        version: of the model; "" leaves the choice to the server.
+    """
+
+    sha256: str | None = None  # a server does not say what it runs
+
+    def __init__(self, connection: Connection, endpoint: str, output: str, *, version: str = "") -> None:
+        self.connection = connection
+        self.endpoint = endpoint
+        self.output = output
+        self.version = version
+        self.name = f"{endpoint} on {connection.address}"
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """The served answer.
+
+        Raises:
+            RegardError: as of a client's call.
+        """
+        request = Request(self.endpoint, self.version, inputs, (self.output,))
+        with explained(self.connection, self.endpoint, timeout=TIMEOUT):
+            return self.connection.infer(request, timeout=TIMEOUT).arrays

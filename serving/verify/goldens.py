@@ -1,0 +1,176 @@
+"""Sending goldens to a served model, and holding its answers against those of the export."""
+
+import platform
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from regard.contract.answers.kind import AnswerKind, Array
+from regard.contract.card import Card
+from regard.contract.goldens import Golden
+from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
+from regard.errors import InvalidInput, RegardError
+from regard.serving.protocol.connection import Connection
+from regard.serving.verify.endpoint_runner import EndpointRunner
+
+Endpoint = Literal["tensor", "image"]
+ENDPOINTS: tuple[Endpoint, ...] = ("tensor", "image")
+
+# the same graph in the same runtime: what another processor's instructions may round otherwise
+TIGHT_ERROR = 1e-5  # of probabilities
+TIGHT_AGREEMENT = 0.9999
+FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimd")
+
+
+@dataclass(frozen=True)
+class Check:
+    """One golden at one endpoint, against the graph's own answer and against the reference's.
+
+    error, reference_error: largest absolute differences of probabilities; of label maps the fractions of
+        pixels that differ. agreement, reference_agreement: fractions of equal decisions.
+    fault: why there is no answer, or none that counts.
+    """
+
+    golden: str
+    endpoint: Endpoint
+    error: float = float("nan")
+    agreement: float = float("nan")
+    reference_error: float = float("nan")
+    reference_agreement: float = float("nan")
+    fault: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is at fault."""
+        return self.fault is None
+
+
+@dataclass(frozen=True)
+class Verification:
+    """The record of one verification.
+
+    processor: features of the processor that asked; on loopback the server's as well.
+    """
+
+    model: str
+    version: str
+    address: str
+    date: str
+    processor: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every golden was answered as at the export."""
+        return bool(self.checks) and all(check.passed for check in self.checks)
+
+    @property
+    def faults(self) -> str:
+        """What failed, in words; empty where nothing did."""
+        failed = [check for check in self.checks if not check.passed]
+        return "; ".join(
+            f"{check.golden} at the {check.endpoint} endpoint: {check.fault}" for check in failed
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON's types; what is not a number is null."""
+        fields = asdict(self) | {"passed": self.passed}
+        for check in fields["checks"]:
+            for key, value in check.items():
+                if isinstance(value, float) and not np.isfinite(value):
+                    check[key] = None
+        return fields
+
+
+def verify(
+    connection: Connection,
+    model: str,
+    card: Card,
+    goldens: Sequence[Golden],
+    *,
+    version: str = "",
+    endpoints: Sequence[Endpoint] = ENDPOINTS,
+) -> Verification:
+    """Send every golden to the endpoints of a served model, one at a time.
+
+    Args:
+        connection: to its server.
+        model: its name, without `_image`.
+        card: with the certificates of its export, which bound the distance from the reference.
+        goldens: of its artifact.
+        version: of the model; "" leaves the choice to the server.
+        endpoints: those that are served.
+
+    Raises:
+        InvalidInput: there are no goldens, or the Card has no certificate.
+    """
+    if not goldens:
+        raise InvalidInput(f"{model} has no goldens; export it again")
+    if not card.certificates:
+        raise InvalidInput(
+            f"{model} was never proven, so that no certificate bounds its answers; export it again"
+        )
+    checks = []
+    for endpoint in endpoints:
+        name = model + IMAGE_ENDPOINT if endpoint == "image" else model
+        runner = EndpointRunner(connection, name, card.answer.tensor, version=version)
+        checks += [_check(runner, endpoint, golden, card) for golden in goldens]
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Verification(model, version, str(connection.address), now, processor_features(), tuple(checks))
+
+
+def _check(runner: EndpointRunner, endpoint: Endpoint, golden: Golden, card: Card) -> Check:
+    if endpoint == "image":
+        column = np.empty((1, 1), dtype=object)
+        column[0, 0] = golden.encoded
+        inputs = {ENCODED_IMAGE: column}
+    else:
+        inputs = {IMAGE: card.input.fit(golden.pixels)[None]}
+    kind = card.answer
+    try:
+        answer = runner.run(inputs)[kind.tensor]
+    except RegardError as refusal:
+        return Check(golden.name, endpoint, fault=str(refusal))
+    wrong = kind.fault(answer)
+    if wrong is not None or answer.shape[1:] != golden.answer.shape:
+        return Check(
+            golden.name,
+            endpoint,
+            fault=wrong or f"the answer has shape {answer.shape}, not that of the export",
+        )
+    error, agreement = _distance(kind, golden.answer, answer[0])
+    reference_error, reference_agreement = _distance(kind, golden.reference, answer[0])
+    certificate = card.certificates[0]
+    fault = None
+    if not (error <= TIGHT_ERROR or kind.dtype != np.float32) or not agreement >= TIGHT_AGREEMENT:
+        fault = f"departs from its own graph's answer: error {error:.3g}, agreement {agreement:.2%}"
+    elif (
+        not (reference_error <= certificate.max_error or kind.dtype != np.float32)
+        or not reference_agreement >= certificate.min_agreement
+    ):
+        fault = (
+            f"departs from {certificate.reference}: error {reference_error:.3g}, agreement "
+            f"{reference_agreement:.2%}"
+        )
+    return Check(golden.name, endpoint, error, agreement, reference_error, reference_agreement, fault)
+
+
+def _distance(kind: AnswerKind, expected: Array, found: Array) -> tuple[float, float]:
+    """Error and agreement of one image's answers."""
+    agreement = kind.agreement(expected[None], found[None])
+    if kind.dtype != np.float32:
+        return 1 - agreement, agreement
+    return float(np.abs(expected.astype(np.float64) - found).max()), agreement
+
+
+def processor_features() -> tuple[str, ...]:
+    """The processor's architecture and those of its features that change how numbers are rounded."""
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
+    except OSError:
+        flags = set()
+    return platform.machine(), *(feature for feature in FEATURES if feature in flags)
