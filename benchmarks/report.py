@@ -8,7 +8,8 @@ from regard.contract.whole_file import write_text
 
 FOLDER = Path(__file__).parent
 ORDER = (
-    *("served_throughput", "added_latency", "wire_bytes", "time_to_serve", "perf_analyzer"),
+    *("image_endpoint", "served_throughput", "added_latency", "wire_bytes", "time_to_serve", "small_models"),
+    "perf_analyzer",
     *("attention_formulations", "segmentation_heads", "start_time"),
 )
 HEAD = """# Benchmarks
@@ -18,7 +19,7 @@ measures everything again; with `--quick` it uses small networks, only to see th
 starts a server of its own and says in its first lines what it measures and how; `docs/bench.md` says how
 the load generator does. What is compared runs in turn within one run. Pages of their own: [every network of
 the catalog](../docs/catalog.md) (`catalog.py`), [networks of other libraries](../docs/conformance.md)
-(`conformance.py`).
+(`conformance.py`). `decoders.py` compares two JPEG decoders ([why](../docs/decisions/0024-decoder.md)).
 """
 
 

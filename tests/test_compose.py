@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from regard.serving.triton.backends.files import FILES
+from regard.serving.triton.installation import MALLOC
+
 ROOT = Path(__file__).parents[1]
 CPU = ROOT / "docker-compose.yml"
 OVERLAYS = {"cpu": (CPU,), "gpu": (CPU, ROOT / "docker-compose.gpu.yml")}
@@ -126,6 +129,21 @@ def test_the_image_is_pinned(triton):
     assert name.endswith("/nvidia/tritonserver")
     assert re.fullmatch(r"\d\d\.\d\d-py3", tag)
     assert triton["image"].endswith(f":{tag}")
+
+
+def test_the_image_holds_our_backend_for_image_files_and_no_other(triton):
+    """The very files of the embedded server, and its memory settings; the C++ backends are NVIDIA's own."""
+    dockerfile = (ROOT / triton["build"]["dockerfile"]).read_text()
+    copied = dict(re.findall(r"^COPY (\S+) (\S+)$", dockerfile, re.MULTILINE))
+    assert copied.pop("constraints.txt").startswith("/tmp/")
+    assert set(copied.values()) == {"/opt/tritonserver/backends/regard_image/"}
+    assert {(ROOT / source).resolve() for source in copied} == {
+        file.resolve() for file in FILES["regard_image"]
+    }
+    (pip,) = re.findall(r"^RUN .*pip install (.*) &&", dockerfile, re.MULTILINE)
+    assert {"pillow", '"numpy<2"', "onnxruntime"} <= set(pip.split())
+    (settings,) = re.findall(r"^ENV (.*)$", dockerfile, re.MULTILINE)
+    assert dict(setting.split("=") for setting in settings.split()) == MALLOC
 
 
 def test_the_image_is_built_from_files_that_the_context_lets_through(triton):

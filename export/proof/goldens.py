@@ -20,7 +20,7 @@ from regard.contract.card import Card
 from regard.contract.goldens import ANSWERS_FILE, REFERENCE_FILE, write_answers
 from regard.contract.image_input import ImageInput
 from regard.contract.names import GOLDENS, IMAGE
-from regard.contract.preprocess import Pixels, decode
+from regard.contract.preprocess import Pixels
 from regard.export.proof.runner import Runner
 
 LARGER = 2.5  # times the input's side: an image that is resized
@@ -46,7 +46,7 @@ def write_goldens(
     answers: dict[Runner, dict[str, Array]] = {reference: {}, candidate: {}}
     for name, encoded in golden_images(images, card.input).items():
         (goldens / name).write_bytes(encoded)
-        batch = np.stack([card.input.fit(decode(encoded))])
+        batch = np.stack([card.input.decode_and_fit(encoded)])
         for runner, given in answers.items():
             given[name] = runner.run({IMAGE: batch})[card.answer.tensor][0]
     write_answers(goldens / REFERENCE_FILE, answers[reference])

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from regard.contract.card import Card
 from regard.contract.image_files import images_in
-from regard.contract.preprocess import BadImage, Pixels, decode
+from regard.contract.preprocess import BadImage, Pixels
 from regard.errors import InvalidInput
 from regard.models.samples import sample_folder
 
@@ -35,7 +35,7 @@ def pixels_of(encoded: bytes, card: Card) -> Pixels:
         InvalidInput: the bytes are not an image we serve.
     """
     try:
-        return card.input.fit(decode(encoded))
+        return card.input.decode_and_fit(encoded)
     except BadImage as error:
         raise InvalidInput(f"an image cannot be sent: {error}") from None
 

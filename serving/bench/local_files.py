@@ -6,6 +6,7 @@ from regard.contract.card import Card
 from regard.contract.names import CARD_FILE, MODEL_FILE
 from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
+from regard.serving.repository.layout import endpoints_of
 
 
 def graph_of(repository: Path, model: str, version: int, card: Card) -> Path:
@@ -14,14 +15,15 @@ def graph_of(repository: Path, model: str, version: int, card: Card) -> Path:
     Raises:
         InvalidInput: the repository does not hold it, or holds another network under this name.
     """
-    folder = repository / model / str(version)
-    if not (folder / MODEL_FILE).is_file():
+    folders = [repository / endpoint / str(version) for endpoint in endpoints_of(model)]
+    folder = next((each for each in folders if (each / MODEL_FILE).is_file()), None)
+    if folder is None:
         raise InvalidInput(
             f"{repository} holds no {model}/{version}/model.onnx, which the comparison needs; "
             "name the server's own repository."
         )
     beside = folder / CARD_FILE
-    here = card_from_file(beside if beside.is_file() else repository / model / CARD_FILE)
+    here = card_from_file(beside if beside.is_file() else folder.parent / CARD_FILE)
     if (here.inputs, here.answer, here.origin) != (card.inputs, card.answer, card.origin):
         raise InvalidInput(
             f"{folder} is not what the server serves as {model}; name the server's own repository."

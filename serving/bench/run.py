@@ -131,8 +131,10 @@ def _compare(target: Target, options: Options, report: Callable[[str], None]) ->
 
         steps["torch"] = torch_step(network_of(target.card, options.weights), target.card)
     if "onnxruntime" in options.compare:
-        with explained(target.connection, options.model, timeout=TIMEOUT):
-            statistics = target.connection.statistics(options.model, timeout=TIMEOUT)
+        # an ensemble has one version, whatever the model in it has
+        computing = options.model if options.model in target.steps else target.model
+        with explained(target.connection, computing, timeout=TIMEOUT):
+            statistics = target.connection.statistics(computing, timeout=TIMEOUT)
         version = max(int(entry["version"]) for entry in statistics)
         steps["onnxruntime"] = onnxruntime_step(
             graph_of(options.repository, options.model, version, target.card), target.card

@@ -78,7 +78,7 @@ def find_target(
         InvalidInput: a model without a Card, or images that do not fit.
     """
     name = model + IMAGE_ENDPOINT if endpoint == "image" else model
-    with explained(connection, model, timeout=TIMEOUT):
+    with explained(connection, model, endpoint=name, timeout=TIMEOUT):
         config = connection.config(name, "", timeout=TIMEOUT)
     card = served_card(config, name)
     chosen = tuple(images if images is not None else sample_images(card))

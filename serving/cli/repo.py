@@ -1,6 +1,7 @@
-"""`regard repo`: add exported models to a Triton model repository, remove and list them."""
+"""`regard repo`: add exported models to a Triton model repository, remove, list and renew them."""
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -10,12 +11,21 @@ from rich.table import Table
 from regard.serving.cli.console import out
 
 app = typer.Typer(
-    help="Add exported models to a Triton model repository, remove and list them.", no_args_is_help=True
+    help="Add exported models to a Triton model repository, remove, list and renew them.",
+    no_args_is_help=True,
 )
 
 Repository = Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DEFAULT = Path("model_repository")
+
+
+class Endpoints(str, Enum):
+    """How a model is called."""
+
+    image = "image"
+    tensor = "tensor"
+    both = "both"
 
 
 @app.command()
@@ -24,7 +34,24 @@ def add(
     repository: Repository = DEFAULT,
     name: Annotated[str | None, typer.Option(help="The served name; the model's own by default.")] = None,
     instances: Annotated[
-        int | None, typer.Option(help="Batches worked on at the same time; by default one per core.")
+        int | None,
+        typer.Option(help="Batches that an endpoint works on at the same time; by default one per core."),
+    ] = None,
+    endpoints: Annotated[
+        Endpoints | None,
+        typer.Option(
+            help="What the model takes: image files, tensors, or both, the default. Each endpoint holds the "
+            "weights in memory, once for each instance: both take twice the memory of one.",
+            show_default=False,
+        ),
+    ] = None,
+    batching: Annotated[
+        bool | None,
+        typer.Option(
+            "--batching/--no-batching",
+            help="Whether requests that wait are worked on together; by default with an NVIDIA GPU.",
+            show_default=False,
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -35,7 +62,14 @@ def add(
     from regard.export.artifact import read_artifact
     from regard.serving.repository import add as add_model
 
-    added = add_model(read_artifact(artifact), repository, name=name, instances=instances)
+    added = add_model(
+        read_artifact(artifact),
+        repository,
+        name=name,
+        instances=instances,
+        endpoints=None if endpoints is None else endpoints.value,
+        batching=batching,
+    )
     if as_json:
         print(
             json.dumps(
@@ -48,10 +82,11 @@ def add(
             )
         )
         return
-    out.print(
-        f"added {added.name} version {added.version} to {repository}: {added.endpoints[0]} takes tensors, "
-        f"{added.endpoints[1]} image files"
-    )
+    takes = [
+        f"{endpoint} takes {'tensors' if endpoint == added.name else 'image files'}"
+        for endpoint in added.endpoints
+    ]
+    out.print(f"added {added.name} version {added.version} to {repository}: {', '.join(takes)}")
 
 
 @app.command()
@@ -68,6 +103,27 @@ def remove(
 
     remove_model(repository, name, version=version)
     out.print(f"removed {name}{f' version {version}' if version else ''} from {repository}")
+
+
+@app.command()
+def renew(
+    name: Annotated[
+        str | None, typer.Argument(help="The model's name in the repository; by default every model.")
+    ] = None,
+    repository: Repository = DEFAULT,
+) -> None:
+    """Bring a model that an earlier regard added to the present layout, in place; what you changed in its
+    configuration is kept.
+
+    Example: regard repo renew se_resnet18
+    """
+    from regard.serving.repository import renew as renew_models
+
+    renewed = renew_models(repository, name)
+    if renewed:
+        out.print(f"renewed {', '.join(renewed)} in {repository}")
+    else:
+        out.print(f"{name or 'every model'} in {repository} is up to date")
 
 
 @app.command(name="list")

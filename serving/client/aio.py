@@ -118,7 +118,7 @@ class AsyncClient(
         deadline: Callable[[], Deadline],
     ) -> AsyncIterator[T | RegardError]:
         task = make(await self._run(self._core.card(model, version, deadline())))
-        prepared = batches(items(images), task.card, decode=bool(version))
+        prepared = batches(items(images), task.card, decode=self._core.decodes(model, version))
         pending: deque[asyncio.Task[list[T | RegardError]]] = deque()
         try:
             while (batch := await asyncio.to_thread(next, prepared, None)) is not None:

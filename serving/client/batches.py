@@ -1,7 +1,7 @@
 """Images, in order, to the requests that carry them.
 
-Each model has two endpoints. Encoded files go to `<model>_image`, which decodes and fits them on the server;
-pixels are fitted here, by the Card, and go to `<model>` as one tensor.
+A model has two endpoints, or one of them. Encoded files go to `<model>_image`, which decodes and fits them on
+the server; pixels are fitted here, by the Card, and go to `<model>` as one tensor.
 """
 
 from collections.abc import Iterable, Iterator
@@ -52,8 +52,8 @@ class Batch:
 def batches(items: Iterable[Item], card: Card, *, decode: bool) -> Iterator[Batch]:
     """Group neighbours, up to the Card's largest batch; the order stays.
 
-    decode: decode here whatever is encoded, for a certain version of a model: the endpoint for images leads
-        to the latest.
+    decode: decode here whatever is encoded, for a certain version of a model: in a repository of an earlier
+        regard the endpoint for images leads to the latest.
     """
     group: list[Item] = []
     current: tuple[type[Item], tuple[int, int]] | None = None

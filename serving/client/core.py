@@ -8,9 +8,10 @@ differs between them.
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from regard.contract.card import Card
+from regard.contract.names import IMAGE_ENDPOINT
 from regard.errors import InferenceError, InvalidInput, RegardError
 from regard.serving.client.batches import Batch
 from regard.serving.client.exchange import attempts, exchange
@@ -22,7 +23,7 @@ from regard.serving.client.tasks import Task
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.card import served_card
 from regard.serving.protocol.deadline import Deadline
-from regard.serving.protocol.explain import public_error, wants_index
+from regard.serving.protocol.explain import public_error, takes_files_alone, wants_index
 from regard.serving.protocol.tensors import datatype_of
 from regard.serving.protocol.wire import Array, Fault, Outputs, Request
 
@@ -44,6 +45,7 @@ class Core:
     regions: Regions
     insist: bool
     _cards: dict[tuple[str, str], Card] = field(default_factory=dict)
+    _files_only: set[str] = field(default_factory=set)  # models that are served for image files alone
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def card(self, model: str, version: str, deadline: Deadline) -> Steps[Card]:
@@ -52,23 +54,45 @@ class Core:
             known = self._cards.get((model, version))
         if known is not None:
             return known
+        files_only = False
         try:
-            config = yield from attempts(
-                lambda timeout: ReadConfig(model, version, timeout), self.retry, deadline
-            )
+            try:
+                config = yield from self._config(model, version, deadline)
+            except Fault as fault:
+                if fault.code != "NOT_FOUND":
+                    raise
+                try:
+                    config = yield from self._config(model + IMAGE_ENDPOINT, version, deadline)
+                except Fault:
+                    raise fault from None
+                files_only = True
         except Fault as fault:
-            raise (yield from self._explained(fault, model, version, deadline)) from None
+            raise (yield from self._explained(fault, model, model, version, deadline)) from None
         card = served_card(config, model)
         with self._lock:
             self._cards[model, version] = card
+            (self._files_only.add if files_only else self._files_only.discard)(model)
         return card
+
+    def decodes(self, model: str, version: str) -> bool:
+        """Whether image files are decoded here, for the endpoint for tensors; of a model whose Card was
+        read.
+        """
+        return bool(version) and model not in self._files_only
+
+    def _config(self, model: str, version: str, deadline: Deadline) -> Steps[Mapping[str, Any]]:
+        config: Mapping[str, Any] = yield from attempts(
+            lambda timeout: ReadConfig(model, version, timeout), self.retry, deadline
+        )
+        return config
 
     def infer(self, request: Request, deadline: Deadline) -> Steps[Outputs]:
         """One raw inference."""
         try:
             return (yield from self._exchange(request, {}, deadline))
         except Fault as fault:
-            raise (yield from self._explained(fault, request.model, request.version, deadline)) from None
+            model = request.model
+            raise (yield from self._explained(fault, model, model, request.version, deadline)) from None
 
     def predict(
         self, task: Task[T], model: str, version: str, batch: Batch, deadline: Deadline
@@ -79,6 +103,10 @@ class Core:
         if batch.refused:
             return [batch.refused]
         endpoint, name, tensor = batch.tensor(model)
+        if endpoint == model and model in self._files_only:
+            with self._lock:  # perhaps the endpoint has been added: let the next call look
+                self._cards.pop((model, version), None)
+            return [InvalidInput(f"{item.where}: {takes_files_alone(model)}") for item in batch.items]
         request = Request(endpoint, version, {name: tensor}, (task.answer.tensor,))
         size = task.answer.nbytes(len(batch.items), *batch.size)
         try:
@@ -90,7 +118,7 @@ class Core:
                     apart += yield from self.predict(task, model, version, single, deadline)
                 return apart
             if fault.code not in PER_IMAGE:
-                raise (yield from self._explained(fault, model, version, deadline)) from None
+                raise (yield from self._explained(fault, model, endpoint, version, deadline)) from None
             where = ", ".join(item.where for item in batch.items)
             if fault.code == "INVALID_ARGUMENT":
                 return [InvalidInput(f"{where}: {fault.message}")]
@@ -124,7 +152,9 @@ class Core:
             )
         )
 
-    def _explained(self, fault: Fault, model: str, version: str, deadline: Deadline) -> Steps[RegardError]:
+    def _explained(
+        self, fault: Fault, model: str, endpoint: str, version: str, deadline: Deadline
+    ) -> Steps[RegardError]:
         """The public error for a fault; an unknown name is looked up in the repository index."""
         index: list[dict[str, str]] | None = None
         if wants_index(fault):
@@ -133,7 +163,13 @@ class Core:
             except Fault:
                 index = None
         return public_error(
-            fault, self.address, model, version=version, timeout=deadline.seconds, index=index
+            fault,
+            self.address,
+            model,
+            endpoint=endpoint,
+            version=version,
+            timeout=deadline.seconds,
+            index=index,
         )
 
 

@@ -139,7 +139,7 @@ class Client(
         pending: deque[Future[list[T | RegardError]]] = deque()
         workers = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="regard-client")
         try:
-            for batch in batches(items(images), task.card, decode=bool(version)):
+            for batch in batches(items(images), task.card, decode=self._core.decodes(model, version)):
                 steps = self._core.predict(task, model, version, batch, deadline())
                 pending.append(workers.submit(self._run, steps, cancellation))
                 while pending and (len(pending) >= IN_FLIGHT or pending[0].done()):

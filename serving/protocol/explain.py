@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from regard.contract.names import OWN_SUFFIXES
+from regard.contract.names import IMAGE_ENDPOINT, PREPROCESS_STEP
 from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.connection import Connection
@@ -23,12 +23,14 @@ def public_error(
     address: Address,
     model: str,
     *,
+    endpoint: str | None = None,
     version: str = "",
     timeout: float,
     index: Sequence[Mapping[str, str]] | None = None,
 ) -> RegardError:
     """What to tell the user.
 
+    endpoint: the model's name as it was sent, where that is another: its endpoint for images.
     timeout: the seconds that the whole call was given.
     index: the server's repository index, if it could be had; see `wants_index`.
     """
@@ -46,10 +48,17 @@ def public_error(
         return InferenceError(fault.code, message, model)
     if index is None:
         return InferenceError(fault.code, fault.message, model)
-    entries = [entry for entry in index if entry["name"] == model]
-    if not entries:
-        known = {entry["name"] for entry in index if not entry["name"].endswith(OWN_SUFFIXES)}
+    names = {entry["name"] for entry in index}
+    if model not in names and model + IMAGE_ENDPOINT not in names:
+        known = {name.removesuffix(IMAGE_ENDPOINT) for name in names if not name.endswith(PREPROCESS_STEP)}
         return UnknownName.among("model", model, known)
+    if model in names and endpoint is not None and endpoint not in names:
+        return InvalidInput(
+            f"model {model!r} is served for tensors alone, and image files were sent: decode them first "
+            "(give arrays or PIL images), or add it with its endpoint for images"
+        )
+    home = model if model in names else model + IMAGE_ENDPOINT
+    entries = [entry for entry in index if entry["name"] == home]
     ready = sorted({entry.get("version", "") for entry in entries if entry.get("state") == "READY"})
     if version and version not in ready:
         return InvalidInput(
@@ -61,12 +70,24 @@ def public_error(
         )
         message = f"the server has it, but not ready ({states}); wait, or see the server's log"
         return InferenceError("UNAVAILABLE", message, model)
+    if model not in names and endpoint in (None, model):
+        return InvalidInput(takes_files_alone(model))
     return InferenceError(fault.code, fault.message, model)
 
 
+def takes_files_alone(model: str) -> str:
+    """Why tensors cannot be sent, and what to do."""
+    return (
+        f"model {model!r} is served for image files alone: give the path or the bytes of a JPEG, PNG or WebP "
+        "file, or add it with its endpoint for tensors"
+    )
+
+
 @contextmanager
-def explained(connection: Connection, model: str, *, timeout: float) -> Iterator[None]:
-    """Raise the public error for a Fault inside the block."""
+def explained(
+    connection: Connection, model: str, *, endpoint: str | None = None, timeout: float
+) -> Iterator[None]:
+    """Raise the public error for a Fault inside the block; `endpoint` as of `public_error`."""
     try:
         yield
     except Fault as fault:
@@ -76,4 +97,6 @@ def explained(connection: Connection, model: str, *, timeout: float) -> Iterator
                 index = connection.index(timeout=timeout)
             except Fault:
                 index = None
-        raise public_error(fault, connection.address, model, timeout=timeout, index=index) from None
+        raise public_error(
+            fault, connection.address, model, endpoint=endpoint, timeout=timeout, index=index
+        ) from None

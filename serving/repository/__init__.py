@@ -1,8 +1,19 @@
-"""The Triton model repository: adding models to it, removing and listing them."""
+"""The Triton model repository: adding models to it, removing, listing and renewing them."""
 
-from regard.serving.repository.add import Added, add
+from regard.serving.repository.add import Added, Endpoints, add
 from regard.serving.repository.checks import check_repository, check_servable
 from regard.serving.repository.listing import Entry, listing
 from regard.serving.repository.remove import remove
+from regard.serving.repository.renew import renew
 
-__all__ = ["Added", "Entry", "add", "check_repository", "check_servable", "listing", "remove"]
+__all__ = [
+    "Added",
+    "Endpoints",
+    "Entry",
+    "add",
+    "check_repository",
+    "check_servable",
+    "listing",
+    "remove",
+    "renew",
+]

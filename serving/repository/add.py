@@ -1,20 +1,14 @@
-"""Adding an exported model to a repository, while a server may be reading it: a version appears in one step,
-a model after what it is made of.
+"""Adding an exported model to a repository, while a server may be reading it: a version appears in one step
+at each endpoint, and the endpoint for images after the one for tensors, which it may call.
 """
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from regard.contract.names import (
-    CARD_FILE,
-    CONFIG_FILE,
-    LABELS_FILE,
-    MODEL_FILE,
-    PREPROCESS_STEP,
-    PROBABILITIES,
-)
+from regard.contract.manifest import write_manifest
+from regard.contract.names import CARD_FILE, CONFIG_FILE, GOLDENS, LABELS_FILE, MODEL_FILE, PROBABILITIES
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.repository.checks import (
@@ -25,17 +19,18 @@ from regard.serving.repository.checks import (
     check_repository,
 )
 from regard.serving.repository.config import (
+    default_batching,
     default_instances,
     image_config,
     model_config,
-    preprocess_config,
     to_text,
 )
-from regard.serving.repository.drafts import drafting, writing
-from regard.serving.repository.layout import endpoints_of, parts_of, versions_in
+from regard.serving.repository.drafts import drafting, link_folder, move, writing
+from regard.serving.repository.layout import endpoints_in, endpoints_of, home_of, versions_in
 from regard.serving.repository.served_card import set_served_card
 from regard.serving.repository.signature import Signature, read_signature
-from regard.serving.repository.steps.image.folder import is_current, write_step
+
+Endpoints = Literal["image", "tensor", "both"]
 
 
 @dataclass(frozen=True)
@@ -49,7 +44,13 @@ class Added:
 
 
 def add(
-    artifact: Artifact, repository: Path, *, name: str | None = None, instances: int | None = None
+    artifact: Artifact,
+    repository: Path,
+    *,
+    name: str | None = None,
+    instances: int | None = None,
+    endpoints: Endpoints | None = None,
+    batching: bool | None = None,
 ) -> Added:
     """Add an exported model to a repository, which is made if there is none: a new model, or a new version
     where `name` exists.
@@ -58,8 +59,13 @@ def add(
         artifact: what `regard export` wrote.
         repository: the model repository.
         name: the served name; the Card's by default.
-        instances: how many images or batches are worked on at the same time; by default one for each core,
-            with one thread each.
+        instances: how many images or batches each endpoint works on at the same time; by default one for
+            each core, with one thread each.
+        endpoints: how the model is called: with tensors, with image files, or both, the default; a new
+            version is called as those before it. Each instance of each endpoint holds the weights in memory.
+            Without the endpoint for tensors the one for images computes on the CPU.
+        batching: whether requests that wait are worked on together; by default where this machine has an
+            NVIDIA GPU.
 
     Raises:
         InvalidInput: not a repository, a bad name, or a version that contradicts those already served.
@@ -74,63 +80,73 @@ def add(
         with writing(repository):
             repository.mkdir(parents=True)
     check_repository(repository)
-    model = repository / name
-    if model.exists():
-        check_new_version(model, artifact.card, signature)
-        version = _add_version(artifact, model, instances)
+    asked = None if endpoints is None else _named(endpoints, name)
+    home = home_of(repository, name)
+    if home is None:
+        check_new_model(repository, name)
+        version, present = 1, asked or endpoints_of(name)
+        with drafting(repository) as draft:
+            _write_model(
+                artifact,
+                signature,
+                draft,
+                name,
+                present,
+                instances=instances or default_instances(),
+                batching=default_batching() if batching is None else batching,
+            )
+            move([(draft / endpoint, repository / endpoint) for endpoint in present])
     else:
-        check_new_model(model)
-        version = _add_model(artifact, signature, model, instances or default_instances())
-    return Added(name, version, model / str(version), endpoints_of(name))
+        check_new_version(home, name, artifact.card, signature, asked)
+        version, present = max(versions_in(home), default=0) + 1, endpoints_in(repository, name)
+        with drafting(repository) as draft:
+            _write_version(artifact, [draft / endpoint for endpoint in present])
+            move([(draft / endpoint, repository / endpoint / str(version)) for endpoint in present])
+            set_served_card(
+                repository, name, artifact.card, draft=draft, instances=instances, batching=batching
+            )
+    return Added(name, version, repository / present[0] / str(version), present)
 
 
-def _add_model(artifact: Artifact, signature: Signature, model: Path, instances: int) -> int:
-    repository, name = model.parent, model.name
-    with drafting(repository) as draft:
-        _write_model(artifact, signature, draft / name, instances)
-        for part in parts_of(name):
-            os.rename(draft / part, repository / part)
-    return 1
+def _named(endpoints: Endpoints, name: str) -> tuple[str, ...]:
+    tensors, images = endpoints_of(name)
+    choices = {"tensor": (tensors,), "image": (images,), "both": (tensors, images)}
+    if endpoints not in choices:
+        raise InvalidInput(f"endpoints must be one of {', '.join(choices)}, got {endpoints!r}")
+    return choices[endpoints]
 
 
-def _write_model(artifact: Artifact, signature: Signature, model: Path, instances: int) -> None:
-    name, card = model.name, artifact.card
-    preprocess, _, image = (model.with_name(part) for part in parts_of(name))
-    configs = {
-        preprocess: preprocess_config(name, card, signature, instances=instances),
-        model: model_config(name, card, signature, instances=instances),
-        image: image_config(name, card, signature),
-    }
-    for part, config in configs.items():
-        part.mkdir()
-        (part / CONFIG_FILE).write_text(to_text(config), encoding="utf-8")
-    write_step(preprocess / "1", card)
-    _write_version(artifact, model / "1")
-    if card.answer.tensor == PROBABILITIES:
-        lines = "".join(f"{label}\n" for label in card.answer.labels)
-        (model / LABELS_FILE).write_text(lines, encoding="utf-8")
-    (model / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-    (image / "1").mkdir()
-    (image / "1" / ".keep").touch()  # git and object stores drop empty folders, and the server needs this one
+def _write_model(
+    artifact: Artifact,
+    signature: Signature,
+    draft: Path,
+    name: str,
+    endpoints: tuple[str, ...],
+    *,
+    instances: int,
+    batching: bool,
+) -> None:
+    card = artifact.card
+    tensors = model_config(name, card, signature, instances=instances, batching=batching)
+    for endpoint in endpoints:
+        config = tensors if endpoint == name else image_config(tensors, alone=name not in endpoints)
+        (draft / endpoint).mkdir()
+        (draft / endpoint / CONFIG_FILE).write_text(to_text(config), encoding="utf-8")
+        if card.answer.tensor == PROBABILITIES:
+            lines = "".join(f"{label}\n" for label in card.answer.labels)
+            (draft / endpoint / LABELS_FILE).write_text(lines, encoding="utf-8")
+        (draft / endpoint / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
+    _write_version(artifact, [draft / endpoint / "1" for endpoint in endpoints])
 
 
-def _add_version(artifact: Artifact, model: Path, instances: int | None) -> int:
-    repository, name = model.parent, model.name
-    version = max(versions_in(model), default=0) + 1
-    with drafting(repository) as draft:
-        _write_version(artifact, draft / "version")
-        step = repository / (name + PREPROCESS_STEP)
-        if step.exists():
-            newest = max(versions_in(step), default=0)
-            if not is_current(step / str(newest)):  # another regard added the model
-                write_step(draft / "step", artifact.card)
-                os.rename(draft / "step", step / str(newest + 1))
-        os.rename(draft / "version", model / str(version))
-        set_served_card(repository, name, artifact.card, draft=draft, instances=instances)
-    return version
-
-
-def _write_version(artifact: Artifact, folder: Path) -> None:
-    folder.mkdir()
-    shutil.copyfile(artifact.model, folder / MODEL_FILE)
-    (folder / CARD_FILE).write_text(artifact.card.to_json(), encoding="utf-8")
+def _write_version(artifact: Artifact, folders: list[Path]) -> None:
+    """The same files in every folder, once on the disk."""
+    first, *others = folders
+    first.mkdir()
+    shutil.copyfile(artifact.model, first / MODEL_FILE)
+    (first / CARD_FILE).write_text(artifact.card.to_json(), encoding="utf-8")
+    if (artifact.folder / GOLDENS).is_dir():
+        shutil.copytree(artifact.folder / GOLDENS, first / GOLDENS)
+    write_manifest(first)
+    for other in others:
+        link_folder(first, other)

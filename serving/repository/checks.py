@@ -9,8 +9,10 @@ from regard.contract.card import NAME_PATTERN, Card
 from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, OWN_SUFFIXES
 from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
-from regard.serving.repository.config import model_config, read_config
-from regard.serving.repository.layout import model_folders, parts_of
+from regard.serving.repository.config import image_config, model_config, read_config
+from regard.serving.repository.former import is_former
+from regard.serving.repository.integrity import callable_as
+from regard.serving.repository.layout import endpoints_in, model_folders, parts_of
 from regard.serving.repository.signature import Signature
 
 
@@ -75,46 +77,65 @@ def check_labels(card: Card) -> None:
         )
 
 
-def check_new_model(model: Path) -> None:
-    """Refuse a new model, by its folder to be, one of whose parts would need a folder that is there.
+def check_new_model(repository: Path, name: str) -> None:
+    """Refuse a new model one of whose parts would need a folder that is there.
 
     Raises:
         InvalidInput: the repository holds one.
     """
-    taken = [part for part in parts_of(model.name) if model.with_name(part).exists()]
+    taken = [part for part in parts_of(name) if (repository / part).exists()]
     if taken:
         raise InvalidInput(
-            f"{model.parent} already holds {taken[0]}, which {model.name} needs for itself; choose another "
-            "name"
+            f"{repository} already holds {taken[0]}, which {name} needs for itself; choose another name"
         )
 
 
-def check_new_version(model: Path, card: Card, signature: Signature) -> None:
-    """Refuse a version that a model, by its folder, cannot take up.
+def check_new_version(
+    home: Path, name: str, card: Card, signature: Signature, endpoints: tuple[str, ...] | None
+) -> None:
+    """Refuse a version that a model cannot take up.
 
     Versions of one model are interchangeable: whoever sends images must not notice which one answers.
 
+    Args:
+        home: the model's folder, see `home_of`.
+        name: the model's.
+        card: the version's.
+        signature: of its graph.
+        endpoints: those that were asked for; None for those that are there.
+
     Raises:
-        InvalidInput: regard did not add the model, or the version differs in task, contracts or tensors.
+        InvalidInput: regard did not add the model, an earlier regard laid it out, or the version differs in
+            task, contracts, tensors or endpoints.
     """
-    if not (model / CARD_FILE).is_file():
-        raise InvalidInput(f"{model} was not added by regard (no {CARD_FILE}); choose another name")
-    served, old = read_config(model / CONFIG_FILE), card_from_file(model / CARD_FILE)
-    wanted = model_config(model.name, card, signature, instances=1)
-    private = {"mean", "std", "pad_to"}  # applied inside the graph
-    free = {"activation", "thresholds", "threshold"}  # a client reads them with the version that it asks for
+    if not (home / CARD_FILE).is_file():
+        raise InvalidInput(f"{home} was not added by regard (no {CARD_FILE}); choose another name")
+    repository = home.parent
+    if is_former(repository, name):
+        raise InvalidInput(
+            f"{name} lies in {repository} as an earlier regard left it, and takes no new version like that; "
+            f"bring it to the present layout first: regard repo renew {name}"
+        )
+    present = endpoints_in(repository, name)
+    if endpoints is not None and endpoints != present:
+        raise InvalidInput(
+            f"a new version of {name} is served as the old one, through {' and '.join(present)}, not "
+            f"{' and '.join(endpoints)}; add it under another name, or remove {name} first"
+        )
+    served, old = read_config(home / CONFIG_FILE), card_from_file(home / CARD_FILE)
+    wanted = model_config(name, card, signature, instances=1, batching=False)
+    if home.name != name:
+        wanted = image_config(wanted, alone=True)
     facts = {
-        "task": (old.task, card.task),
-        "input contract": (old.input.model_dump(exclude=private), card.input.model_dump(exclude=private)),
-        "answer": (old.answer.model_dump(exclude=free), card.answer.model_dump(exclude=free)),
+        **{fact: (value, callable_as(card)[fact]) for fact, value in callable_as(old).items()},
         "inputs": (_tensors(served, "input"), _tensors(wanted, "input")),
         "outputs": (_tensors(served, "output"), _tensors(wanted, "output")),
     }
     for fact, (before, after) in facts.items():
         if before != after:
             raise InvalidInput(
-                f"a new version of {model.name} must be called as the old one: its {fact} is "
-                f"{_difference(after, before)}. Add it under another name, or remove {model.name} first."
+                f"a new version of {name} must be called as the old one: its {fact} is "
+                f"{_difference(after, before)}. Add it under another name, or remove {name} first."
             )
 
 

@@ -1,9 +1,8 @@
 """Triton configurations (config.pbtxt) from a Card and its graph, built with and checked by Triton's own
 protobuf.
 
-A model has two endpoints: `<name>` takes tensors, `<name>_image` takes encoded images. The second is an
-ensemble of `<name>_preprocess` and `<name>`. Nothing names a GPU (KIND_AUTO), so that one repository serves
-on every machine.
+A model has two endpoints: `<name>` takes tensors, `<name>_image` takes encoded images. Nothing names a GPU
+(KIND_AUTO), so that one repository serves on every machine.
 """
 
 import os
@@ -13,7 +12,6 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import (
     DataType,
     ModelConfig,
-    ModelEnsembling,
     ModelInput,
     ModelInstanceGroup,
     ModelOutput,
@@ -29,17 +27,21 @@ from regard.contract.names import (
     IMAGE_ENDPOINT,
     LABELS_FILE,
     MODEL_FILE,
-    PREPROCESS_STEP,
     PROBABILITIES,
 )
 from regard.errors import InvalidInput
 from regard.serving.repository.signature import Signature, Tensor
 
+MODEL_BACKEND = "onnxruntime"
+IMAGE_BACKEND = "regard_image"  # serving/triton/backends/regard_image
 MAX_INSTANCES = 8  # each holds the weights in memory; where there are more cores, each gets several
 PREFERRED_BATCH = 4  # larger batches gain nothing on a CPU and make one request wait for many others
+NVIDIA = ("/dev/nvidia0", "/proc/driver/nvidia")  # either is there where a GPU is
 
 
-def model_config(name: str, card: Card, signature: Signature, *, instances: int) -> ModelConfig:
+def model_config(
+    name: str, card: Card, signature: Signature, *, instances: int, batching: bool
+) -> ModelConfig:
     """The configuration of `<name>`: tensors in, answers out, on the onnxruntime backend.
 
     Args:
@@ -47,10 +49,11 @@ def model_config(name: str, card: Card, signature: Signature, *, instances: int)
         card: the model's Card.
         signature: its graph's inputs and outputs.
         instances: sessions that work at the same time; see `set_instances`.
+        batching: whether requests that wait are worked on together.
     """
     config = ModelConfig(
         name=name,
-        backend="onnxruntime",
+        backend=MODEL_BACKEND,
         default_model_filename=MODEL_FILE,
         max_batch_size=card.input.max_batch,
         input=[_input(tensor) for tensor in signature.inputs],
@@ -59,7 +62,7 @@ def model_config(name: str, card: Card, signature: Signature, *, instances: int)
     for output in config.output:
         if output.name == PROBABILITIES:
             output.label_filename = LABELS_FILE
-    config.dynamic_batching.preferred_batch_size.append(min(PREFERRED_BATCH, card.input.max_batch))
+    set_batching(config, batching)
     set_instances(config, instances)
     _set(config, "inter_op_thread_count", "1")
     set_card(config, card)
@@ -76,46 +79,28 @@ def model_config(name: str, card: Card, signature: Signature, *, instances: int)
     return config
 
 
-def preprocess_config(name: str, card: Card, signature: Signature, *, instances: int) -> ModelConfig:
-    """The configuration of `<name>_preprocess`: encoded images in, pixels out, in Python on the server."""
-    return ModelConfig(
-        name=name + PREPROCESS_STEP,
-        backend="python",
-        max_batch_size=card.input.max_batch,
-        input=[ModelInput(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])],
-        output=[_output(tensor) for tensor in signature.inputs if tensor.name == IMAGE],
-        instance_group=[ModelInstanceGroup(kind=ModelInstanceGroup.KIND_CPU, count=instances)],
-    )
+def image_config(model: ModelConfig, *, alone: bool) -> ModelConfig:
+    """The configuration of `<name>_image`: encoded images in, answers out, and otherwise as `<name>`.
 
-
-def image_config(name: str, card: Card, signature: Signature) -> ModelConfig:
-    """The configuration of `<name>_image`, the ensemble: encoded images in, answers out."""
-    config = ModelConfig(
-        name=name + IMAGE_ENDPOINT,
-        platform="ensemble",
-        max_batch_size=card.input.max_batch,
-        input=[ModelInput(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])],
-        output=[_output(tensor) for tensor in signature.outputs],
-        ensemble_scheduling=ModelEnsembling(
-            step=[
-                # the tensor between the steps is no output: exposed and not asked for, it would stop the
-                # ensemble
-                ModelEnsembling.Step(
-                    model_name=name + PREPROCESS_STEP,
-                    model_version=-1,
-                    input_map={ENCODED_IMAGE: ENCODED_IMAGE},
-                    output_map={IMAGE: "pixels"},
-                ),
-                ModelEnsembling.Step(
-                    model_name=name,
-                    model_version=-1,
-                    input_map={IMAGE: "pixels"},
-                    output_map={tensor.name: tensor.name for tensor in signature.outputs},
-                ),
-            ]
-        ),
-    )
-    set_card(config, card)
+    Args:
+        model: the configuration of `<name>`.
+        alone: there is no `<name>` to call, so that it computes on the CPU, wherever it runs.
+    """
+    config = ModelConfig()
+    config.CopyFrom(model)
+    config.name = model.name + IMAGE_ENDPOINT
+    config.backend, config.platform = IMAGE_BACKEND, ""
+    del config.input[:]
+    config.input.add(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])
+    del config.model_warmup[:]  # for the inputs of `<name>`; the backend warms itself up
+    config.cc_model_filenames.clear()
+    if alone:
+        for group in config.instance_group:
+            group.kind = ModelInstanceGroup.KIND_CPU
+    else:
+        _set(config, "model", model.name)
+        if model.backend != MODEL_BACKEND and model.platform != "onnxruntime_onnx":
+            _set(config, "compute", "model")  # another backend's file, which no session here reads
     return config
 
 
@@ -127,15 +112,30 @@ def set_card(config: ModelConfig, card: Card) -> None:
 
 
 def set_instances(config: ModelConfig, instances: int) -> None:
-    """How many sessions of a model work at the same time; they share out the cores as threads."""
+    """How many sessions of a model work at the same time, on the device as before; they share out the cores
+    as threads.
+    """
+    kind = config.instance_group[0].kind if config.instance_group else ModelInstanceGroup.KIND_AUTO
     del config.instance_group[:]
-    config.instance_group.add(kind=ModelInstanceGroup.KIND_AUTO, count=instances)
+    config.instance_group.add(kind=kind, count=instances)
     _set(config, "intra_op_thread_count", str(max(1, _cores() // instances)))
+
+
+def set_batching(config: ModelConfig, batching: bool) -> None:
+    """Whether requests that wait are worked on together; none waits for others to arrive."""
+    config.ClearField("dynamic_batching")
+    if batching:
+        config.dynamic_batching.preferred_batch_size.append(min(PREFERRED_BATCH, config.max_batch_size))
 
 
 def default_instances() -> int:
     """One for each core, within MAX_INSTANCES."""
     return min(_cores(), MAX_INSTANCES)
+
+
+def default_batching() -> bool:
+    """Where there is an NVIDIA GPU: on a CPU it gains nothing, and makes one request wait for another."""
+    return any(Path(sign).exists() for sign in NVIDIA)
 
 
 def to_text(config: ModelConfig) -> str:

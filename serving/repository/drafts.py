@@ -5,8 +5,8 @@ renames.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from regard.errors import InvalidInput
@@ -55,6 +55,30 @@ def writing(repository: Path) -> Iterator[None]:
             f"cannot write {error.filename or repository}: {error.strerror}; nothing half-written was made "
             "visible"
         ) from None
+
+
+def move(moves: Sequence[tuple[Path, Path]]) -> None:
+    """Rename one after the other; where one fails, those before it are taken back."""
+    with ExitStack() as undo:
+        for source, target in moves:
+            os.rename(source, target)
+            undo.callback(os.rename, target, source)
+        undo.pop_all()
+
+
+def link(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def link_folder(source: Path, target: Path) -> None:
+    """A new folder of the same files, see `link`."""
+    target.mkdir()
+    for entry in source.iterdir():
+        (link_folder if entry.is_dir() else link)(entry, target / entry.name)
 
 
 def replace_texts(repository: Path, draft: Path, files: Mapping[str, str]) -> None:

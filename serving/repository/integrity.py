@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from regard.serving.repository.former import is_former
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from regard.contract.card import Card
@@ -21,7 +20,6 @@ from regard.contract.names import (
     CONFIG_FILE,
     ENCODED_IMAGE,
     IMAGE,
-    IMAGE_ENDPOINT,
     LABELS_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
@@ -29,7 +27,8 @@ from regard.contract.names import (
 )
 from regard.contract.reading import card_from_file, card_from_json
 from regard.errors import InvalidInput
-from regard.serving.repository.config import read_config
+from regard.serving.repository.config import IMAGE_BACKEND, read_config
+from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import versions_in
 
 MEND = "put it back, or add the model again"
@@ -108,8 +107,8 @@ def _check_version(found: Card, card: Card, place: Path) -> None:
     for fact, wanted in callable_as(card).items():
         if callable_as(found)[fact] != wanted:
             raise InvalidInput(
-                f"{place / CARD_FILE} differs from the model's Card in {fact}; versions of a model are called alike: "
-                "add it under another name"
+                f"{place / CARD_FILE} differs from the model's Card in {fact}; versions of a model are "
+                "called alike: add it under another name"
             )
 
 
@@ -155,12 +154,9 @@ def _facts(config: ModelConfig) -> Iterator[tuple[str, Any]]:
 
 def _wanted(card: Card, endpoint: str, config: ModelConfig) -> Mapping[str, Any]:
     answer, taken = card.answer, card.input
-    encoded = any(tensor.name == ENCODED_IMAGE for tensor in config.input) and endpoint.endswith(
-        IMAGE_ENDPOINT
-    )
     image = (
         {f"input {ENCODED_IMAGE}": ("TYPE_STRING", [1])}
-        if encoded
+        if config.backend == IMAGE_BACKEND
         else {f"input {IMAGE}": ("TYPE_UINT8", [*taken.size, taken.channels])}
     )
     dtype = "TYPE_FP32" if answer.tensor == PROBABILITIES else "TYPE_UINT8"

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.contract.card import Card
-from regard.contract.names import CARD_FILE, CONFIG_FILE, OWN_SUFFIXES
+from regard.contract.names import CARD_FILE, CONFIG_FILE, IMAGE_ENDPOINT, OWN_SUFFIXES
 from regard.contract.reading import card_from_file
 from regard.errors import UnknownName
 from regard.serving.repository.checks import check_repository
 from regard.serving.repository.config import read_config
-from regard.serving.repository.layout import endpoints_of, model_folders, versions_in
+from regard.serving.repository.layout import endpoints_in, home_of, model_folders, versions_in
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,15 +25,16 @@ class Entry:
 
 
 def listing(repository: Path) -> list[Entry]:
-    """The models of a repository by name; a model's image endpoint and preprocessing are part of its entry.
+    """The models of a repository by name; both endpoints of a model are one entry.
 
     Raises:
         InvalidInput: not a repository, or a model's configuration or Card cannot be read.
     """
     check_repository(repository)
-    names = {folder.name for folder in model_folders(repository)}
-    parts = {name + suffix for name in names for suffix in OWN_SUFFIXES}
-    return [_entry(repository / name, names) for name in sorted(names - parts)]
+    folders = {folder.name for folder in model_folders(repository)}
+    parts = {name + suffix for name in folders for suffix in OWN_SUFFIXES}
+    names = {_model_of(repository, folder) for folder in folders - parts}
+    return [_entry(repository, name) for name in sorted(names)]
 
 
 def find(repository: Path, name: str) -> Entry:
@@ -49,13 +50,21 @@ def find(repository: Path, name: str) -> Entry:
     return entries[name]
 
 
-def _entry(folder: Path, names: set[str]) -> Entry:
-    config = read_config(folder / CONFIG_FILE)
-    card = folder / CARD_FILE
+def _model_of(repository: Path, folder: str) -> str:
+    """The name of the model that a folder stands for: it may be the endpoint for images, alone."""
+    name = folder.removesuffix(IMAGE_ENDPOINT)
+    return name if home_of(repository, name) is not None else folder
+
+
+def _entry(repository: Path, name: str) -> Entry:
+    home = home_of(repository, name)
+    assert home is not None  # a folder named it
+    config = read_config(home / CONFIG_FILE)
+    card = home / CARD_FILE
     return Entry(
-        name=folder.name,
-        versions=tuple(versions_in(folder)),
-        endpoints=tuple(endpoint for endpoint in endpoints_of(folder.name) if endpoint in names),
+        name=name,
+        versions=tuple(versions_in(home)),
+        endpoints=endpoints_in(repository, name),
         backend=config.backend or config.platform,
         max_batch=config.max_batch_size,
         card=card_from_file(card) if card.exists() else None,

@@ -1,19 +1,19 @@
 """Removing a model from a repository, or one of its versions."""
 
-import os
 from pathlib import Path
 
 from regard.contract.names import CARD_FILE
 from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput, UnknownName
-from regard.serving.repository.drafts import drafting
+from regard.serving.repository.drafts import drafting, move
+from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import parts_of
 from regard.serving.repository.listing import find
 from regard.serving.repository.served_card import set_served_card
 
 
 def remove(repository: Path, name: str, *, version: int | None = None) -> None:
-    """Remove a model with both its endpoints, or one version of it.
+    """Remove a model with its endpoints, or one version of it.
 
     Raises:
         InvalidInput: not a repository, or the version is the only one.
@@ -22,9 +22,9 @@ def remove(repository: Path, name: str, *, version: int | None = None) -> None:
     entry = find(repository, name)
     if version is None:
         with drafting(repository) as trash:
-            for part in reversed(parts_of(name)):  # never an ensemble without its parts
-                if (repository / part).exists():
-                    os.rename(repository / part, trash / part)
+            # never an endpoint without what it calls
+            parts = [part for part in reversed(parts_of(name)) if (repository / part).exists()]
+            move([(repository / part, trash / part) for part in parts])
         return
     if version not in entry.versions:
         raise UnknownName.among(f"version of {name}", str(version), map(str, entry.versions))
@@ -35,6 +35,9 @@ def remove(repository: Path, name: str, *, version: int | None = None) -> None:
         )
     with drafting(repository) as trash:
         if version > max(others) and entry.card is not None:
-            card = card_from_file(repository / name / str(max(others)) / CARD_FILE)
+            home = entry.endpoints[0]
+            card = card_from_file(repository / home / str(max(others)) / CARD_FILE)
             set_served_card(repository, name, card, draft=trash)
-        os.rename(repository / name / str(version), trash / "version")
+        # the former endpoint for images has one version, whatever the model has
+        endpoints = [name] if is_former(repository, name) else entry.endpoints
+        move([(repository / part / str(version), trash / part) for part in reversed(endpoints)])

@@ -4,23 +4,33 @@ from pathlib import Path
 
 from regard.contract.card import Card
 from regard.contract.names import CARD_FILE, CONFIG_FILE
-from regard.serving.repository.config import read_config, set_card, set_instances, to_text
+from regard.serving.repository.config import read_config, set_batching, set_card, set_instances, to_text
 from regard.serving.repository.drafts import replace_texts
-from regard.serving.repository.layout import endpoints_of
+from regard.serving.repository.former import is_ensemble
+from regard.serving.repository.layout import endpoints_in
 
 
 def set_served_card(
-    repository: Path, name: str, card: Card, *, draft: Path, instances: int | None = None
+    repository: Path,
+    name: str,
+    card: Card,
+    *,
+    draft: Path,
+    instances: int | None = None,
+    batching: bool | None = None,
 ) -> None:
     """Replace a model's Card, beside its versions and in its configurations; the configurations' other
-    settings stay as they are, but for the number of instances, if given.
+    settings stay as they are, but for the number of instances and batching, if given.
     """
-    files = {f"{name}/{CARD_FILE}": card.to_json()}
-    for endpoint in endpoints_of(name):
-        if (repository / endpoint).exists():
-            config = read_config(repository / endpoint / CONFIG_FILE)
-            set_card(config, card)
-            if instances is not None and endpoint == name:
+    files = {}
+    for endpoint in endpoints_in(repository, name):
+        config = read_config(repository / endpoint / CONFIG_FILE)
+        set_card(config, card)
+        if not is_ensemble(config):
+            files[f"{endpoint}/{CARD_FILE}"] = card.to_json()
+            if instances is not None:
                 set_instances(config, instances)
-            files[f"{endpoint}/{CONFIG_FILE}"] = to_text(config)
+            if batching is not None:
+                set_batching(config, batching)
+        files[f"{endpoint}/{CONFIG_FILE}"] = to_text(config)
     replace_texts(repository, draft, files)

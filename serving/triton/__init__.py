@@ -1,1 +1,1 @@
-"""The embedded server: launch, supervise, and the backends and preprocessing step that run inside it."""
+"""The embedded server: launch, supervise, and the backends that run inside it."""

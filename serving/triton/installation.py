@@ -15,6 +15,9 @@ from regard.serving.triton.residue import SHARED_MEMORY
 
 PACKAGE = "nvidia-pytriton"
 MIN_SHARED_MEMORY = 128 * 2**20  # bytes; docker's default of 64 MiB is too small for a batch of large images
+# bytes, for the GNU C library: the arrays of an image are kept for the next one, instead of being mapped and
+# unmapped for each; docker/Dockerfile says the same
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20)}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Installation:
         environment["LD_LIBRARY_PATH"] = _prepend(self.libraries, environment.get("LD_LIBRARY_PATH"))
         # models use numpy to move bytes; idle threads in every stub only cost start-up
         environment["OPENBLAS_NUM_THREADS"] = "1"
+        for name, value in MALLOC.items():
+            environment.setdefault(name, value)
         environment.pop("PYTHONHOME", None)
         return environment
 

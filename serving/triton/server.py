@@ -20,7 +20,8 @@ from types import TracebackType
 
 from regard.errors import ServerError
 from regard.serving.repository import check_servable
-from regard.serving.triton import backends, residue
+from regard.serving.triton import residue
+from regard.serving.triton.backends.files import FILES
 from regard.serving.triton.installation import Installation, check_shared_memory, find_installation
 from regard.serving.triton.log import ServerLog
 from regard.serving.triton.ports import check_free
@@ -272,9 +273,10 @@ def _fill_backends(folder: Path, installation: Installation) -> None:
     ):
         shutil.copy(file, python)
     shutil.copy(installation.stub, python)
-    for model in Path(backends.__file__).parent.glob("*/model.py"):
-        (folder / model.parent.name).mkdir()
-        shutil.copy(model, folder / model.parent.name)
+    for backend, files in FILES.items():
+        (folder / backend).mkdir()
+        for file in files:
+            shutil.copy(file, folder / backend)
 
 
 def _tell(guard: subprocess.Popen[str], line: str) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from regard.contract import preprocess
-from regard.contract.preprocess import MAX_PIXELS, BadImage, Pixels, decode, fit
+from regard.contract.preprocess import MAX_PIXELS, BadImage, Pixels, decode, decode_and_fit, fit
 
 BOUNDED = settings(
     max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -663,6 +663,84 @@ def test_fit_always_gives_the_size(
     assert (fitted == 77).all()
 
 
+def in_mode(mode: str) -> Image.Image:
+    if mode == "I;16":
+        return Image.fromarray(picture(45, 60)[:, :, 0].astype(np.uint16) * 257)
+    return Image.fromarray(picture(45, 60)).convert(mode)
+
+
+def odd_files() -> dict[str, bytes]:
+    """Files of every mode, kind and orientation, a transparent colour among them."""
+    files = {
+        f"{form} {mode}": encode(in_mode(mode), form)
+        for form, modes in {
+            "PNG": ("RGB", "RGBA", "L", "LA", "P", "1", "I;16"),
+            "JPEG": ("RGB", "L", "CMYK"),
+            "WEBP": ("RGB", "RGBA"),
+        }.items()
+        for mode in modes
+    }
+    for value in UPRIGHT:
+        files[f"turned {value}"] = encode(
+            Image.fromarray(picture(45, 60)), "JPEG", exif=exif(orientation(value))
+        )
+    files["a transparent colour"] = encode(Image.fromarray(picture(45, 60)), "PNG", transparency=(0, 0, 40))
+    files["progressive"] = encode(Image.fromarray(picture(45, 60)), "JPEG", progressive=True)
+    return files
+
+
+def converted_always(encoded: bytes) -> Pixels:
+    """The pixels of an upright opaque file by way of Pillow's own conversion, whatever its mode."""
+    with Image.open(io.BytesIO(encoded)) as image:
+        return np.array(image.convert("RGB"))
+
+
+@pytest.mark.parametrize("form", ["PNG RGB", "PNG L", "PNG P", "PNG 1", "JPEG RGB", "JPEG CMYK", "WEBP RGB"])
+def test_what_is_rgb_already_needs_no_conversion(form: str) -> None:
+    encoded = odd_files()[form]
+    pixels = decode(encoded)
+    np.testing.assert_array_equal(pixels, converted_always(encoded))
+    assert pixels.flags.writeable
+
+
+@pytest.mark.parametrize("encoded", odd_files().values(), ids=odd_files().keys())
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+@pytest.mark.parametrize(
+    ("resize", "height", "width", "crop"),
+    [
+        ("none", 9, 9, 1.0),
+        ("stretch", 28, 30, 1.0),
+        ("stretch", 45, 60, 1.0),
+        ("stretch", 60, 45, 1.0),
+        ("center_crop", 24, 20, 0.875),
+        ("center_crop", 45, 60, 1.0),
+        ("center_crop", 45, 60, 0.5),
+        ("center_crop", 90, 70, 1.0),
+    ],
+)
+def test_decoding_and_fitting_in_one_gives_the_same_pixels(
+    encoded: bytes, resize: str, height: int, width: int, crop: float, interpolation: str
+) -> None:
+    contract = {
+        "resize": resize,
+        "height": height,
+        "width": width,
+        "interpolation": interpolation,
+        "crop": crop,
+    }
+    np.testing.assert_array_equal(decode_and_fit(encoded, **contract), fit(decode(encoded), **contract))
+
+
+def test_decoding_and_fitting_refuses_what_decoding_does() -> None:
+    whole = encode(Image.fromarray(picture()), "PNG")
+    for broken in (b"", b"no image", whole[:60]):
+        with pytest.raises(BadImage) as by_decode:
+            decode(broken)
+        with pytest.raises(BadImage) as in_one:
+            decode_and_fit(broken, resize="none", height=1, width=1, interpolation="bilinear", crop=1.0)
+        assert str(in_one.value) == str(by_decode.value)
+
+
 def test_input_is_not_changed() -> None:
     pixels = noise(10, 10)
     kept = pixels.copy()
@@ -671,7 +749,7 @@ def test_input_is_not_changed() -> None:
 
 
 def test_needs_numpy_and_pillow_alone() -> None:
-    """The file is copied next to the server's preprocessing step, where nothing else of regard is."""
+    """A copy of the file lies beside the server's backend, where nothing else of regard is."""
     tree = ast.parse(Path(preprocess.__file__).read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}

@@ -154,7 +154,7 @@ def served(
     folder = tmp_path_factory.mktemp("served")
     exported = {CLASSIFIER: classifier, SEGMENTER: segmenter}
     for each in exported.values():
-        add(each.artifact, folder / "repository")
+        add(each.artifact, folder / "repository", batching=True)
     http, grpc, metrics = free_ports(3)
     with EmbeddedTriton(
         folder / "repository",

@@ -1,14 +1,15 @@
 """How an image becomes a network's input."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from regard.contract.preprocess import Pixels, fit
+from regard.contract.preprocess import Pixels, decode_and_fit, fit
 from regard.contract.record import Finite, Fraction, Record
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+FITTING = ("resize", "height", "width", "interpolation", "crop", "channels")
 
 
 class ImageInput(Record):
@@ -63,12 +64,15 @@ class ImageInput(Record):
         """Bring RGB pixels (H, W, 3) to what the served graph takes, (height, width, channels), by
         `regard.contract.preprocess.fit`.
         """
-        return fit(
-            pixels,
-            resize=self.resize,
-            height=self.height,
-            width=self.width,
-            interpolation=self.interpolation,
-            crop=self.crop,
-            channels=self.channels,
-        )
+        return fit(pixels, **self._fitting())
+
+    def decode_and_fit(self, encoded: bytes) -> Pixels:
+        """An image file as the pixels that the served graph takes; read-only.
+
+        Raises:
+            BadImage: as of `regard.contract.preprocess.decode`.
+        """
+        return decode_and_fit(encoded, **self._fitting())
+
+    def _fitting(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in FITTING}

@@ -11,7 +11,7 @@ LABEL_MAP = "label_map"  # a segmenter's answer: uint8 (B, height, width)
 
 # `<name>` takes tensors; what else a repository holds of a model is called <name> and one of these
 IMAGE_ENDPOINT = "_image"
-PREPROCESS_STEP = "_preprocess"
+PREPROCESS_STEP = "_preprocess"  # of repositories that an earlier regard wrote
 OWN_SUFFIXES = (IMAGE_ENDPOINT, PREPROCESS_STEP)
 
 MODEL_FILE = "model.onnx"

@@ -1,8 +1,7 @@
 """From the bytes of an image file to the pixels a network takes: the only implementation, in training, proof,
 server and client.
 
-It needs numpy and Pillow alone, because `regard repo add` copies this very file next to the server's
-preprocessing step.
+It needs numpy and Pillow alone, because the server's backend for image files runs a copy of this very file.
 """
 
 import io
@@ -78,6 +77,25 @@ def check_size(height: int, width: int) -> None:
         raise BadImage(f"the image has {width} x {height} pixels, more than {MAX_PIXELS}; shrink it first")
 
 
+def decode_and_fit(
+    encoded: bytes,
+    *,
+    resize: str,
+    height: int,
+    width: int,
+    interpolation: str,
+    crop: float,
+    channels: int = 3,
+) -> Pixels:
+    """What `fit` makes of what `decode` gives, without the copies between the two; read-only.
+
+    Raises:
+        BadImage: as of `open_image` and `rgb_pixels`.
+    """
+    with open_image(encoded) as opened:
+        return _taken(_upright(opened), channels, resize, height, width, interpolation, crop)
+
+
 def rgb_pixels(image: Image.Image) -> Pixels:
     """The pixels of an opened image as RGB, upright, uint8 (H, W, 3).
 
@@ -87,13 +105,18 @@ def rgb_pixels(image: Image.Image) -> Pixels:
     Raises:
         BadImage: truncated or damaged.
     """
+    return np.array(_upright(image))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """What `rgb_pixels` gives, as an image."""
     try:
         image.load()
         pixels = _to_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise BadImage(f"the image is damaged ({error}); send the whole file") from None
     turn = UPRIGHT.get(orientation(image))
-    return np.array(pixels if turn is None else pixels.transpose(turn))
+    return pixels if turn is None else pixels.transpose(turn)
 
 
 def orientation(image: Image.Image) -> int:
@@ -116,7 +139,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         white = Image.new("RGBA", image.size, (255, 255, 255, 255))
         image = Image.alpha_composite(white, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")  # which would copy
 
 
 def fit(
@@ -136,25 +159,38 @@ def fit(
         size alone.
     channels: 3 for RGB; 1 for its grey, 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), taken before resizing.
     """
-    if channels == 1:
-        pixels = np.asarray(Image.fromarray(pixels).convert("L"))
-    fitted = _fit(pixels, resize=resize, height=height, width=width, interpolation=interpolation, crop=crop)
-    return fitted if channels == 3 else fitted[..., None]
-
-
-def _fit(pixels: Pixels, *, resize: str, height: int, width: int, interpolation: str, crop: float) -> Pixels:
-    if resize == "none":
-        return pixels
     rows, columns = pixels.shape[:2]
-    if (rows, columns) == (height, width) and (resize == "stretch" or crop == 1):
+    if channels == 3 and _fits(rows, columns, resize, height, width, crop):
         return pixels
-    image, method = Image.fromarray(pixels), INTERPOLATIONS[interpolation]
+    return _taken(Image.fromarray(pixels), channels, resize, height, width, interpolation, crop)
+
+
+def _taken(
+    image: Image.Image, channels: int, resize: str, height: int, width: int, interpolation: str, crop: float
+) -> Pixels:
+    if channels == 1:
+        image = image.convert("L")
+    if not _fits(image.height, image.width, resize, height, width, crop):
+        image = _resized(image, resize, height, width, interpolation, crop)
+    pixels = np.asarray(image)
+    return pixels if channels == 3 else pixels[..., None]
+
+
+def _fits(rows: int, columns: int, resize: str, height: int, width: int, crop: float) -> bool:
+    return resize == "none" or ((rows, columns) == (height, width) and (resize == "stretch" or crop == 1))
+
+
+def _resized(
+    image: Image.Image, resize: str, height: int, width: int, interpolation: str, crop: float
+) -> Image.Image:
+    method = INTERPOLATIONS[interpolation]
     if resize == "stretch":
-        return np.asarray(image.resize((width, height), method))
+        return image.resize((width, height), method)
+    columns, rows = image.size
     scale = max(height / rows, width / columns) / crop
     scaled = max(width, round(columns * scale)), max(height, round(rows * scale))
     left, top = (scaled[0] - width) // 2, (scaled[1] - height) // 2
     across, down = columns / scaled[0], rows / scaled[1]
     # only the crop is ever scaled: the whole of a very narrow image could fill the memory
     box = left * across, top * down, (left + width) * across, (top + height) * down
-    return np.asarray(image.resize((width, height), method, box=box))
+    return image.resize((width, height), method, box=box)

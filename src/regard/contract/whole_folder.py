@@ -69,13 +69,25 @@ def _publish(draft: Path, target: Path) -> None:
     if not target.exists():
         os.rename(draft, target)
         return
-    if not _exchange(draft, target):  # an older kernel or file system: for an instant there is no folder
-        old = target.with_name(f".{target.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        os.rename(target, old)
-        os.rename(draft, target)
-        draft = old
+    swap(draft, target)
     shutil.rmtree(draft, ignore_errors=True)  # now the earlier folder
+
+
+def swap(one: Path, other: Path) -> None:
+    """Give two folders each other's name in one step, or in three where the kernel or the file system is too
+    old: for an instant there is then no `other`.
+    """
+    if _exchange(one, other):
+        return
+    old = other.with_name(f".{other.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    os.rename(other, old)
+    try:
+        os.rename(one, other)
+    except OSError:
+        os.rename(old, other)
+        raise
+    os.rename(old, one)
 
 
 def _exchange(one: Path, other: Path) -> bool:

@@ -93,9 +93,7 @@ def test_every_way_in(served, photos: Path, protocol: str, endpoint: str, shared
     assert level.errors == {}
     assert 0 < level.p50.value <= level.p90.value <= level.p99.value
     assert level.server is not None
-    names = (
-        {f"{served.classifier}_preprocess", served.classifier} if endpoint == "image" else {served.classifier}
-    )
+    names = {f"{served.classifier}_image" if endpoint == "image" else served.classifier}
     assert {model.model for model in level.server.models} == names
     assert all(model.compute_infer > 0 for model in level.server.models)
     assert level.response_bytes < 500

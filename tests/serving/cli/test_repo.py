@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from tests.processes import run
+from tests.serving.repository.former_layout import add_as_before
 from typer.testing import CliRunner
 
 from regard.export.artifact import Artifact
@@ -25,12 +26,20 @@ def test_commands(tmp_path: Path, colour: Artifact) -> None:
         "folder": f"{repository}/colour/1",
         "endpoints": ["colour", "colour_image"],
     }
-    assert "version 2" in regard("add", str(colour.folder))
+    assert "version 2" in regard("add", str(colour.folder), "--batching")
+    assert "every model in" in regard("renew")
     (row,) = json.loads(regard("list", "--json"))
     assert (row["name"], row["versions"], row["card"]["answer"]["kind"]) == ("colour", [1, 2], "classes")
     assert "colour_image" in regard("list")
     assert "removed colour version 1" in regard("remove", "colour", "--version", "1")
     assert "removed colour" in regard("remove", "colour")
+    added = regard("add", str(colour.folder), "--endpoints", "image").replace("\n", " ")
+    assert "colour_image takes image files" in added
+    assert "takes tensors" not in added
+    regard("remove", "colour")
+    add_as_before(colour, repository=tmp_path / "repository", name="colour")
+    assert "renewed colour in" in regard("renew", "colour")
+    regard("remove", "colour")
     assert json.loads(regard("list", "--json")) == []
 
 

@@ -86,6 +86,7 @@ class FakeTransport:
         self.card = card or make_card()
         self.config_text = self.card.model_dump_json(exclude={"certificates", "tools"})
         self.classes = len(self.card.answer.labels)
+        self.endpoints = ("net", "net_image")
         self.faults: list[Fault | None] = []
         self.register_fault: Fault | None = Fault("INTERNAL", "cannot open the region")
         self.delay = 0.0
@@ -118,6 +119,8 @@ class FakeTransport:
                 self.running -= 1
 
     def answer(self, request: Request) -> dict[str, Any]:
+        if request.model not in self.endpoints:
+            raise Fault("NOT_FOUND", f"unknown model {request.model}")
         if request.model == "net_image":
             contract = self.card.input
             try:
@@ -136,24 +139,22 @@ class FakeTransport:
                 )
             except BadImage as error:
                 raise Fault("INVALID_ARGUMENT", str(error)) from None
-        elif request.model == "net":
-            pixels = request.inputs["image"]
         else:
-            raise Fault("NOT_FOUND", f"unknown model {request.model}")
+            pixels = request.inputs["image"]
         if self.card.task == "segmentation":
             return {"label_map": pixels[..., 0] % self.classes}
         return {"probabilities": np.eye(self.classes, dtype=np.float32)[pixels[:, 0, 0, 0] % self.classes]}
 
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         self.configs += 1
-        if model != "net" or version not in ("", "1"):
+        if model not in self.endpoints or version not in ("", "1"):
             raise Fault("NOT_FOUND", f"unknown model {model} {version}")
         return {"parameters": {"card": {"string_value": self.config_text}}}
 
     def index(self, *, timeout: float) -> list[dict[str, str]]:
         ready = [
             {"name": name, "version": "1", "state": "READY"}
-            for name in ("net", "net_image", "net_preprocess", "other")
+            for name in (*self.endpoints, "former", "former_image", "former_preprocess")
         ]
         return [*ready, {"name": "slow", "version": "1", "state": "LOADING"}]
 

@@ -116,6 +116,37 @@ def test_a_version_is_reached_by_the_tensor_endpoint(ask):
     assert [(request.model, request.version) for request in fake.requests] == [("net", "1")]
 
 
+def test_a_model_for_image_files_alone(ask):
+    """Its Card is that of the endpoint for images, which versions are asked of too."""
+    fake = FakeTransport()
+    fake.endpoints = ("net_image",)
+    for version in ("", "1"):
+        answers = ask(fake, "classify", "net", [png(plain(3)), plain(4)], version=version, on_error="return")
+        assert answers[0].label == "class 3"
+        assert isinstance(answers[1], InvalidInput)
+        assert str(answers[1]).startswith("images[1]: model 'net' is served for image files alone: give the")
+    sent = [(request.model, request.version) for request in fake.requests]
+    assert sent == [("net_image", ""), ("net_image", "1")]
+    with pytest.raises(InvalidInput, match="no version 7 .* Served: 1"):
+        ask(fake, "classify", "net", png(plain(1)), version="7")
+    with pytest.raises(UnknownName, match="Did you mean 'net'"):
+        ask(fake, "classify", "nett", png(plain(1)))
+    with Client(transport=fake) as client:
+        with pytest.raises(InvalidInput, match="image files alone"):
+            client.classify("net", plain(4))
+        fake.endpoints = ("net", "net_image")
+        assert client.classify("net", plain(4)).pop().label == "class 4"
+
+
+def test_a_model_for_tensors_alone(ask):
+    fake = FakeTransport()
+    fake.endpoints = ("net",)
+    assert classes(ask(fake, "classify", "net", [plain(3)])) == ["class 3"]
+    with pytest.raises(InvalidInput, match="'net' is served for tensors alone, and image files were sent"):
+        ask(fake, "classify", "net", [png(plain(3))])
+    assert classes(ask(fake, "classify", "net", [png(plain(3))], version="1")) == ["class 3"]  # decoded here
+
+
 # what is wrong with the call
 
 

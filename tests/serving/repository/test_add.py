@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from tests.serving.repository.repositories import changed, config_of, tree
 
-from regard.contract import preprocess
 from regard.contract.reading import card_from_json
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
@@ -20,29 +19,18 @@ def test_what_is_written(tmp_path: Path, colour: Artifact) -> None:
     added = add(colour, repository, instances=2)
     assert (added.name, added.version, added.folder) == ("colour", 1, repository / "colour" / "1")
     assert added.endpoints == ("colour", "colour_image")
-    assert set(tree(repository)) == {
-        "colour/config.pbtxt",
-        "colour/labels.txt",
-        "colour/card.json",
-        "colour/1/model.onnx",
-        "colour/1/card.json",
-        "colour_preprocess/config.pbtxt",
-        "colour_preprocess/1/model.py",
-        "colour_preprocess/1/preprocess.py",
-        "colour_preprocess/1/card.json",
-        "colour_preprocess/1/__pycache__",
-        "colour_image/config.pbtxt",
-        "colour_image/1/.keep",
-    }
-    assert (repository / "colour" / "labels.txt").read_text() == "red\ngreen\nblue\n"
-    assert (repository / "colour" / "1" / "model.onnx").read_bytes() == colour.model.read_bytes()
-    assert (repository / "colour_preprocess/1/preprocess.py").read_bytes() == Path(
-        preprocess.__file__
-    ).read_bytes()
+    files = ("config.pbtxt", "labels.txt", "card.json", "1/model.onnx", "1/card.json")
+    assert set(tree(repository)) == {f"{endpoint}/{file}" for endpoint in added.endpoints for file in files}
+    for endpoint in added.endpoints:
+        assert (repository / endpoint / "labels.txt").read_text() == "red\ngreen\nblue\n"
+        assert (repository / endpoint / "1" / "model.onnx").read_bytes() == colour.model.read_bytes()
+    for file in ("model.onnx", "card.json"):  # once on the disk
+        assert (repository / "colour" / "1" / file).samefile(repository / "colour_image" / "1" / file)
+    assert not (repository / "colour" / "1" / "model.onnx").samefile(colour.model)
     assert [path.name for path in repository.parent.iterdir()] == ["repository"]  # no draft is left
 
 
-def test_an_ensemble_never_appears_before_its_parts(
+def test_an_endpoint_never_appears_before_the_one_it_may_call(
     tmp_path: Path, colour: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every state between two renames is one that a polling server may see."""
@@ -51,23 +39,26 @@ def test_an_ensemble_never_appears_before_its_parts(
 
     def watched(source: Any, target: Any) -> None:
         rename(source, target)
-        states.append({path.name for path in repository.iterdir()})
+        states.append({str(path.relative_to(repository)) for path in repository.glob("*/*") if path.is_dir()})
 
     monkeypatch.setattr(os, "rename", watched)
     add(colour, repository)
+    add(colour, repository)
+    remove(repository, "colour", version=1)
     remove(repository, "colour")
-    parts = {"colour", "colour_preprocess"}
     assert states == [
-        {"colour_preprocess"},
-        parts,
-        parts | {"colour_image"},
-        parts,
-        {"colour_preprocess"},
+        {"colour/1"},
+        {"colour/1", "colour_image/1"},
+        {"colour/1", "colour_image/1", "colour/2"},
+        {"colour/1", "colour_image/1", "colour/2", "colour_image/2"},
+        {"colour/1", "colour/2", "colour_image/2"},
+        {"colour/2", "colour_image/2"},
+        {"colour/2"},
         set(),
     ]
 
 
-def test_a_new_version_appears_by_one_rename_and_brings_its_card(
+def test_a_new_version_appears_by_a_rename_at_each_endpoint_and_brings_its_card(
     tmp_path: Path, largest: Artifact, biased: Artifact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repository = tmp_path / "repository"
@@ -84,7 +75,7 @@ def test_a_new_version_appears_by_one_rename_and_brings_its_card(
 
     newer = changed(biased, origin={"metrics": {"miou": 0.7}})
     assert add(newer, repository).version == 2
-    assert renamed == [repository / "largest" / "2"]
+    assert renamed == [repository / "largest" / "2", repository / "largest_image" / "2"]
     config = config_of(repository / "largest")
     assert config.response_cache.enable  # the user's own settings stay
     assert config.instance_group[0].count == 3
@@ -93,8 +84,10 @@ def test_a_new_version_appears_by_one_rename_and_brings_its_card(
         text = config_of(repository / endpoint).parameters["card"].string_value
         assert card_from_json(text, source=endpoint).origin.metrics == {"miou": 0.7}
 
-    assert add(newer, repository, instances=1).version == 3
-    assert config_of(repository / "largest").instance_group[0].count == 1
+    assert add(newer, repository, instances=1, batching=True).version == 3
+    for endpoint in ("largest", "largest_image"):
+        assert config_of(repository / endpoint).instance_group[0].count == 1
+        assert config_of(repository / endpoint).HasField("dynamic_batching")
     remove(repository, "largest", version=3)
     remove(repository, "largest", version=2)  # the Card of version 1 is what clients read again
     text = config_of(repository / "largest").parameters["card"].string_value
@@ -102,18 +95,47 @@ def test_a_new_version_appears_by_one_rename_and_brings_its_card(
     assert listing(repository)[0].card == largest.card
 
 
-def test_a_newer_preprocessing_step_comes_with_the_next_version(tmp_path: Path, largest: Artifact) -> None:
+@pytest.mark.parametrize("endpoints", ["image", "tensor"])
+def test_one_endpoint_alone(tmp_path: Path, colour: Artifact, endpoints: Any) -> None:
     repository = tmp_path / "repository"
-    add(largest, repository)
-    step = repository / "largest_preprocess"
-    add(largest, repository)
-    assert sorted(path.name for path in step.iterdir()) == ["1", "config.pbtxt"]
-    (step / "1" / "preprocess.py").write_text("# of an older regard\n")
-    add(largest, repository)
-    assert (step / "2" / "preprocess.py").read_bytes() == Path(preprocess.__file__).read_bytes()
-    (step / "2" / "model.py").unlink()
-    add(largest, repository)
-    assert (step / "3" / "model.py").is_file()
+    folder = {"image": "colour_image", "tensor": "colour"}[endpoints]
+    for version in (1, 2):
+        added = add(colour, repository, endpoints=endpoints, instances=1)
+        assert (added.version, added.endpoints) == (version, (folder,))
+        assert added.folder == repository / folder / str(version)
+    assert add(colour, repository).version == 3  # as those before it
+    assert [path.name for path in repository.iterdir()] == [folder]
+    (entry,) = listing(repository)
+    assert (entry.name, entry.versions, entry.endpoints) == ("colour", (1, 2, 3), (folder,))
+    assert entry.card == colour.card
+    with pytest.raises(InvalidInput, match=f"through {folder}, not colour and colour_image"):
+        add(colour, repository, endpoints="both")
+    remove(repository, "colour", version=3)
+    remove(repository, "colour")
+    assert list(repository.iterdir()) == []
+
+
+def test_endpoints_that_there_are_not(tmp_path: Path, colour: Artifact) -> None:
+    with pytest.raises(InvalidInput, match="endpoints must be one of tensor, image, both, got 'all'"):
+        add(colour, tmp_path / "repository", endpoints="all")  # type: ignore[arg-type]
+
+
+def test_a_version_that_cannot_appear_everywhere_appears_nowhere(
+    tmp_path: Path, colour: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repository = tmp_path / "repository"
+    add(colour, repository)
+    before, rename = tree(tmp_path), os.rename
+
+    def failing(source: Any, target: Any) -> None:
+        if Path(target) == repository / "colour_image" / "2":
+            raise OSError(5, "Input/output error", str(target))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", failing)
+    with pytest.raises(InvalidInput, match="Input/output error"):
+        add(colour, repository)
+    assert tree(tmp_path) == before
 
 
 def test_a_full_disk_leaves_the_repository_as_it_was(

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import pytest
 from tests.serving.repository.repositories import config_of
 from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
 
@@ -28,7 +29,6 @@ def test_configuration_of_a_classifier(tmp_path: Path, colour: Artifact) -> None
         [],
     )
     assert config.parameters["intra_op_thread_count"].string_value == str(max(1, cores // MAX_INSTANCES))
-    assert config.HasField("dynamic_batching")
     assert len(config.model_warmup) == 1
     text = config.parameters["card"].string_value
     assert card_from_json(text, source="the parameter") == colour.card.updated(certificates=(), tools={})
@@ -40,10 +40,45 @@ def test_configuration_of_a_segmenter(tmp_path: Path, largest: Artifact) -> None
     assert [list(tensor.dims) for tensor in (*config.input, *config.output)] == [[-1, -1, 3], [-1, -1]]
     assert not config.output[0].label_filename
     assert not (tmp_path / "repository" / "largest" / "labels.txt").exists()
-    ensemble = config_of(tmp_path / "repository" / "largest_image")
-    assert [step.model_name for step in ensemble.ensemble_scheduling.step] == [
-        "largest_preprocess",
-        "largest",
-    ]
-    # the pixels between the steps are not exposed
-    assert [tensor.name for tensor in ensemble.output] == ["label_map"]
+    image = config_of(tmp_path / "repository" / "largest_image")
+    assert [(tensor.name, list(tensor.dims)) for tensor in image.input] == [("encoded_image", [1])]
+    assert list(image.output) == list(config.output)
+
+
+def test_configuration_of_the_endpoint_for_images(tmp_path: Path, colour: Artifact) -> None:
+    """As the endpoint for tensors in all but what goes in and who computes."""
+    add(colour, tmp_path / "repository", instances=3, batching=True)
+    model, image = (config_of(tmp_path / "repository" / name) for name in ("colour", "colour_image"))
+    assert (image.name, image.backend) == ("colour_image", "regard_image")
+    assert not image.model_warmup
+    assert image.parameters["model"].string_value == "colour"
+    assert set(image.parameters) - set(model.parameters) == {"model"}
+    for field in ("output", "instance_group", "dynamic_batching", "max_batch_size", "default_model_filename"):
+        assert getattr(image, field) == getattr(model, field)
+    for key, value in model.parameters.items():
+        assert image.parameters[key] == value
+
+
+def test_an_endpoint_for_images_alone_computes_on_the_cpu(tmp_path: Path, colour: Artifact) -> None:
+    add(colour, tmp_path / "repository", endpoints="image", instances=2)
+    config = config_of(tmp_path / "repository" / "colour_image")
+    (group,) = config.instance_group
+    assert (group.kind, group.count) == (ModelInstanceGroup.KIND_CPU, 2)
+    assert "model" not in config.parameters
+    add(colour, tmp_path / "repository", instances=3)
+    (group,) = config_of(tmp_path / "repository" / "colour_image").instance_group
+    assert (group.kind, group.count) == (ModelInstanceGroup.KIND_CPU, 3)
+
+
+@pytest.mark.parametrize("batching", [None, True, False])
+@pytest.mark.parametrize("gpu", [True, False])
+def test_requests_are_batched_where_there_is_a_gpu_or_as_told(
+    tmp_path: Path, colour: Artifact, monkeypatch: pytest.MonkeyPatch, gpu: bool, batching: bool | None
+) -> None:
+    (tmp_path / "nvidia").touch()
+    sign = tmp_path / ("nvidia" if gpu else "nothing")
+    monkeypatch.setattr("regard.serving.repository.config.NVIDIA", (str(tmp_path / "absent"), str(sign)))
+    add(colour, tmp_path / "repository", batching=batching)
+    for endpoint in ("colour", "colour_image"):
+        config = config_of(tmp_path / "repository" / endpoint)
+        assert config.HasField("dynamic_batching") is (gpu if batching is None else batching)

@@ -40,7 +40,7 @@ def test_a_killed_stub_is_noticed_and_served_again(repository: Path, embedded: A
         os.kill(victim, signal.SIGKILL)
         with connect(server.grpc_url) as infer, pytest.raises(InferenceServerException):
             infer("largest", IMAGE)  # the server itself does not recover
-        assert set(unhealthy_models(server.grpc_url)) == {"largest_image"}  # the canary's own finding
+        assert set(unhealthy_models(server.grpc_url)) == {"largest"}  # the canary's own finding
 
         thread = threading.Thread(target=supervisor.run, args=(stop,))
         thread.start()

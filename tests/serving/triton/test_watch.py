@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tritonclient.grpc as triton
 from PIL import Image
+from tests.serving.repository.former_layout import add_as_before
 from tritonclient.utils import InferenceServerException
 
 from regard.export.artifact import Artifact
-from regard.serving.repository import add, remove
+from regard.serving.repository import add, remove, renew
 
 PIXELS = np.full((1, 16, 16, 3), 5, np.uint8)
 
@@ -109,3 +111,34 @@ def test_a_served_repository_is_not_changed_by_the_server(repository: Path, embe
     with embedded(repository, watch=True):
         pass
     assert tree() == before
+
+
+def test_a_former_model_is_renewed_while_it_is_served(
+    tmp_path: Path, largest: Artifact, biased: Artifact, embedded: Any, connect: Any
+) -> None:
+    """Image files are refused for the moment between the former endpoint and the present one."""
+    repository = tmp_path / "repository"
+    add_as_before(largest, repository=repository, name="largest")
+    image = png(PIXELS[0])
+    with embedded(repository, watch=True) as server, connect(server.grpc_url) as infer:
+
+        def answer() -> int:
+            result = infer("largest_image", image, input="encoded_image")
+            return int(result.as_numpy("label_map")[0, 0, 0])
+
+        def backend() -> str:
+            with triton.InferenceServerClient(server.grpc_url) as client:
+                return str(client.get_model_config("largest_image").config.backend)
+
+        assert (answer(), backend()) == (5, "")
+        stream = Stream(answer)
+        stream.start()
+        try:
+            assert renew(repository) == ("largest",)
+            wait_for(lambda: backend() == "regard_image", "the endpoint is the present one")
+            assert add(biased, repository, name="largest").version == 2
+            wait_for(lambda: stream.answers[-1:] == [6], "a new version answers")
+        finally:
+            stream.stopped.set()
+            stream.join()
+        assert stream.answers == [5, 6]

@@ -1,1 +1,0 @@
-"""The step from encoded images to pixels."""

@@ -1,0 +1,1 @@
+"""Triton's backend for image files: one process decodes and infers."""

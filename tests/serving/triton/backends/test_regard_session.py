@@ -1,0 +1,103 @@
+"""What a real server does on its own time only: a request that was cancelled while it waited, on a session in
+this process.
+"""
+
+import importlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from regard.export.artifact import Artifact
+
+NAME = "regard.serving.triton.backends.regard_session"
+CONFIG = {
+    "name": "largest",
+    "max_batch_size": 4,
+    "input": [{"name": "image", "data_type": "TYPE_UINT8", "dims": ["-1", "-1", "3"]}],
+    "output": [{"name": "label_map", "data_type": "TYPE_UINT8", "dims": ["-1", "-1"]}],
+}
+ARGS = {"model_instance_kind": "CPU", "model_config": json.dumps(CONFIG)}
+
+
+class Error(SimpleNamespace):
+    CANCELLED, INVALID_ARG, INTERNAL = 1, 2, 3
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message=message, code=code)
+
+
+class Request:
+    def __init__(self, shade: int, *, cancelled: bool = False, wanted: str = "label_map") -> None:
+        self.image = np.full((1, 16, 16, 3), shade, np.uint8)
+        self.cancelled, self.wanted = cancelled, wanted
+
+    def is_cancelled(self) -> bool:
+        return self.cancelled
+
+    def requested_output_names(self) -> set[str]:
+        return {self.wanted}
+
+
+@pytest.fixture
+def session(largest: Artifact, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The file, imported as inside the server, on the version's folder of `largest`."""
+    server = ModuleType("triton_python_backend_utils")
+    server.__dict__.update(
+        get_model_dir=lambda: str(Path(largest.folder)),
+        TritonError=Error,
+        TritonModelException=RuntimeError,
+        Tensor=lambda name, array: (name, array),
+        InferenceResponse=lambda outputs=(), error=None: error or dict(outputs),
+    )
+    monkeypatch.setitem(sys.modules, server.__name__, server)
+    yield importlib.import_module(NAME)
+    del sys.modules[NAME]
+
+
+def test_a_cancelled_request_is_not_computed_and_harms_no_other(session: Any) -> None:
+    graph = session.GraphSession(ARGS, CONFIG)
+    fed: list[int] = []
+
+    def inputs_of(request: Request) -> dict[str, Any]:
+        fed.append(int(request.image[0, 0, 0, 0]))
+        if fed[-1] == 9:
+            raise session.Refused("image 0 of the request: it is broken", Error.INVALID_ARG)
+        return {"image": request.image}
+
+    requests = [
+        Request(3),
+        Request(4, cancelled=True),
+        Request(5),
+        Request(6, wanted="logits"),
+        Request(9),
+    ]
+    first, cancelled, third, unknown, broken = graph.answer(requests, inputs_of)
+    assert fed == [3, 5, 9]
+    assert (first["label_map"] == 3).all()
+    assert (third["label_map"] == 5).all()
+    assert cancelled == Error("the request was cancelled", Error.CANCELLED)
+    assert unknown == Error("unexpected inference output 'logits' for model 'largest'", Error.INVALID_ARG)
+    assert broken == Error("image 0 of the request: it is broken", Error.INVALID_ARG)
+
+
+def test_a_graph_that_fails_on_the_first_image_is_refused(session: Any) -> None:
+    graph = session.GraphSession(ARGS, CONFIG)
+    graph.warm_up({"image": np.zeros((1, 16, 16, 3), np.uint8)})
+    with pytest.raises(RuntimeError, match="onnx runtime error"):
+        graph.warm_up({"image": np.zeros((1, 16, 16), np.uint8)})
+    with pytest.raises(RuntimeError, match="onnx runtime error"):
+        graph.warm_up({"picture": np.zeros((1, 16, 16, 3), np.uint8)})
+
+
+def test_memory_is_given_back_where_the_c_library_can(session: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    for library in (SimpleNamespace(malloc_trim=asked.append), SimpleNamespace()):
+        monkeypatch.setattr(session.ctypes, "CDLL", lambda name, library=library: library)
+        session.give_back_memory()
+    assert asked == [0]
