@@ -7,10 +7,20 @@ from typing import Any
 
 from regard.contract.card import Card
 from regard.contract.digest import sha256
-from regard.contract.names import MODEL_FILE
+from regard.contract.names import CARD_FILE, CONFIG_FILE, MODEL_FILE
 from regard.errors import InvalidInput
 from regard.export.artifact import read_artifact, read_unproven
 from regard.export.variant import Variant, variants_of
+from regard.serving.repository.config import (
+    default_batching,
+    default_instances,
+    image_config,
+    model_config,
+    read_config,
+)
+from regard.serving.repository.former import is_ensemble
+from regard.serving.repository.integrity import check_endpoint, settings_of
+from regard.serving.repository.listing import Entry, find
 from regard.serving.repository.signature import read_signature
 
 
@@ -82,6 +92,19 @@ class Page:
         }
 
 
+def page_of(what: str, repository: Path) -> Page:
+    """The page of an exported model, by its folder, or of a model of a repository, by its name.
+
+    Raises:
+        InvalidInput: no such folder, or not a repository.
+        UnknownName: no such model.
+    """
+    folder = Path(what)
+    if folder.is_dir() or "/" in what:
+        return page_of_artifact(folder)
+    return page_of_model(repository, what)
+
+
 def page_of_artifact(folder: Path) -> Page:
     """The page of an exported model.
 
@@ -93,6 +116,54 @@ def page_of_artifact(folder: Path) -> Page:
     except InvalidInput as error:
         artifact, unproven, variants = read_unproven(folder), str(error), ()
     return Page(folder, artifact.card, unproven, tensors_of(folder / MODEL_FILE), variants, files_of(folder))
+
+
+def page_of_model(repository: Path, name: str) -> Page:
+    """The page of a model of a repository: of its newest version.
+
+    Raises:
+        InvalidInput: not a repository, or regard did not add the model.
+        UnknownName: no such model.
+    """
+    entry = find(repository, name)
+    if entry.card is None:
+        raise InvalidInput(f"{repository / name} was not added by regard: it has no {CARD_FILE}")
+    home = repository / entry.endpoints[0]
+    folder = home / str(entry.versions[-1])
+    settings = []
+    tensors = model_config(
+        name,
+        entry.card,
+        read_signature(folder / MODEL_FILE),
+        instances=default_instances(),
+        batching=default_batching(),
+    )
+    for endpoint in entry.endpoints:
+        config = read_config(repository / endpoint / CONFIG_FILE)
+        if not is_ensemble(config):
+            default = (
+                tensors if endpoint == name else image_config(tensors, alone=name not in entry.endpoints)
+            )
+            settings += [f"{endpoint}: {setting}" for setting in settings_of(config, default)]
+    return Page(
+        folder,
+        entry.card,
+        _unproven(repository, entry),
+        tensors_of(folder / MODEL_FILE),
+        (),
+        files_of(folder),
+        tuple(settings),
+    )
+
+
+def _unproven(repository: Path, entry: Entry) -> str | None:
+    try:
+        for endpoint in entry.endpoints:
+            check_endpoint(repository, endpoint)
+    except InvalidInput as error:
+        return str(error)
+    assert entry.card is not None
+    return None if entry.card.proven else "it was added without a proof that passed"
 
 
 def tensors_of(model: Path) -> tuple[TensorFacts, ...]:

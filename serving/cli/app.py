@@ -19,7 +19,9 @@ from regard.serving.cli.models import models
 from regard.serving.cli.predict import predict
 from regard.serving.cli.repo import app as repo
 from regard.serving.cli.serve import serve
+from regard.serving.cli.show import show
 from regard.serving.cli.train import train
+from regard.serving.cli.verify import verify
 
 app = typer.Typer(
     help="Put a trained PyTorch attention model into production: export, prove, serve, predict, measure.",
@@ -27,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for verb in (models, train, export, serve, predict, bench):
+for verb in (models, train, export, show, serve, verify, predict, bench):
     app.command()(verb)
 app.command(name="import")(import_)
 app.command()(convert)

@@ -53,17 +53,26 @@ def add(
             show_default=False,
         ),
     ] = None,
+    unproven: Annotated[
+        bool,
+        typer.Option("--unproven", help="Take it without a proof that holds; it is shown as unproven."),
+    ] = False,
+    expect: Annotated[
+        str | None, typer.Option(metavar="SHA256", help="What its manifest.json must have for SHA-256.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Add a model, or a new version of one that is there; a server that watches the repository picks it up.
 
     Example: regard repo add exported/se_resnet18 --repository model_repository
     """
-    from regard.export.artifact import read_artifact
+    from regard.export.artifact import read_artifact, read_unproven
     from regard.serving.repository import add as add_model
 
+    if unproven and expect is not None:
+        raise typer.BadParameter("a pinned manifest is part of the proof: leave out --unproven or --expect")
     added = add_model(
-        read_artifact(artifact),
+        read_unproven(artifact) if unproven else read_artifact(artifact, expect=expect),
         repository,
         name=name,
         instances=instances,

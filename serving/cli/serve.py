@@ -3,6 +3,7 @@
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Annotated
@@ -33,20 +34,28 @@ def serve(
     watch: Annotated[
         bool, typer.Option("--watch", help="Pick up models and versions as they are added and removed.")
     ] = False,
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict", help="End with an error when a model is refused, rather than serve the others."
+        ),
+    ] = False,
     log: Annotated[Path, typer.Option(help="File that the server's log is appended to.")] = Path(
         "runs/triton.log"
     ),
 ) -> None:
     """Serve every model of a repository with a real Triton server, until Ctrl-C or SIGTERM.
 
-    A model whose process dies is brought back by restarting the server.
+    A model that is refused is named with the reason, and the others are served. One whose process dies is
+    brought back by restarting the server.
 
     Example: regard serve --repository model_repository --watch
     """
-    from regard.serving.repository import listing
+    from regard.serving.repository import entries
     from regard.serving.triton.server import EmbeddedTriton
     from regard.serving.triton.supervisor import Supervisor
 
+    report = partial(err.print, markup=False, highlight=False)  # reasons hold brackets of their own
     server = EmbeddedTriton(
         repository,
         host=host,
@@ -54,6 +63,8 @@ def serve(
         grpc_port=grpc_port,
         metrics_port=metrics_port,
         watch=watch,
+        strict=strict,
+        report=report,
         log=log,
     )
     stop = threading.Event()
@@ -62,11 +73,12 @@ def serve(
         with err.status(f"starting Triton on {repository}"):
             server.start()
         table = Table("model", "task", "versions", "endpoints")
-        for entry in listing(repository):
+        served = server.served
+        for entry in entries(repository, served.keys()):
             table.add_row(
                 entry.name,
                 entry.card.task if entry.card else "",
-                ", ".join(map(str, entry.versions)),
+                ", ".join(map(str, served[entry.endpoints[0]])),
                 ", ".join(entry.endpoints),
             )
         out.print(table)
@@ -74,7 +86,7 @@ def serve(
             f"ready: gRPC {server.grpc_url}, HTTP http://{server.http_url}, metrics "
             f"http://{server.metrics_url}/metrics, log {log}"
         )
-        Supervisor(server, report=err.print).run(stop)
+        Supervisor(server, report=report).run(stop)
     except _Stop:
         err.print("stopping")
     finally:

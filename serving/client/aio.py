@@ -65,7 +65,9 @@ class AsyncClient(
         await self._transport.close()
 
     async def ready(self) -> bool:
-        """Whether a server answers and has all its models loaded; never raises."""
+        """Whether a server answers and calls itself ready, which NVIDIA's container does with all its models
+        loaded and `regard serve` as soon as it answers; never raises.
+        """
         try:
             return await self._transport.ready(timeout=self._timeout)
         except Fault:

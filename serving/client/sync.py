@@ -82,7 +82,9 @@ class Client(
         self._transport.close()
 
     def ready(self) -> bool:
-        """Whether a server answers and has all its models loaded; never raises."""
+        """Whether a server answers and calls itself ready, which NVIDIA's container does with all its models
+        loaded and `regard serve` as soon as it answers; never raises.
+        """
         try:
             return self._transport.ready(timeout=self._timeout)
         except Fault:

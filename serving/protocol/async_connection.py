@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from regard.serving.protocol.codec import Call, Codec, Message, Reply
-from regard.serving.protocol.wire import Answer, Request
+from regard.serving.protocol.wire import Answer, Fault, Request
 
 T = TypeVar("T")
 
@@ -35,11 +35,18 @@ class AsyncConnection(ABC):
         return await self._call(self._codec.config(model, version), timeout)
 
     async def index(self, *, timeout: float) -> list[dict[str, str]]:
-        """The repository index: name, version and state of every model."""
-        return await self._call(self._codec.index(), timeout)
+        """The repository index: name, version and state of every model; of those that are loaded alone, where
+        the server keeps the index to itself.
+        """
+        try:
+            return await self._call(self._codec.index(), timeout)
+        except Fault as fault:
+            if not fault.restricted:
+                raise
+        return await self._call(self._codec.loaded(), timeout)
 
     async def ready(self, *, timeout: float) -> bool:
-        """Whether the server and all its models are ready."""
+        """Whether the server calls itself ready: by its own settings, with or without all its models."""
         return await self._call(self._codec.ready(), timeout)
 
     async def register(self, region: str, key: str, size: int, *, timeout: float) -> None:

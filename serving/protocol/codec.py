@@ -57,8 +57,20 @@ class Codec(Protocol):
         """The repository index: name, version and state of every model."""
         ...
 
+    def loaded(self) -> Call[list[dict[str, str]]]:
+        """The same of what is loaded alone, from the statistics, which no server keeps to itself."""
+        ...
+
+    def load(self, model: str, config: str) -> Call[None]:
+        """Load a model, or what has changed of it; `config` is the JSON that stands for its config.pbtxt."""
+        ...
+
+    def unload(self, model: str) -> Call[None]:
+        """Unload a model; requests in flight finish."""
+        ...
+
     def ready(self) -> Call[bool]:
-        """Whether the server and all its models are ready; HTTP has a Fault for no."""
+        """Whether the server calls itself ready; HTTP has a Fault for no."""
         ...
 
     def register(self, region: str, key: str, size: int) -> Call[None]:

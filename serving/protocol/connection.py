@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.cancellation import Cancellation
 from regard.serving.protocol.codec import Call, Codec, Message, Reply
-from regard.serving.protocol.wire import Answer, Request
+from regard.serving.protocol.wire import Answer, Fault, Request
 
 T = TypeVar("T")
 
@@ -53,11 +53,28 @@ class Connection(ABC):
         return self._call(self._codec.statistics(model), timeout)
 
     def index(self, *, timeout: float) -> list[dict[str, str]]:
-        """The repository index: name, version and state of every model."""
-        return self._call(self._codec.index(), timeout)
+        """The repository index: name, version and state of every model; of those that are loaded alone, where
+        the server keeps the index to itself.
+        """
+        try:
+            return self._call(self._codec.index(), timeout)
+        except Fault as fault:
+            if not fault.restricted:
+                raise
+        return self._call(self._codec.loaded(), timeout)
+
+    def load(self, model: str, config: str, *, timeout: float) -> None:
+        """Load a model, or what has changed of it, by a configuration (JSON) in place of its config.pbtxt.
+        What was loaded of it answers until then, and answers on if it fails.
+        """
+        self._call(self._codec.load(model, config), timeout)
+
+    def unload(self, model: str, *, timeout: float) -> None:
+        """Begin to unload a model; requests in flight finish."""
+        self._call(self._codec.unload(model), timeout)
 
     def ready(self, *, timeout: float) -> bool:
-        """Whether the server and all its models are ready."""
+        """Whether the server calls itself ready: by its own settings, with or without all its models."""
         return self._call(self._codec.ready(), timeout)
 
     def register(self, region: str, key: str, size: int, *, timeout: float) -> None:

@@ -56,6 +56,27 @@ class GrpcCodec:
             lambda reply: list(_fields(service_pb2.RepositoryIndexResponse, reply).get("models", ())),
         )
 
+    def loaded(self) -> Call[list[dict[str, str]]]:
+        """ModelStatistics of all."""
+        return Call(
+            _message("ModelStatistics", service_pb2.ModelStatisticsRequest()),
+            lambda reply: [
+                {"name": model.name, "version": model.version, "state": "READY"}
+                for model in service_pb2.ModelStatisticsResponse.FromString(reply.body).model_stats
+            ],
+        )
+
+    def load(self, model: str, config: str) -> Call[None]:
+        """RepositoryModelLoad."""
+        message = service_pb2.RepositoryModelLoadRequest(model_name=model)
+        message.parameters["config"].string_param = config
+        return Call(_message("RepositoryModelLoad", message), lambda reply: None)
+
+    def unload(self, model: str) -> Call[None]:
+        """RepositoryModelUnload."""
+        message = service_pb2.RepositoryModelUnloadRequest(model_name=model)
+        return Call(_message("RepositoryModelUnload", message), lambda reply: None)
+
     def ready(self) -> Call[bool]:
         """ServerReady."""
         return Call(

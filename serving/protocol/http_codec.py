@@ -71,6 +71,26 @@ class HttpCodec:
         """POST to the repository."""
         return Call(_post("/v2/repository/index", {}), lambda reply: list(_json(reply)))
 
+    def loaded(self) -> Call[list[dict[str, str]]]:
+        """GET the statistics of all."""
+        return Call(
+            Message("/v2/models/stats", b"", "GET"),
+            lambda reply: [
+                {"name": model["name"], "version": model["version"], "state": "READY"}
+                for model in _json(reply)["model_stats"]
+            ],
+        )
+
+    def load(self, model: str, config: str) -> Call[None]:
+        """POST to the repository's model."""
+        return Call(
+            _post(f"{_repository(model)}/load", {"parameters": {"config": config}}), lambda reply: None
+        )
+
+    def unload(self, model: str) -> Call[None]:
+        """POST likewise."""
+        return Call(_post(f"{_repository(model)}/unload", {}), lambda reply: None)
+
     def ready(self) -> Call[bool]:
         """GET the server's readiness."""
         return Call(Message("/v2/health/ready", b"", "GET"), lambda reply: True)
@@ -147,6 +167,10 @@ def _post(path: str, content: Mapping[str, Any]) -> Message:
 def _model(model: str, version: str) -> str:
     path = f"/v2/models/{quote(model, safe='')}"
     return f"{path}/versions/{quote(version, safe='')}" if version else path
+
+
+def _repository(model: str) -> str:
+    return f"/v2/repository/models/{quote(model, safe='')}"
 
 
 def _region(region: str) -> str:

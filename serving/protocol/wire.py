@@ -66,6 +66,13 @@ class Fault(Exception):
         self.answered = answered
         self.next_step = next_step
 
+    @property
+    def restricted(self) -> bool:
+        """Whether Triton grants what was asked for to those alone who show a key of its own."""
+        return (
+            self.code in ("UNAVAILABLE", "PERMISSION_DENIED") and "is restricted, expecting" in self.message
+        )
+
 
 class Transport(Protocol):
     """What a Client needs of a connection to one server, from several threads at a time. Timeouts are in

@@ -11,8 +11,8 @@ from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
 from regard.serving.repository.config import image_config, model_config, read_config
 from regard.serving.repository.former import is_former
-from regard.serving.repository.integrity import callable_as
-from regard.serving.repository.layout import endpoints_in, model_folders, parts_of
+from regard.serving.repository.integrity import callable_as, check_endpoint
+from regard.serving.repository.layout import endpoints_in, model_folders, parts_of, versions_in
 from regard.serving.repository.signature import Signature
 
 
@@ -36,14 +36,37 @@ def check_repository(repository: Path) -> None:
 
 
 def check_servable(repository: Path, *, may_be_empty: bool) -> None:
-    """Refuse what a server could not serve.
+    """Refuse what a server could serve nothing of; each model has checks of its own, `check_model`.
 
     Raises:
         InvalidInput: not a repository, or one without models.
     """
-    check_repository(repository)
+    if not repository.is_dir() or not any(map(_has_config, model_folders(repository))):
+        check_repository(repository)
     if not may_be_empty and not model_folders(repository):
         raise InvalidInput(f"{repository} holds no model; add one with: regard repo add")
+
+
+def check_model(repository: Path, name: str) -> None:
+    """Refuse a model's folder that the server could not read, or that is not what regard added.
+
+    Raises:
+        InvalidInput: its configuration is missing, cannot be read or is of another model, it has no version,
+            or as of `check_endpoint`.
+    """
+    folder = repository / name
+    if not (folder / CONFIG_FILE).is_file():
+        raise InvalidInput(f"{folder} has no {CONFIG_FILE}; copy the whole model there, or take it away")
+    config = read_config(folder / CONFIG_FILE)
+    if config.name not in ("", name):
+        raise InvalidInput(
+            f"{folder / CONFIG_FILE} is of a model named {config.name!r}; a model is named as its folder"
+        )
+    if not versions_in(folder):
+        raise InvalidInput(
+            f"{folder} has no version; put its files into a folder there that is named 1, 2, ..."
+        )
+    check_endpoint(repository, name)
 
 
 def check_name(name: str) -> None:
@@ -137,6 +160,13 @@ def check_new_version(
                 f"a new version of {name} must be called as the old one: its {fact} is "
                 f"{_difference(after, before)}. Add it under another name, or remove {name} first."
             )
+
+
+def _has_config(folder: Path) -> bool:
+    try:
+        return (folder / CONFIG_FILE).is_file()
+    except OSError:  # not ours to read
+        return False
 
 
 def _tensors(config: ModelConfig, kind: str) -> dict[str, tuple[int, tuple[int, ...]]]:

@@ -13,7 +13,7 @@ from typing import Any
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from regard.contract.card import Card
-from regard.contract.manifest import check_files
+from regard.contract.manifest import Manifest, check_files
 from regard.contract.names import (
     CARD_FILE,
     CARD_PARAMETER,
@@ -50,9 +50,10 @@ def check_endpoint(repository: Path, endpoint: str) -> None:
     former = is_former(repository, endpoint)
     for version in versions:
         place = folder / str(version)
+        found = card_from_file(place / CARD_FILE)
         if not former or (place / MANIFEST_FILE).is_file():
-            check_files(place)
-        _check_version(card_from_file(place / CARD_FILE), card, place)
+            _check_graph(found, check_files(place), place)
+        _check_version(found, card, place)
     if versions:
         newest = folder / str(versions[-1]) / CARD_FILE
         if card_from_file(newest) != card:
@@ -101,6 +102,15 @@ def _text(config: ModelConfig, field: str) -> str:
         if other.name != field:
             only.ClearField(other.name)
     return " ".join(str(only).split())
+
+
+def _check_graph(card: Card, manifest: Manifest, place: Path) -> None:
+    for certificate in card.certificates:
+        proven = certificate.candidate_sha256  # None before schema 2
+        if proven is not None and proven != manifest.files.get(MODEL_FILE):
+            raise InvalidInput(
+                f"{place / MODEL_FILE} is not the graph that the certificates of {CARD_FILE} name; {MEND}"
+            )
 
 
 def _check_version(found: Card, card: Card, place: Path) -> None:

@@ -1,5 +1,6 @@
 """What a repository holds."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,10 +32,18 @@ def listing(repository: Path) -> list[Entry]:
         InvalidInput: not a repository, or a model's configuration or Card cannot be read.
     """
     check_repository(repository)
-    folders = {folder.name for folder in model_folders(repository)}
+    return entries(repository, {folder.name for folder in model_folders(repository)})
+
+
+def entries(repository: Path, folders: Set[str]) -> list[Entry]:
+    """The models that some of a repository's folders make up, as of `listing`.
+
+    Raises:
+        InvalidInput: a model's configuration or Card cannot be read.
+    """
     parts = {name + suffix for name in folders for suffix in OWN_SUFFIXES}
     names = {_model_of(repository, folder) for folder in folders - parts}
-    return [_entry(repository, name) for name in sorted(names)]
+    return [_entry(repository, name, folders) for name in sorted(names)]
 
 
 def find(repository: Path, name: str) -> Entry:
@@ -56,7 +65,7 @@ def _model_of(repository: Path, folder: str) -> str:
     return name if home_of(repository, name) is not None else folder
 
 
-def _entry(repository: Path, name: str) -> Entry:
+def _entry(repository: Path, name: str, folders: Set[str]) -> Entry:
     home = home_of(repository, name)
     assert home is not None  # a folder named it
     config = read_config(home / CONFIG_FILE)
@@ -64,7 +73,7 @@ def _entry(repository: Path, name: str) -> Entry:
     return Entry(
         name=name,
         versions=tuple(versions_in(home)),
-        endpoints=endpoints_in(repository, name),
+        endpoints=tuple(endpoint for endpoint in endpoints_in(repository, name) if endpoint in folders),
         backend=config.backend or config.platform,
         max_batch=config.max_batch_size,
         card=card_from_file(card) if card.exists() else None,

@@ -9,7 +9,8 @@ from pathlib import Path
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from regard.contract.card import Card
-from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, PREPROCESS_STEP
+from regard.contract.manifest import write_manifest
+from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, MANIFEST_FILE, PREPROCESS_STEP
 from regard.contract.reading import card_from_file
 from regard.contract.whole_folder import swap
 from regard.errors import InvalidInput
@@ -72,7 +73,13 @@ def _write_renewed(repository: Path, entry: Entry, card: Card, draft: Path) -> I
             beside = old / str(version) / CARD_FILE
             own = card_from_file(beside) if beside.is_file() else card
             texts[f"{version}/{CARD_FILE}"] = own.to_json()
-        if [file for file, text in texts.items() if _put(draft / endpoint / file, text)]:
+        changed = {file for file, text in texts.items() if _put(draft / endpoint / file, text)}
+        for version in versions_in(old):
+            place = draft / endpoint / str(version)
+            if f"{version}/{CARD_FILE}" in changed or not (place / MANIFEST_FILE).is_file():
+                write_manifest(place)
+                changed.add(f"{version}/{MANIFEST_FILE}")
+        if changed:
             yield endpoint
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from regard.serving.protocol.wire import Fault
-from regard.serving.triton.canary import unhealthy_models
+from regard.serving.triton.canary import Canaries
 from regard.serving.triton.server import EmbeddedTriton
 
 
@@ -16,13 +16,15 @@ class Observation:
     running: whether the server's process runs.
     died: processes of models that are dead for good.
     unreachable: why no canary could be sent; None where they could, or none was due.
-    unhealthy: models whose canary failed as only a broken one's does, each with the reason.
+    unhealthy: models that failed, as only a broken one does, what they answered before; each with the reason.
+    unproven: models whose canary never passed, each with the reason; reported once. That is no fault.
     """
 
     running: bool
     died: frozenset[int] = frozenset()
     unreachable: str | None = None
     unhealthy: Mapping[str, str] = field(default_factory=dict)
+    unproven: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fault(self) -> str | None:
@@ -37,19 +39,26 @@ class Observation:
 
 
 class HealthCheck:
-    """Looks at one run of a server: at its processes every time, and with a canary to every model (canary.py)
-    when one is due.
+    """Looks at a server: at its processes every time, and with a canary to every model (canary.py) when one
+    is due.
 
     Args:
-        server: running; a restarted one needs a new check.
+        server: running.
         canary: seconds between canaries; the first are due after as many.
     """
 
     def __init__(self, server: EmbeddedTriton, *, canary: float) -> None:
         self.server = server
         self.canary = canary
+        self._canaries = Canaries(interval=canary)
         self._suspects: frozenset[int] = frozenset()  # dead at the last look
         self._next_canary = time.monotonic() + canary
+
+    def restarted(self) -> None:
+        """Begin again with a server that was restarted."""
+        self._canaries.restarted()
+        self._suspects = frozenset()
+        self._next_canary = time.monotonic() + self.canary
 
     def look(self) -> Observation:
         """Look once. A process counts as dead in the second look in a row that finds it so: one that is being
@@ -63,6 +72,7 @@ class HealthCheck:
             return Observation(running=True, died=died)
         self._next_canary = time.monotonic() + self.canary
         try:
-            return Observation(running=True, unhealthy=unhealthy_models(self.server.grpc_url))
+            findings = self._canaries.send(self.server.connection)
         except Fault as fault:
             return Observation(running=True, unreachable=fault.message)
+        return Observation(running=True, unhealthy=findings.unhealthy, unproven=findings.unproven)

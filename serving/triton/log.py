@@ -1,4 +1,4 @@
-"""Reading the server's log for why it failed."""
+"""Reading the server's log for why something failed."""
 
 import re
 from dataclasses import dataclass
@@ -7,11 +7,6 @@ from pathlib import Path
 LAST_LINES = 12
 # said without a GPU
 HARMLESS = re.compile(r"pinned memory|CudaDriverHelper|NVML|DCGM|CUDA memory pool|libcuda", re.IGNORECASE)
-TRACEBACK = r"\n\nAt:"  # as Triton writes it into one line; our backends' messages stand for themselves
-REASONS = (
-    re.compile(r"failed to load '(?P<model>[^']+)' version (?P<version>\d+): (?P<reason>.+)"),
-    re.compile(r"Poll failed for model directory '(?P<model>[^']+)': (?P<reason>.+)"),
-)
 
 
 @dataclass(frozen=True)
@@ -22,26 +17,22 @@ class ServerLog:
     start: int
 
     def reason(self) -> str:
-        """Which model failed and why; else the last lines."""
-        lines = self.lines()
-        found = []
-        for line in lines:
-            for pattern in REASONS:
-                match = pattern.search(line)
-                if match:
-                    reason = (
-                        match["reason"]
-                        .strip()
-                        .rstrip('"')
-                        .split(TRACEBACK)[0]
-                        .replace("TritonModelException: ", "")
-                    )
-                    found.append(f"model {match['model']!r}: {reason}")
-        return "; ".join(dict.fromkeys(found)) or "the end of its log:\n" + "\n".join(lines[-LAST_LINES:])
+        """The last lines."""
+        return "the end of its log:\n" + "\n".join(self.lines(self.start)[-LAST_LINES:])
 
-    def lines(self) -> list[str]:
-        """The lines so far, without those that every machine without a GPU gets."""
+    def refusal(self, model: str, start: int) -> str | None:
+        """Why the server could not read a model's folder, said after byte `start`; None if it did not say."""
+        told = re.compile(rf"Poll failed for model directory '{re.escape(model)}': (?P<reason>.+?)\"?$")
+        found = [match["reason"] for line in self.lines(start) if (match := told.search(line))]
+        return found[-1] if found else None
+
+    def end(self) -> int:
+        """The size of the file so far, in bytes."""
+        return self.path.stat().st_size
+
+    def lines(self, start: int) -> list[str]:
+        """The lines from byte `start` on, without those that every machine without a GPU gets."""
         with self.path.open("rb") as stream:
-            stream.seek(self.start)
+            stream.seek(start)
             text = stream.read().decode(errors="replace")
         return [line for line in text.splitlines() if not HARMLESS.search(line)]

@@ -5,6 +5,7 @@ with EmbeddedTriton(Path("model_repository")) as server:
 """
 
 import http.client
+import secrets
 import shutil
 import signal
 import subprocess
@@ -12,24 +13,35 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
 from regard.errors import ServerError
-from regard.serving.repository import check_servable
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.connection import Connection
+from regard.serving.protocol.credentials import Credentials
+from regard.serving.protocol.grpc_connection import GrpcConnection
+from regard.serving.protocol.wire import Fault
+from regard.serving.repository import check_model, check_servable
 from regard.serving.triton import residue
 from regard.serving.triton.backends.files import FILES
+from regard.serving.triton.canary import first_answer
+from regard.serving.triton.control import Check, Judge, ModelControl
 from regard.serving.triton.installation import Installation, check_shared_memory, find_installation
+from regard.serving.triton.loader import Loader
 from regard.serving.triton.log import ServerLog
 from regard.serving.triton.ports import check_free
 from regard.serving.triton.residue import Residue, environments
+from regard.serving.verify.served import fault_of, has_goldens
 
 START_TIMEOUT = 120.0  # seconds; large models on slow disks take their time
 # seconds that the server gives requests in flight; an idle HTTP connection would use up the default of 30
 EXIT_TIMEOUT = 8
+KEY_HEADER = "regard-control"
 
 
 @dataclass(frozen=True)
@@ -38,6 +50,7 @@ class _Running:
     guard: subprocess.Popen[str]
     residue: Residue
     log: ServerLog
+    loader: Loader
 
 
 class EmbeddedTriton:
@@ -49,8 +62,12 @@ class EmbeddedTriton:
         http_port: for HTTP.
         grpc_port: for gRPC.
         metrics_port: for Prometheus.
-        watch: pick up models and versions that are added to or removed from the repository, without dropping
-            a request.
+        watch: models and versions may come and go while it runs: it may start without any, and a Supervisor
+            calls `update` again and again.
+        strict: a model that is refused is an error; otherwise it is reported, and the others are served.
+        check: see `regard.serving.triton.control.ModelControl`.
+        judge: likewise; by default a first inference on what has a Card.
+        report: told in a line what was loaded, refused and unloaded.
         log: a file that the server's log is appended to; None keeps it only until the server stops.
     """
 
@@ -63,6 +80,10 @@ class EmbeddedTriton:
         grpc_port: int = 8001,
         metrics_port: int = 8002,
         watch: bool = False,
+        strict: bool = True,
+        check: Check = check_model,
+        judge: Judge | None = None,
+        report: Callable[[str], None] = lambda line: None,
         log: Path | None = None,
     ) -> None:
         self.repository = repository
@@ -71,6 +92,10 @@ class EmbeddedTriton:
         self.watch = watch
         self.log = log
         self._running: _Running | None = None
+        self._new_control = partial(
+            ModelControl, repository, check=check, judge=judge or self._judge, report=report, strict=strict
+        )
+        self._control = self._new_control()
 
     @property
     def http_url(self) -> str:
@@ -99,6 +124,22 @@ class EmbeddedTriton:
         return self._running.process.pid
 
     @property
+    def connection(self) -> Connection:
+        """A connection that may load and unload; it ends with the server. No proxy leads to it.
+
+        Raises:
+            ServerError: it is not running.
+        """
+        if self._running is None:
+            raise ServerError("the server is not running; call start() first")
+        return self._running.loader.connection
+
+    @property
+    def served(self) -> dict[str, tuple[int, ...]]:
+        """The models that are served, image endpoints and other parts included, each with its versions."""
+        return {name: loaded.versions for name, loaded in sorted(self._control.served.items())}
+
+    @property
     def alive(self) -> bool:
         """Whether the server's process runs."""
         return self._running is not None and self._running.process.poll() is None
@@ -111,13 +152,43 @@ class EmbeddedTriton:
         return [child for child, state in _children(self.pid) if state == "Z"] if self.alive else []
 
     def start(self, *, timeout: float = START_TIMEOUT) -> None:
-        """Start the server and return when every model is ready.
+        """Start the server and return when the models are ready.
+
+        Args:
+            timeout: seconds until the server answers; loading takes as long as it does.
 
         Raises:
-            ServerError: it cannot run here, a port is taken, a model does not load, or it takes longer than
-                `timeout` seconds.
+            ServerError: it cannot run here, a port is taken, the server takes too long, a model is refused
+                (if `strict`), or all are.
             InvalidInput: the repository is not one, or holds no model.
         """
+        self._control = self._new_control()
+        self._start(lambda loader: self._control.update(loader, at_once=True), timeout)
+
+    def resume(self, *, timeout: float = START_TIMEOUT) -> None:
+        """Start a server that was stopped again, with the versions that it served; what was refused stays so.
+
+        Raises:
+            ServerError, InvalidInput: as of `start`.
+        """
+        self._start(self._control.restore, timeout)
+
+    def update(self, *, at_once: bool = False) -> None:
+        """Load, judge and unload what has changed in the repository.
+
+        Args:
+            at_once: act on what is there now; otherwise only on what was the same at the last call, since a
+                model may be in the middle of being copied.
+
+        Raises:
+            ServerError: a refusal (if `strict`), or the server is not running.
+            Fault: it does not answer.
+        """
+        if self._running is None:
+            raise ServerError("the server is not running; call start() first")
+        self._control.update(self._running.loader, at_once=at_once)
+
+    def _start(self, load: Callable[[Loader], None], timeout: float) -> None:
         if self._running is not None:
             raise ServerError(f"the server is already running (pid {self.pid}); stop() it first")
         check_servable(self.repository, may_be_empty=self.watch)
@@ -128,6 +199,7 @@ class EmbeddedTriton:
         self._running = self._launch(installation)
         try:
             self._wait_until_ready(timeout)
+            self._load(load)
         except BaseException:
             self._note_environments(before)
             self.stop(grace=0)
@@ -151,6 +223,7 @@ class EmbeddedTriton:
             if running.process.poll() is None:
                 running.process.kill()
             running.process.wait()
+            running.loader.connection.close()
             running.residue.remove()
             _tell(running.guard, "\n")  # nothing left to do
             running.guard.communicate()
@@ -169,8 +242,10 @@ class EmbeddedTriton:
         return f"{host}:{self.ports[service]}"
 
     def _launch(self, installation: Installation) -> _Running:
+        address = address_of(self.grpc_url, "grpc")
         folder = Path(tempfile.mkdtemp(prefix="regard_triton_"))
         prefix = f"regard_{uuid.uuid4().hex[:12]}_"
+        key = secrets.token_hex()
         guard = None
         try:
             _fill_backends(folder / "backends", installation)
@@ -185,7 +260,7 @@ class EmbeddedTriton:
             with log.open("ab") as stream:
                 start = stream.tell()
                 process = subprocess.Popen(
-                    self._command(installation, folder / "backends", prefix),
+                    self._command(installation, folder / "backends", prefix, key),
                     # what models leave there goes with the run
                     env=installation.environment() | {"TMPDIR": str(folder)},
                     stdin=subprocess.DEVNULL,
@@ -201,12 +276,17 @@ class EmbeddedTriton:
             raise ServerError(f"cannot start the server: {error}") from None
         left = Residue(process.pid, prefix, str(folder))
         _tell(guard, left.to_line())
-        return _Running(process, guard, left, ServerLog(log, start))
+        credentials = Credentials(headers={f"triton-grpc-protocol-{KEY_HEADER}": key})
+        # it is this machine's, whatever address it listens on: no proxy leads to it
+        connection = GrpcConnection(address, credentials, proxy=None)
+        server_log = ServerLog(log, start)
+        return _Running(process, guard, left, server_log, Loader(connection, server_log))
 
-    def _command(self, installation: Installation, backend_folder: Path, prefix: str) -> list[str | Path]:
+    def _command(
+        self, installation: Installation, backend_folder: Path, prefix: str, key: str
+    ) -> list[str | Path]:
         addresses = [f"--{service.lower()}-address={self.host}" for service in self.ports]
         ports = [f"--{service.lower()}-port={port}" for service, port in self.ports.items()]
-        control = ["--model-control-mode=poll", "--repository-poll-secs=1"] if self.watch else []
         return [
             installation.binary,
             f"--model-repository={self.repository.resolve()}",
@@ -216,10 +296,39 @@ class EmbeddedTriton:
             f"--exit-timeout-secs={EXIT_TIMEOUT}",
             # ours are complete; guessing would start every Python model twice
             "--disable-auto-complete-config",
+            "--model-control-mode=explicit",
+            # who may load a model may bring files of his own along, and so run what he likes
+            f"--grpc-restricted-protocol=model-repository:{KEY_HEADER}={key}",
+            f"--http-restricted-api=model-repository:{KEY_HEADER}={key}",
+            # one broken model is no reason to send no requests to the others
+            "--strict-readiness=false",
             *addresses,
             *ports,
-            *control,
         ]
+
+    def _load(self, load: Callable[[Loader], None]) -> None:
+        running = self._running
+        assert running is not None
+        try:
+            load(running.loader)
+        except Fault as fault:
+            raise ServerError(
+                f"the server does not answer any more ({fault.message}): {running.log.reason()}"
+            ) from None
+        if not self._control.served and not self.watch:
+            reasons = (f"model {name!r}: {reason}" for name, reason in sorted(self._control.refused.items()))
+            raise ServerError(f"no model of {self.repository} can be served: {'; '.join(reasons)}")
+
+    def _judge(self, model: str, versions: tuple[int, ...]) -> str | None:
+        """By its goldens, where it has some; else by whether it answers at all."""
+        try:
+            if has_goldens(self.repository, model, versions):
+                return fault_of(self.connection, self.repository, model, versions)
+            return first_answer(self.connection, model, versions)
+        except Fault as fault:
+            if not fault.answered:
+                raise
+            return fault.message
 
     def _wait_until_ready(self, timeout: float) -> None:
         running = self._running

@@ -1,14 +1,17 @@
-"""Keeping an embedded server answering: Triton does not restart the process of a Python model that died.
+"""Keeping an embedded server answering, and on its repository where it watches that.
 
 Every second the server is looked at (health.py). Where something is at fault, the whole server is started
-again: only that brings a model back.
+again: Triton does not restart the process of a Python model that died. Where nothing is, a server that
+watches takes up what has changed in the repository (control.py).
 """
 
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from regard.errors import ServerError
+from regard.serving.protocol.wire import Fault
 from regard.serving.triton.health import HealthCheck
 from regard.serving.triton.server import EmbeddedTriton
 
@@ -43,15 +46,20 @@ class Supervisor:
         """Watch until `stop` is set.
 
         Raises:
-            ServerError: the server could not be started again.
+            ServerError: the server could not be started again, or a strict one refuses what has changed.
         """
         health = HealthCheck(self.server, canary=self.canary)
         while not stop.wait(self.look):
-            fault = health.look().fault
-            if fault is not None:
-                self.report(f"{fault}; restarting the server")
+            seen = health.look()
+            for model, reason in seen.unproven.items():
+                self.report(f"{model} is unproven: it has not answered a canary yet ({reason})")
+            if seen.fault is not None:
+                self.report(f"{seen.fault}; restarting the server")
                 self.restart(stop)
-                health = HealthCheck(self.server, canary=self.canary)
+                health.restarted()
+            elif self.server.watch:
+                with suppress(Fault):  # the next look tells
+                    self.server.update()
 
     def restart(self, stop: threading.Event) -> None:
         """Stop what is left of the server and start it again, waiting longer after each failure.
@@ -63,7 +71,7 @@ class Supervisor:
         self.server.stop(grace=STOP_GRACE)
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                self.server.start()
+                self.server.resume()
             except ServerError as error:
                 if attempt == ATTEMPTS:
                     raise ServerError(

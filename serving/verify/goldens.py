@@ -116,11 +116,15 @@ def verify(
         )
     checks = []
     for endpoint in endpoints:
-        name = model + IMAGE_ENDPOINT if endpoint == "image" else model
-        runner = EndpointRunner(connection, name, card.answer.tensor, version=version)
+        runner = EndpointRunner(connection, name_of(model, endpoint), card.answer.tensor, version=version)
         checks += [_check(runner, endpoint, golden, card) for golden in goldens]
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Verification(model, version, str(connection.address), now, processor_features(), tuple(checks))
+
+
+def name_of(model: str, endpoint: Endpoint) -> str:
+    """What an endpoint of a model is called on the server."""
+    return model + IMAGE_ENDPOINT if endpoint == "image" else model
 
 
 def _check(runner: EndpointRunner, endpoint: Endpoint, golden: Golden, card: Card) -> Check:

@@ -1,5 +1,6 @@
 """Verifying a model that is served: its goldens are those of the repository's version, or of the artifact."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from regard.contract.goldens import read_goldens
@@ -9,7 +10,7 @@ from regard.errors import InvalidInput, UnknownName
 from regard.serving.protocol.connection import Connection
 from regard.serving.protocol.explain import explained
 from regard.serving.verify.endpoint_runner import TIMEOUT
-from regard.serving.verify.goldens import ENDPOINTS, Endpoint, Verification, verify
+from regard.serving.verify.goldens import ENDPOINTS, Endpoint, Verification, name_of, verify
 
 
 def verify_served(
@@ -25,10 +26,20 @@ def verify_served(
 
     Raises:
         RegardError: the server does not answer, or does not know the model.
-        InvalidInput: there are no goldens, or they belong to another version than the one that is served.
+        InvalidInput: there are no goldens.
     """
-    version, endpoints = _served(connection, model)
-    folder = repository / model / version if artifact is None else artifact
+    with explained(connection, model, timeout=TIMEOUT):
+        index = connection.index(timeout=TIMEOUT)
+    ready: dict[str, list[int]] = {}
+    for entry in index:
+        if entry.get("state") == "READY":
+            ready.setdefault(entry["name"], []).append(int(entry.get("version") or 0))
+    endpoints = [endpoint for endpoint in ENDPOINTS if name_of(model, endpoint) in ready]
+    if not endpoints:
+        raise UnknownName.among("ready model", model, {name.removesuffix(IMAGE_ENDPOINT) for name in ready})
+    first = name_of(model, endpoints[0])
+    version = str(max(ready[first]))
+    folder = repository / first / version if artifact is None else artifact
     if not (folder / CARD_FILE).is_file():
         raise InvalidInput(
             f"{folder} holds no {CARD_FILE}: name the repository that is served, or the exported model"
@@ -43,15 +54,31 @@ def verify_served(
     )
 
 
-def _served(connection: Connection, model: str) -> tuple[str, list[Endpoint]]:
-    """The newest version that is ready, and the endpoints of the model."""
-    with explained(connection, model, timeout=TIMEOUT):
-        index = connection.index(timeout=TIMEOUT)
-    ready = {(entry["name"], entry.get("version", "")) for entry in index if entry.get("state") == "READY"}
-    names: dict[Endpoint, str] = {"tensor": model, "image": model + IMAGE_ENDPOINT}
-    endpoints = [endpoint for endpoint in ENDPOINTS if any(name == names[endpoint] for name, _ in ready)]
-    if not endpoints:
-        known = {name.removesuffix(IMAGE_ENDPOINT) for name, _ in ready}
-        raise UnknownName.among("ready model", model, known)
-    versions = [int(version) for name, version in ready if name == names[endpoints[0]] and version]
-    return str(max(versions)), endpoints
+def fault_of(connection: Connection, repository: Path, endpoint: str, versions: Sequence[int]) -> str | None:
+    """Why versions that were loaded at an endpoint do not answer as they were exported; None where they do.
+
+    Raises:
+        InvalidInput: their goldens cannot be read.
+    """
+    kind: Endpoint = "image" if endpoint.endswith(IMAGE_ENDPOINT) else "tensor"
+    for version in versions:
+        folder = repository / endpoint / str(version)
+        done = verify(
+            connection,
+            endpoint.removesuffix(IMAGE_ENDPOINT),
+            card_from_file(folder / CARD_FILE),
+            read_goldens(folder / GOLDENS),
+            version=str(version),
+            endpoints=[kind],
+        )
+        if not done.passed:
+            return f"version {version} does not answer its goldens as it was exported: {done.faults}"
+    return None
+
+
+def has_goldens(repository: Path, endpoint: str, versions: Sequence[int]) -> bool:
+    """Whether all of these versions can be verified: they have goldens, and were proven."""
+    folders = [repository / endpoint / str(version) for version in versions]
+    return all(
+        (folder / GOLDENS).is_dir() and card_from_file(folder / CARD_FILE).proven for folder in folders
+    )

@@ -56,7 +56,7 @@ class Served:
 
     Attributes:
         grpc_url, http_url, metrics_url: host and port, without a scheme.
-        repository: the model repository served from, watched for changes.
+        repository: the model repository served from.
         classifier: name of a SE-ResNet18 for 28x28 images (stretched) in 10 classes; `<name>_image` takes
             encoded images.
         segmenter: name of a CCNet on ResNet18 for 11 classes and any size from 32 to 256; likewise.
@@ -161,7 +161,6 @@ def served(
         http_port=http,
         grpc_port=grpc,
         metrics_port=metrics,
-        watch=True,
         log=folder / "triton.log",
     ) as server:
         yield Served(

@@ -2,7 +2,6 @@
 are PyTorch's.
 """
 
-import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -67,13 +66,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]
         yield running
 
 
-def wait_until_ready(client: triton.InferenceServerClient, name: str, *, seconds: float = 300) -> None:
-    deadline = time.monotonic() + seconds
-    while not client.is_model_ready(name):
-        assert time.monotonic() < deadline, f"{name} is not ready after {seconds} s"
-        time.sleep(0.05)
-
-
 @pytest.mark.slow
 @pytest.mark.sharded("name")
 @pytest.mark.parametrize("name", CATALOG)
@@ -93,14 +85,15 @@ def goes_end_to_end(name: str, server: EmbeddedTriton, exports: Exports) -> None
     batch = image_batch(images, Shape(2, card.input.height, card.input.width), card.input)
     expected = NetworkRunner(network, card).run({IMAGE: batch})[card.answer.tensor]
     add(artifact, server.repository, instances=1)
+    server.update(at_once=True)
     try:
         with triton.InferenceServerClient(server.grpc_url) as client:
-            wait_until_ready(client, name)
             pixels = triton.InferInput(IMAGE, list(batch.shape), "UINT8")
             pixels.set_data_from_numpy(batch)
             answer = client.infer(name, [pixels], client_timeout=300).as_numpy(card.answer.tensor)
     finally:
         remove(server.repository, name)
+        server.update(at_once=True)
     assert answer.shape == expected.shape
     if card.task == "classification":
         assert np.abs(answer - expected).max() <= 1e-4

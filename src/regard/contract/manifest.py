@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError
 from regard.contract.digest import sha256
 from regard.contract.names import MANIFEST_FILE, VARIANTS
 from regard.contract.record import Record, Sha256
+from regard.contract.whole_file import write_text
 from regard.errors import InvalidInput
 
 SCHEMA = 1
@@ -29,7 +30,7 @@ def write_manifest(folder: Path, *, variant_of: str | None = None) -> None:
     """Write the manifest of what a folder holds now."""
     files = {name: sha256(folder / name) for name in _files_in(folder)}
     text = Manifest(files=files, variant_of=variant_of).model_dump_json(indent=2)
-    (folder / MANIFEST_FILE).write_text(text + "\n", encoding="utf-8")
+    write_text(folder / MANIFEST_FILE, text + "\n")
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -88,6 +88,21 @@ def test_tensors_come_back_as_they_were(array: np.ndarray[Any, Any]) -> None:
     assert again.ravel().tolist() == expected
 
 
+def test_control_says_the_same_in_both_protocols() -> None:
+    load, unload = (GrpcCodec().load("a b", "{}").message, GrpcCodec().unload("a b").message)
+    loaded = service_pb2.RepositoryModelLoadRequest.FromString(load.body)
+    assert load.path.endswith("/RepositoryModelLoad")
+    assert (loaded.model_name, loaded.parameters["config"].string_param) == ("a b", "{}")
+    assert unload.path.endswith("/RepositoryModelUnload")
+    assert service_pb2.RepositoryModelUnloadRequest.FromString(unload.body).model_name == "a b"
+    load, unload = (HttpCodec().load("a b", "{}").message, HttpCodec().unload("a b").message)
+    assert (load.path, json.loads(load.body)) == (
+        "/v2/repository/models/a%20b/load",
+        {"parameters": {"config": "{}"}},
+    )
+    assert unload.path == "/v2/repository/models/a%20b/unload"
+
+
 def test_answers_of_both_protocols_are_read_alike() -> None:
     scores, names = np.array([[0.25, 0.75]], np.float32), np.array([[b"cat", b"dog"]], np.object_)
     request = Request("m", "", {"x": PIXELS}, None, {"map": Span("r", 0, 4)})

@@ -16,7 +16,7 @@ from regard.serving.protocol.address import Address, address_of
 from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.grpc_channel import Channel
 from regard.serving.protocol.proxies import Proxy, proxy_for
-from regard.serving.triton.canary import unhealthy_models
+from regard.serving.triton.health import HealthCheck, Observation
 from regard.serving.triton.ports import free_ports
 
 EVERY = ("http_proxy", "https_proxy", "grpc_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
@@ -116,8 +116,9 @@ def test_clients_and_bench_reach_this_machine(
 
 
 @pytest.mark.usefixtures("dead_proxies")
-def test_canaries_reach_this_machine(served: Any) -> None:
-    assert unhealthy_models(served.grpc_url) == {}
+def test_control_and_canaries_reach_this_machine(repository: Path, embedded: Any) -> None:
+    with embedded(repository) as server:  # which loads each model over gRPC
+        assert HealthCheck(server, canary=0.0).look() == Observation(running=True)
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "grpc", "grpcs"])

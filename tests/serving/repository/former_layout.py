@@ -1,5 +1,6 @@
 """Models as earlier regards laid them out: the endpoint for images was an ensemble."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -40,12 +41,33 @@ ensemble_scheduling {{
 """
 
 
+def of_schema_1(text: str) -> str:
+    """A Card's JSON as it was before."""
+    card = json.loads(text)
+    (taken,), answer = card.pop("inputs"), card.pop("answer")
+    task = {"classes": "classification", "label_map": "segmentation"}[answer["kind"]]
+    for name in ("kind", "channels", "pad_to"):
+        del taken[name]
+    output = {"labels": answer["labels"], "palette": answer.get("palette"), "ignore_index": None}
+    for certificate in card.get("certificates", ()):
+        del certificate["reference_sha256"], certificate["candidate_sha256"]
+    return json.dumps(card | {"schema_version": 1, "task": task, "input": taken, "output": output})
+
+
 def add_as_before(*versions: Artifact, repository: Path, name: str) -> None:
-    """Add versions of a model, and lay it out as an earlier regard did."""
+    """Add versions of a model, and lay it out as an earlier regard did: with Cards of schema 1, without
+    goldens and manifests.
+    """
     for artifact in versions:
         add(artifact, repository, name=name, instances=1, batching=True)
     model, image, step = (repository / (name + suffix) for suffix in ("", "_image", "_preprocess"))
+    for path in (model, *(model / str(version) for version in range(1, len(versions) + 1))):
+        (path / "card.json").write_text(of_schema_1((path / "card.json").read_text()))
+        (path / "manifest.json").unlink(missing_ok=True)
+        shutil.rmtree(path / "goldens", ignore_errors=True)
     config = config_of(model)
+    config.parameters["card"].string_value = of_schema_1(config.parameters["card"].string_value)
+    (model / "config.pbtxt").write_text(text_format.MessageToString(config))
     (output,) = config.output
     facts = {
         "name": name,

@@ -23,7 +23,7 @@ class TritonPythonModel:
 
     def initialize(self, args: Mapping[str, str]) -> None:
         """Read the Card's input contract and load the codecs."""
-        self.contract: dict[str, Any] = json.loads((_HERE / "card.json").read_bytes())["inputs"][0]
+        self.contract: dict[str, Any] = json.loads((_HERE / "card.json").read_bytes())["input"]
         spec = importlib.util.spec_from_file_location("regard_preprocess", _HERE / "preprocess.py")
         assert spec is not None
         assert spec.loader is not None
@@ -75,7 +75,6 @@ class TritonPythonModel:
             width=contract["width"],
             interpolation=contract["interpolation"],
             crop=contract["crop"],
-            channels=contract["channels"],
         )
 
 

@@ -20,7 +20,10 @@ def test_what_is_written(tmp_path: Path, colour: Artifact) -> None:
     assert (added.name, added.version, added.folder) == ("colour", 1, repository / "colour" / "1")
     assert added.endpoints == ("colour", "colour_image")
     files = ("config.pbtxt", "labels.txt", "card.json", "1/model.onnx", "1/card.json")
-    assert set(tree(repository)) == {f"{endpoint}/{file}" for endpoint in added.endpoints for file in files}
+    version = {f"1/{path.relative_to(colour.folder)}" for path in colour.folder.rglob("*.*")}
+    assert set(tree(repository)) == {
+        f"{endpoint}/{file}" for endpoint in added.endpoints for file in {*files, *version}
+    }
     for endpoint in added.endpoints:
         assert (repository / endpoint / "labels.txt").read_text() == "red\ngreen\nblue\n"
         assert (repository / endpoint / "1" / "model.onnx").read_bytes() == colour.model.read_bytes()
@@ -91,7 +94,7 @@ def test_a_new_version_appears_by_a_rename_at_each_endpoint_and_brings_its_card(
     remove(repository, "largest", version=3)
     remove(repository, "largest", version=2)  # the Card of version 1 is what clients read again
     text = config_of(repository / "largest").parameters["card"].string_value
-    assert card_from_json(text, source="the first") == largest.card
+    assert card_from_json(text, source="the first") == largest.card.updated(certificates=())
     assert listing(repository)[0].card == largest.card
 
 

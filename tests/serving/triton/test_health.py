@@ -4,13 +4,14 @@ import pytest
 
 from regard.serving.protocol.wire import Fault
 from regard.serving.triton import health
+from regard.serving.triton.canary import Canaries, Findings
 from regard.serving.triton.health import HealthCheck, Observation
 
 
 class Server:
     """As much of a server as a look takes in."""
 
-    grpc_url = "127.0.0.1:1"
+    connection = object()
     alive = True
 
     def __init__(self) -> None:
@@ -21,15 +22,15 @@ class Server:
 
 
 @pytest.fixture
-def canaries(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def canaries(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Where canaries were sent to; every model is healthy."""
-    sent: list[str] = []
+    sent: list[object] = []
 
-    def send(url: str) -> dict[str, str]:
-        sent.append(url)
-        return {}
+    def send(self: Canaries, connection: object) -> Findings:
+        sent.append(connection)
+        return Findings()
 
-    monkeypatch.setattr(health, "unhealthy_models", send)
+    monkeypatch.setattr(Canaries, "send", send)
     return sent
 
 
@@ -48,13 +49,14 @@ def check(server: Server, *, canary: float) -> HealthCheck:
             Observation(running=True, unhealthy={"a": "pipe", "b": "stuck"}),
             "a fails: pipe; b fails: stuck",
         ),
+        (Observation(running=True, unproven={"a": "pipe"}), None),
     ],
 )
 def test_what_is_a_fault(observation: Observation, fault: str | None) -> None:
     assert observation.fault == fault
 
 
-def test_a_process_that_is_being_unloaded_is_no_dead_one(canaries: list[str]) -> None:
+def test_a_process_that_is_being_unloaded_is_no_dead_one(canaries: list[object]) -> None:
     server = Server()
     looking = check(server, canary=60.0)
     for dead, died in ([7], set()), ([], set()), ([7], set()), ([7, 8], {7}), ([8], {8}):
@@ -64,7 +66,7 @@ def test_a_process_that_is_being_unloaded_is_no_dead_one(canaries: list[str]) ->
 
 
 def test_a_canary_is_sent_when_due_and_to_no_server_with_a_dead_process(
-    canaries: list[str], monkeypatch: pytest.MonkeyPatch
+    canaries: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
     monkeypatch.setattr(health.time, "monotonic", lambda: now)
@@ -79,9 +81,9 @@ def test_a_canary_is_sent_when_due_and_to_no_server_with_a_dead_process(
 
 
 def test_a_server_that_answers_no_canary(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(url: str) -> dict[str, str]:
+    def refuse(self: Canaries, connection: object) -> Findings:
         raise Fault("UNAVAILABLE", "connection refused", answered=False)
 
-    monkeypatch.setattr(health, "unhealthy_models", refuse)
+    monkeypatch.setattr(Canaries, "send", refuse)
     looking = check(Server(), canary=0.0)
     assert looking.look().fault == "the server does not answer (connection refused)"

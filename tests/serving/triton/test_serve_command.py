@@ -85,6 +85,29 @@ def test_serves_until_told_to_stop(
     assert "successfully loaded 'largest'" in log.read_text()
 
 
+def test_a_broken_model_takes_no_other_down_unless_it_is_to_be_strict(
+    repository: Path, tmp_path: Path
+) -> None:
+    (repository / "colour" / "1" / "model.onnx").write_bytes(b"no graph")
+    log = str(tmp_path / "triton.log")
+    with serving(repository, tmp_path / "temporary", "--log", log, "--watch") as process:
+        assert process.stdout
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("ready"):
+                break
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert "largest" in "".join(lines)
+    assert re.search(r"colour: version 1 refused: .*\[ONNXRuntimeError\]", errors)
+    with serving(repository, tmp_path / "other", "--log", log, "--strict") as process:
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert re.search(r"model 'colour': .*\[ONNXRuntimeError\]", errors)
+
+
 def test_a_signal_during_start_leaves_nothing(repository: Path, tmp_path: Path) -> None:
     log = tmp_path / "triton.log"
     with serving(repository, tmp_path / "temporary", "--log", str(log)) as process:

@@ -1,9 +1,11 @@
 """Starting, stopping, and what is left of a server: nothing."""
 
+import asyncio
 import importlib.util
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +21,11 @@ import numpy as np
 import pytest
 
 from regard.errors import InvalidInput, ServerError
+from regard.serving.protocol.address import Address, address_of
+from regard.serving.protocol.connect import connect as connect_to
+from regard.serving.protocol.connect import connect_async
+from regard.serving.protocol.credentials import Credentials
+from regard.serving.protocol.wire import Fault
 from regard.serving.triton import installation, residue
 from regard.serving.triton.ports import check_free, free_ports
 from regard.serving.triton.residue import Residue
@@ -94,6 +101,58 @@ def test_a_model_that_does_not_load_is_named_with_its_reason(
     assert not server.alive
     assert not list((tmp_path / "temporary").iterdir())
     assert "onnx runtime error" in (tmp_path / "logs" / "triton.log").read_text()
+
+
+def test_nothing_that_can_be_served_is_an_error(repository: Path, embedded: Any) -> None:
+    shutil.rmtree(repository / "largest_preprocess")
+    shutil.rmtree(repository / "colour_preprocess")
+    (repository / "largest" / "config.pbtxt").write_text("backend =")
+    (repository / "colour" / "config.pbtxt").write_text('name: "color" backend: "onnxruntime"')
+    told: list[str] = []
+    with pytest.raises(ServerError, match=r"no model of .* can be served") as caught:
+        embedded(repository, strict=False, report=told.append).start()
+    for reason in (
+        "model 'colour': .*a model named 'color'; a model is named as its folder",
+        "model 'colour_image': it needs colour, colour_preprocess, which is not served",
+        "model 'largest': cannot read",
+    ):
+        assert re.search(reason, str(caught.value))
+    assert len(told) == 4
+
+
+def test_a_configuration_that_triton_refuses_is_explained(repository: Path, embedded: Any) -> None:
+    config = repository / "colour" / "config.pbtxt"
+    config.write_text(config.read_text().replace("preferred_batch_size: 4", "preferred_batch_size: 99"))
+    with pytest.raises(ServerError, match="model 'colour': dynamic batching preferred size must be <= max"):
+        embedded(repository).start()
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "http"])
+def test_nobody_else_may_load_and_all_may_know_what_is_loaded(
+    repository: Path, embedded: Any, protocol: str
+) -> None:
+    async def awaited(address: Address) -> Any:
+        connection = connect_async(address, Credentials())
+        try:
+            return await connection.index(timeout=60)
+        finally:
+            await connection.close()
+
+    with embedded(repository) as server:
+        url = server.grpc_url if protocol == "grpc" else server.http_url
+        connection = connect_to(address_of(url, protocol), Credentials())
+        for act in (
+            lambda: connection.load("largest", "{}", timeout=60),
+            lambda: connection.unload("largest", timeout=60),
+        ):
+            with pytest.raises(Fault, match="restricted") as caught:
+                act()
+            assert caught.value.restricted
+        known = sorted(connection.index(timeout=60), key=lambda entry: entry["name"])
+        assert known == [{"name": name, "version": "1", "state": "READY"} for name in server.served]
+        assert sorted(asyncio.run(awaited(connection.address)), key=lambda entry: entry["name"]) == known
+        assert connection.ready(timeout=60)
+        connection.close()
 
 
 def test_a_taken_port_is_named_with_who_holds_it(repository: Path, embedded: Any) -> None:

@@ -13,9 +13,7 @@ import pytest
 from tritonclient.utils import InferenceServerException
 
 from regard.errors import ServerError
-from regard.serving.protocol.wire import Fault
-from regard.serving.triton.canary import unhealthy_models
-from regard.serving.triton.health import HealthCheck
+from regard.serving.triton.health import HealthCheck, Observation
 from regard.serving.triton.supervisor import Supervisor
 
 IMAGE = np.zeros((1, 16, 16, 3), np.uint8)
@@ -28,19 +26,29 @@ def stub_of(server: Any, model: str) -> int:
     raise AssertionError(f"no process of {model}")
 
 
-def test_a_killed_stub_is_noticed_and_served_again(repository: Path, embedded: Any, connect: Any) -> None:
+def test_a_killed_stub_is_noticed_and_served_again_beside_a_broken_model(
+    repository: Path, embedded: Any, connect: Any
+) -> None:
+    (repository / "colour" / "1" / "model.onnx").write_bytes(b"no graph")
     told: list[str] = []
     stop = threading.Event()
-    with embedded(repository) as server:
-        assert unhealthy_models(server.grpc_url) == {}
+    with embedded(repository, strict=False, report=told.append) as server:
+        assert any(line.startswith("colour: version 1 refused: onnx runtime error") for line in told)
+        assert "colour_image refused: it needs colour, which is not served; nothing of it is served" in told
+        served = server.served
+        assert served == {"colour_preprocess": (1,)} | dict.fromkeys(
+            ("largest", "largest_image", "largest_preprocess"), (1,)
+        )
+        told.clear()
         supervisor = Supervisor(server, look=0.2, report=told.append)
-        assert HealthCheck(server, canary=0.0).look().fault is None
+        health = HealthCheck(server, canary=0.0)
+        assert health.look().fault is None
         first = server.pid
         victim = stub_of(server, "largest")
         os.kill(victim, signal.SIGKILL)
         with connect(server.grpc_url) as infer, pytest.raises(InferenceServerException):
             infer("largest", IMAGE)  # the server itself does not recover
-        assert set(unhealthy_models(server.grpc_url)) == {"largest"}  # the canary's own finding
+        assert set(health.look().unhealthy) == {"largest"}  # the canary's own finding
 
         thread = threading.Thread(target=supervisor.run, args=(stop,))
         thread.start()
@@ -58,6 +66,7 @@ def test_a_killed_stub_is_noticed_and_served_again(repository: Path, embedded: A
             stop.set()
             thread.join()
         assert server.pid != first
+        assert server.served == served
     assert f"a model's process has died (pid {victim}); restarting the server" in told
     assert any("ready again" in line for line in told)
 
@@ -75,12 +84,28 @@ def test_a_dead_server_is_started_again(repository: Path, embedded: Any, connect
             infer("largest", IMAGE)
 
 
+def test_an_unproven_model_is_told_and_restarts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Once(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            before, _ = self.is_set(), self.set()
+            return before
+
+    class Idle:
+        watch = False  # and nothing to restart it by
+
+    told: list[str] = []
+    seen = Observation(running=True, unproven={"a": "pipe"})
+    monkeypatch.setattr(HealthCheck, "look", lambda self: seen)
+    Supervisor(Idle(), report=told.append).run(Once())  # type: ignore[arg-type]
+    assert told == ["a is unproven: it has not answered a canary yet (pipe)"]
+
+
 def test_gives_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     class Broken:
         def stop(self, *, grace: float) -> None:
             pass
 
-        def start(self) -> None:
+        def resume(self) -> None:
             raise ServerError("the disk is on fire")
 
     class Now(threading.Event):
@@ -89,8 +114,3 @@ def test_gives_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 
     with pytest.raises(ServerError, match=r"in 3 attempts: the disk is on fire"):
         Supervisor(Broken()).restart(Now())  # type: ignore[arg-type]
-
-
-def test_canary_of_a_server_that_is_gone() -> None:
-    with pytest.raises(Fault):
-        unhealthy_models("127.0.0.1:1", deadline=1)
