@@ -111,10 +111,11 @@ MODELS = (
 HEAD = """# Conformance of networks that others wrote
 
 Written by `python benchmarks/conformance.py`; do not edit it. Each network was built with random weights,
-exported, and certified against PyTorch on real images: traced at batch 2, compared at batches 1 and 3 too,
-and where the size is dynamic at two sizes that were not traced. The error is the largest of those that were
-not traced, relative to the largest logit; 1e-4 passes. "CAM" are classifiers that regard could split into
-features, average pooling and the layers after it, so that `--explain cam` or `gradcam` works.
+exported, and certified against PyTorch on real images: traced at batch 2, compared at batches 1 and 6 too,
+made images (black, white, noise) among them, and where the size is dynamic at its limits and an odd size. The
+error is the largest of those that were not traced, relative to the largest logit; 1e-4 passes. "CAM" are
+classifiers that regard could split into features, average pooling and the layers after it, so that
+`--explain cam` or `gradcam` works.
 
 """
 

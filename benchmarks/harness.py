@@ -31,6 +31,7 @@ from regard.contract.whole_file import write_text
 from regard.export.artifact import Artifact
 from regard.export.onnx_export import export_onnx
 from regard.models.catalog import build, find
+from regard.models.load.awake import awaken
 from regard.serving.bench.images import read_images
 from regard.serving.bench.report import machine, versions
 from regard.serving.repository import add
@@ -208,7 +209,10 @@ def _untrained(name: str, contract: ImageInput, options: dict[str, Any]) -> Netw
     torch.manual_seed(0)
     answer = KINDS[find(name).task](labels=tuple(f"class {index}" for index in range(options["num_classes"])))
     origin = Origin(builder=name, options=options)
-    return build(name, **options).eval(), Card(name=name, inputs=(contract,), answer=answer, origin=origin)
+    card = Card(name=name, inputs=(contract,), answer=answer, origin=origin)
+    network = build(name, **options).eval()
+    awaken(network, card)
+    return network, card
 
 
 def _finite(value: Any) -> Any:

@@ -46,6 +46,7 @@ APPS: dict[str, dict[str, str]] = {"FastAPI": {}, "FastAPI with our memory setti
 PACKAGES = ("fastapi>=0.110", "uvicorn[standard]>=0.29", "onnxruntime", "pillow", "numpy")
 HERE = Path(__file__).parent
 STARTING = 60.0  # seconds
+KEPT = ("--timeout-keep-alive", "600")  # connections that wait while others are measured
 
 
 class App:
@@ -90,7 +91,7 @@ def app(python: Path, artifact: Artifact, memory: Mapping[str, str]) -> Iterator
         }
         environment |= memory
         environment |= {"GRAPH": str(artifact.model), "CONTRACT": artifact.card.input.model_dump_json()}
-        command = [python, "-m", "uvicorn", "fastapi_app:app", "--port", str(port), "--log-level", "warning"]
+        command = [python, "-m", "uvicorn", "fastapi_app:app", "--port", str(port), "--log-level", "warning", *KEPT]
         with subprocess.Popen(
             [*command, "--workers", str(processors())], cwd=folder, env=environment
         ) as process:

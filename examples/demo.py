@@ -119,6 +119,9 @@ def main() -> None:
                 f"ready at {server.grpc_url} (gRPC) and http://{server.http_url}: process {server.pid}"
             )
         url = server.grpc_url
+        with demo.step("Verify: the answers on the wire are those of the export, and PyTorch's"):
+            for name in cards:
+                regard(f"verify {name} --repository {OUT}/model_repository --url {url}")
         with demo.step("Predict: what is in these images?"):
             # paths below the working directory, as a person would type them
             garment, street = (

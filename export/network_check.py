@@ -12,8 +12,7 @@ def check_network(network: nn.Module, card: Card) -> None:
     """Run the network once, on noise of the Card's size, and hold its answer against the Card.
 
     Raises:
-        ExportError: the network is in training mode, its weights or its answer hold NaN, or it already
-            applies softmax.
+        ExportError: the network is in training mode, or its weights or its answer hold NaN.
         InvalidInput: it does not take the Card's size, or the answer's shape contradicts the Card's task or
             labels.
     """
@@ -55,12 +54,3 @@ def check_network(network: nn.Module, card: Card) -> None:
         )
     if not logits.isfinite().all():
         raise ExportError(f"{card.name} answers NaN or infinity to noise; check its weights")
-    if (
-        card.answer.activation == "softmax"
-        and card.task == "classification"
-        and logits.min() >= 0
-        and abs(logits.sum().item() - 1) < 1e-4
-    ):
-        raise ExportError(
-            f"{card.name} already returns probabilities; return logits, the graph applies softmax itself"
-        )

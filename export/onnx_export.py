@@ -25,11 +25,14 @@ from regard.export.graph.opset import OPSET
 from regard.export.graph.served_graph import ServedGraph, image_dims, output_names
 from regard.export.graph.tracing import Input, to_onnx
 from regard.export.network_check import check_network
+from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.certificate import certify, served_graph_runner
 from regard.export.proof.comparison import ParityError
 from regard.export.proof.departure import first_departure
 from regard.export.proof.goldens import write_goldens
+from regard.export.proof.neighbours import dependent_layer
 from regard.export.proof.network_runner import NetworkRunner
+from regard.export.proof.reference_check import check_reference
 from regard.export.proof.trials import Trial, trials_of
 from regard.models.explain import Explain
 
@@ -73,6 +76,14 @@ def export_onnx(
     folder = folder.resolve()
     check_fits(sum(value.nbytes for value in network.state_dict().values()), card.name)
     check_network(network, card)
+    check_reference(
+        NetworkRunner(network, card),
+        trials,
+        answer=card.answer,
+        subject=f"the graph of {card.name}",
+        tolerance=FLOAT32.error,
+        layer=lambda batch, image: dependent_layer(network, card, batch, image),
+    )
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
     with whole_folder(folder, files=OWN_FILES, keep=ParityError) as draft:
         report(STAGES[1])
@@ -89,9 +100,7 @@ def export_onnx(
             (draft / CARD_FILE).write_text(card.updated(certificates=error.certificates).to_json())
             trial = next(trial for trial in trials if trial.shape == error.shape)
             departure = first_departure(network, card, draft / MODEL_FILE, trial.image)
-            where = departure or (
-                "none that can be matched; look at the input's normalization, the answer and the explanation"
-            )
+            where = departure or "none that can be matched; look at the explanation"
             message = f"{error}. First departing layer: {where}. The draft is kept in {draft}"
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)

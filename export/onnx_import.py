@@ -35,6 +35,7 @@ from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import ParityError, prove
 from regard.export.proof.goldens import write_goldens
 from regard.export.proof.graph_runner import GraphRunner, scores_tensor
+from regard.export.proof.reference_check import check_reference
 from regard.export.proof.runner import SCORES, CannotRun
 from regard.export.proof.trials import Trial, trials_of
 
@@ -76,7 +77,8 @@ def import_onnx(
     Raises:
         InvalidInput: the model cannot be served, for a reason that is told, or the Card contradicts it.
         ParityError: the served graph departs from the model as given; the draft is kept.
-        ExportError: ONNX Runtime does not take it, or the folder cannot be written.
+        ExportError: ONNX Runtime does not take it, its answers prove nothing, or the folder cannot be
+            written.
     """
     report(STAGES[0])
     given = read_given(path, answer, channels=card.input.channels)
@@ -87,6 +89,14 @@ def import_onnx(
     session = GivenSession(given, card)
     answers = [_answer(session, trial) for trial in trials]
     found = find_answer(given, card, answers, [trial.shape for trial in trials])
+    reference = GivenRunner(session, found)
+    check_reference(
+        reference,
+        trials,
+        answer=card.answer,
+        subject=f"the graph of {card.name}",
+        tolerance=FLOAT32.error,
+    )
     proto, note = at_opset(given.proto, name=str(path))
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
     with whole_folder(folder, files=OWN_FILES, keep=ParityError) as draft:
@@ -97,7 +107,6 @@ def import_onnx(
         (draft / CARD_FILE).write_text(card.to_json())
         check_graph(model, card)
         report(STAGES[2])
-        reference = GivenRunner(session, found)
         candidate = _served(draft / MODEL_FILE, reference)
         try:
             certificates = _certify(reference, candidate, trials, images_from)
@@ -135,7 +144,7 @@ def _answer(session: GivenSession, trial: Trial) -> npt.NDArray[Any]:
         advice = (
             "correct the Card's size"
             if not session.card.input.dynamic_size
-            else "correct the Card's min_size, or unset dynamic_size"
+            else "correct the Card's min_size and max_size, or unset dynamic_size"
         )
         raise InvalidInput(f"{session.given.path} itself stops at {trial.shape}; {advice}: {error}") from None
 

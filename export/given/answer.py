@@ -86,7 +86,7 @@ def _sums_to_one(answer: npt.NDArray[Any]) -> bool:
 
 
 def _within_0_and_1(answer: npt.NDArray[Any]) -> bool:
-    return bool(answer.min() >= 0 and answer.max() <= 1)
+    return bool(answer.min() >= 0 and 0 < answer.max() <= 1)
 
 
 def _of_labels(

@@ -23,7 +23,7 @@ from regard.export.given.model import GivenImage, GivenModel
 from regard.export.graph.opset import opset_of
 from regard.export.graph.served_graph import Normalize, image_dims
 from regard.export.graph.tracing import Input, to_onnx
-from regard.export.proof.trials import BATCHES
+from regard.export.proof.trials import TRACED
 
 PREFIX = "served/"  # of every name inside
 TAKEN = f"{PREFIX}taken"  # the prologue's output: what the model takes
@@ -120,7 +120,7 @@ def frame(given: GivenModel, found: GivenAnswer, card: Card) -> tuple[GraphProto
     """
     contract, image = card.input, given.image
     prologue = Prologue(contract, image)
-    pixels = torch.zeros(BATCHES[0], contract.height, contract.width, contract.channels, dtype=torch.uint8)
+    pixels = torch.zeros(TRACED, contract.height, contract.width, contract.channels, dtype=torch.uint8)
     answer = torch.from_numpy(np.zeros(found.shape, dtype=found.dtype))
     answer_dims = {0: "batch"}
     if card.answer.kind == "label_map":

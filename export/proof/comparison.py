@@ -17,6 +17,7 @@ from regard.contract.answers.kind import AnswerKind
 from regard.contract.certificate import Certificate, Comparison
 from regard.errors import ExportError
 from regard.export.proof.bounds import Bounds, Precision
+from regard.export.proof.expected import expected_answers
 from regard.export.proof.runner import SCORES, Arrays, CannotRun, Runner
 from regard.export.proof.trials import Shape, Trial
 
@@ -69,15 +70,16 @@ def prove(
 
     Raises:
         ParityError: the candidate departs from its reference, or stops at one of the trials.
+        InvalidInput, ExportError: the reference's own answers prove nothing, see `expected_answers`.
     """
     observations = []
-    for trial in trials:
-        expected = reference.run(trial.inputs)
+    bounds = precision.bounds(answer)
+    answers = expected_answers(reference, trials, answer=answer, subject=subject, tolerance=bounds.error)
+    for trial, expected in zip(trials, answers, strict=True):
         try:
             observations.append(Observation(trial, expected, candidate.run(trial.inputs)))
         except CannotRun as error:
             raise ParityError(f"{subject} stops at {trial.shape}: {error}", shape=trial.shape) from None
-    bounds = precision.bounds(answer)
     record: dict[str, Any] = {
         "candidate": candidate.name,
         "reference_sha256": reference.sha256,

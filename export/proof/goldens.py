@@ -80,8 +80,9 @@ def _within(size: tuple[float, float], contract: ImageInput) -> tuple[int, int]:
 
 def _grained(pixels: Pixels, size: tuple[int, int], seed: int) -> Image.Image:
     """A real image of this size with a pattern on it that is as fine as its pixels."""
-    image = Image.fromarray(pixels).resize(size[::-1], Image.Resampling.BICUBIC)
-    grain = np.random.default_rng(seed).integers(-GRAIN, GRAIN + 1, (*size, 3))
+    height, width = size
+    image = Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
+    grain = np.random.default_rng(seed).integers(-GRAIN, GRAIN + 1, (height, width, 3))
     return Image.fromarray(np.clip(np.asarray(image) + grain, 0, 255).astype(np.uint8))
 
 

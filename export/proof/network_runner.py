@@ -10,7 +10,7 @@ from regard.contract.card import Card
 from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
 from regard.export.proof.references import REFERENCES
-from regard.export.proof.runner import SCORES, Arrays
+from regard.export.proof.runner import SCORES, Arrays, CannotRun
 from regard.models.explain import Explain
 from regard.models.padding import continued, cut_back
 
@@ -44,17 +44,28 @@ class NetworkRunner:
     def __init__(self, network: nn.Module, card: Card, *, explain: Explain | None = None) -> None:
         self.network = network
         self.card = card
-        self.explain = explain
+        self.explain: Explain | None = explain
         self.reference = REFERENCES[explain]
         self.name = f"PyTorch {torch.__version__}"
-        self.sha256 = weights_sha256(network)
+
+    @property
+    def sha256(self) -> str:
+        """Of the network's weights."""
+        return weights_sha256(self.network)
 
     def run(self, inputs: Arrays) -> Arrays:
-        """Scores, answer and maps."""
-        with torch.no_grad():
-            x, stride = normalized(inputs[IMAGE], self.card), self.card.input.pad_to
-            scores, maps = self.reference(self.network, continued(x, stride))
-            scores = cut_back(scores, x, stride)
+        """Scores, answer and maps.
+
+        Raises:
+            CannotRun: the network stops at this shape.
+        """
+        x, stride = normalized(inputs[IMAGE], self.card), self.card.input.pad_to
+        try:
+            with torch.no_grad():
+                scores, maps = self.reference(self.network, continued(x, stride))
+                scores = cut_back(scores, x, stride)
+        except Exception as error:  # whatever the network's own code meets
+            raise CannotRun(str(error).strip() or type(error).__name__) from error
         return {
             **answered(scores, self.card.answer),
             **{name: values.numpy() for name, values in maps.items()},

@@ -1,8 +1,21 @@
-"""What a certificate tries: real images at several batch sizes and sizes, of which only the first is
-traced.
+"""What a certificate tries: images alone and in batches, at every kind of size that the Card allows; only the
+first batch is traced.
+
+                batch   a fixed size        a dynamic size
+    first       2       real images         real images, at the Card's size
+    alone       1       a real image        a real image, at the smallest size
+    many        6       a real image and    the same, at an odd size, which no stride divides
+                        the made ones
+    tallest     1       -                   a real image, at the greatest height
+    widest      1       -                   a real image, at the greatest width
+
+The made images (`MADE`) fire what no photograph may: a branch for darkness, a mask that hides everything.
+The tallest and the widest have as many pixels as the first batch at most, so that a proof costs about as much
+at any Card: attention costs the square of an image's pixels. Where the limits leave it, both are the largest
+size.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +25,35 @@ from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels, fit
 from regard.errors import InvalidInput
 
-BATCHES = (2, 1, 3)  # the first is traced
-# of height and width, for sizes that are not traced
-ZOOMS = ((0.7, 0.6), (1.15, 0.8), (0.85, 1.3), (1.4, 1.4))
+TRACED = 2  # a batch; the least that is not taken for the constant 1
+
+
+def _flat(*colour: int) -> Callable[[int, int], Pixels]:
+    return lambda height, width: np.full((height, width, 3), colour, np.uint8)
+
+
+def _halves(height: int, width: int) -> Pixels:
+    """Black on the left, white on the right."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[:, width // 2 :] = 255
+    return image
+
+
+def _noise(height: int, width: int) -> Pixels:
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+# kind -> image of a height and width
+MADE: dict[str, Callable[[int, int], Pixels]] = {
+    "a black image": _flat(0, 0, 0),
+    "a white image": _flat(255, 255, 255),
+    "a red image": _flat(255, 0, 0),
+    "a half black, half white image": _halves,
+    "noise": _noise,
+}
+BATCHES = (TRACED, 1, 1 + len(MADE))  # of the trials that every Card gets
+# of height and width, for the odd size; smaller, as its batch is the largest
+ODD_ZOOM = (0.7, 0.6)
 
 
 @dataclass(frozen=True)
@@ -31,11 +70,18 @@ class Shape:
 
 @dataclass(frozen=True)
 class Trial:
-    """One batch of real images (B, H, W, 3), and whether the candidate was made with a batch of this size."""
+    """One batch (B, H, W, 3), what each of its images is, for messages, and whether the candidate was made
+    with a batch of this size.
+    """
 
-    shape: Shape
     image: Pixels
+    kinds: tuple[str, ...]
     traced: bool
+
+    @property
+    def shape(self) -> Shape:
+        """Of the batch."""
+        return Shape(*self.image.shape[:3])
 
     @property
     def inputs(self) -> dict[str, Pixels]:
@@ -44,7 +90,7 @@ class Trial:
 
 
 def trials_of(
-    images: Sequence[Pixels], contract: ImageInput, *, traced: int | None = BATCHES[0]
+    images: Sequence[Pixels], contract: ImageInput, *, traced: int | None = TRACED
 ) -> tuple[Trial, ...]:
     """The trials of a certificate.
 
@@ -54,39 +100,56 @@ def trials_of(
         traced: the batch that the candidate was made with; None where there was none.
 
     Raises:
-        InvalidInput: no images, or a dynamic size that leaves no second size to try.
+        InvalidInput: no images, or a dynamic size that leaves one size only.
     """
     if not images:
         raise InvalidInput("a certificate needs real images, and there are none; give at least one image")
-    return tuple(
-        Trial(shape, image_batch(images, shape, contract), traced=shape.batch == traced)
-        for shape in trial_shapes(contract)
-    )
+    trials = []
+    for shape in trial_shapes(contract):
+        made = MADE if shape.batch == BATCHES[-1] else {}
+        real = image_batch(images, Shape(shape.batch - len(made), shape.height, shape.width), contract)
+        batch = [*real, *(_made(draw, shape, contract) for draw in made.values())]
+        kinds = (*(f"real image {index}" for index in range(1, len(real) + 1)), *made)
+        trials.append(Trial(np.stack(batch), kinds, traced=shape.batch == traced))
+    return tuple(trials)
+
+
+def _made(draw: Callable[[int, int], Pixels], shape: Shape, contract: ImageInput) -> Pixels:
+    size = {"height": shape.height, "width": shape.width}
+    return contract.model_copy(update=size).fit(draw(shape.height, shape.width))
 
 
 def trial_shapes(contract: ImageInput) -> tuple[Shape, ...]:
-    """One shape for each of BATCHES, at the Card's size; where that is dynamic, at three sizes.
+    """One shape for each of BATCHES, at the Card's size; where that is dynamic, at the Card's, the smallest
+    and an odd one, and one image each at the greatest height and width.
 
     Raises:
-        InvalidInput: a dynamic size that leaves no second size to try.
+        InvalidInput: a dynamic size that leaves one size only.
     """
-    sizes = [(contract.height, contract.width)]
-    if contract.dynamic_size:
-        for zoom_height, zoom_width in ZOOMS:
-            size = _odd(contract.height * zoom_height, contract), _odd(contract.width * zoom_width, contract)
-            if size not in sizes:
-                sizes.append(size)
-        if len(sizes) == 1:
-            raise InvalidInput(
-                f"min_size {contract.min_size} and max_size {contract.max_size} leave one size only; unset "
-                "dynamic_size"
-            )
-    return tuple(Shape(batch, *sizes[min(index, len(sizes) - 1)]) for index, batch in enumerate(BATCHES))
+    height, width = contract.height, contract.width
+    if not contract.dynamic_size:
+        return tuple(Shape(batch, height, width) for batch in BATCHES)
+    least, greatest = contract.min_size, contract.max_size
+    if least == greatest:
+        raise InvalidInput(
+            f"min_size {least} and max_size {greatest} leave one size only; unset dynamic_size"
+        )
+    odd_height, odd_width = (
+        _odd(side * zoom, contract) for side, zoom in zip((height, width), ODD_ZOOM, strict=True)
+    )
+    other = min(max(TRACED * height * width // greatest, least), greatest)
+    sizes = ((height, width), (least, least), (odd_height, odd_width))
+    extremes = dict.fromkeys([(greatest, other), (other, greatest)])  # one where they are square
+    return tuple(
+        Shape(batch, *size)
+        for batch, size in [*zip(BATCHES, sizes, strict=True), *((1, size) for size in extremes)]
+    )
 
 
 def _odd(size: float, contract: ImageInput) -> int:
-    """An odd number near `size`, which no stride divides, within the contract's limits."""
-    return min(max(round(size) | 1, contract.min_size), contract.max_size)
+    """The odd number near `size`, which no stride divides, within limits that hold one."""
+    least, greatest = contract.min_size | 1, (contract.max_size - 1) | 1
+    return min(max(round(size) | 1, least), greatest)
 
 
 def image_batch(images: Sequence[Pixels], shape: Shape, contract: ImageInput) -> Pixels:

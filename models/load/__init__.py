@@ -40,9 +40,11 @@ def resolve(
             its Card. Options may follow any of them: `NAME?key=value&key=value`.
         options: keyword arguments of the network's builder, `classes` among them, besides those in the name.
             The Card's are taken without being said; those given are recorded in it.
-        weights: a .safetensors or .pt file, or "random"; for a catalog name also the tag of weights that come
-            with regard. None means the weights that come with regard if there are just one for this name, or
-            the callable's own.
+        weights: a .safetensors or .pt file, or "random": as the builder draws them, the same every time, and
+            changed where the answers would not depend on the image (see `regard.models.load.awake`; a
+            callable's own weights stay). For a catalog name also the tag of weights that come with regard.
+            None means the weights that come with regard if there are just one for this name, or the
+            callable's own.
         card: the Card, or its file. None means the JSON file of the same stem beside the weights, the
             callable's own, the library's evaluation preprocessing, or, for a catalog network, ImageNet's
             input; the last two number the labels.

@@ -10,6 +10,7 @@ from regard.contract.answers import KINDS
 from regard.contract.card import Card, Origin
 from regard.contract.image_input import ImageInput
 from regard.models import catalog
+from regard.models.load.awake import awaken
 from regard.models.load.card import card_beside, with_options
 from regard.models.load.seeded import seeded
 from regard.models.load.weights import load_file, weights_of, with_digest
@@ -35,9 +36,12 @@ def from_catalog(
         advice = ""
         card, options = with_options(card, name, options)
         network = build_seeded(name, options)
+    network.eval()
     if path is not None:
         load_file(network, path, advice)
-    return network.eval(), with_digest(card, path)
+    else:
+        awaken(network, card)
+    return network, with_digest(card, path)
 
 
 def build_seeded(name: str, options: Mapping[str, Any]) -> nn.Module:

@@ -12,6 +12,7 @@ from regard.errors import InvalidInput
 from regard.models.foreign import build_foreign, get_weights, probe
 from regard.models.foreign.library import Foreign
 from regard.models.foreign.name import foreign_name
+from regard.models.load.awake import awaken
 from regard.models.load.card import card_beside, with_options
 from regard.models.load.seeded import seeded
 from regard.models.load.weights import RANDOM, load_file, with_digest
@@ -48,6 +49,8 @@ def from_library(
             answer=_answer(foreign, scores),
             origin=Origin(builder=name, options=dict(asked.options)),
         )
+    if path is None:
+        awaken(network, card)
     return network, with_digest(card, path)
 
 

@@ -30,7 +30,7 @@ def export(
         typer.Option(
             help=(
                 "A .safetensors or .pt file, a tag such as fashion_mnist, or 'random' for an untrained "
-                "network."
+                "network, whose last layer is drawn even where it would start at zero."
             )
         ),
     ] = None,

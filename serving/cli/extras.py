@@ -9,7 +9,11 @@ EXTRAS = {
     "tomli": "train",
     "torch": "export",
 }
-OF_VERB = {"train": "train", "repo": "server"}  # where it differs from what most verbs want the module for
+OF_VERB = {
+    "train": "train",
+    "repo": "server",
+    "show": "server",
+}  # where it differs from what most verbs want the module for
 
 
 def missing(module: str, verb: str) -> str | None:

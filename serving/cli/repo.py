@@ -137,7 +137,7 @@ def renew(
 
 @app.command(name="list")
 def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
-    """List the models: task, versions, endpoints, largest batch, labels.
+    """List the models: task, versions, endpoints, largest batch, labels, and whether they were proven.
 
     Example: regard repo list --json
     """
@@ -148,12 +148,12 @@ def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
         fields = ("name", "versions", "endpoints", "backend", "max_batch")
         rows = [
             {field: getattr(entry, field) for field in fields}
-            | {"card": entry.card and entry.card.model_dump(mode="json")}
+            | {"proof": entry.proof, "card": entry.card and entry.card.model_dump(mode="json")}
             for entry in entries
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("name", "task", "versions", "endpoints", "largest batch", "labels")
+    table = Table("name", "task", "versions", "endpoints", "largest batch", "labels", "proof")
     for entry in entries:
         task, labels = (entry.card.task, str(len(entry.card.answer.labels))) if entry.card else ("", "")
         table.add_row(
@@ -163,5 +163,6 @@ def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
             ", ".join(entry.endpoints),
             str(entry.max_batch),
             labels,
+            entry.proof,
         )
     out.print(table)

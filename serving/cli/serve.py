@@ -72,7 +72,7 @@ def serve(
     try:
         with err.status(f"starting Triton on {repository}"):
             server.start()
-        table = Table("model", "task", "versions", "endpoints")
+        table = Table("model", "task", "versions", "endpoints", "proof")
         served = server.served
         for entry in entries(repository, served.keys()):
             table.add_row(
@@ -80,6 +80,7 @@ def serve(
                 entry.card.task if entry.card else "",
                 ", ".join(map(str, served[entry.endpoints[0]])),
                 ", ".join(entry.endpoints),
+                entry.proof,
             )
         out.print(table)
         out.print(

@@ -14,7 +14,7 @@ def needed_by(config: ModelConfig) -> frozenset[str]:
     needed = {step.model_name for step in config.ensemble_scheduling.step}
     if config.backend == IMAGE_BACKEND and CALLED in config.parameters:
         needed.add(config.parameters[CALLED].string_value)
-    return frozenset(needed)
+    return frozenset(needed - {""})  # what names nothing is refused by who reads it
 
 
 def in_order(needs: Mapping[str, frozenset[str]]) -> Iterator[list[str]]:

@@ -24,6 +24,13 @@ class Entry:
     max_batch: int
     card: Card | None
 
+    @property
+    def proof(self) -> str:
+        """Whether its newest version was proven, in a word; "" where regard did not add it."""
+        if self.card is None:
+            return ""
+        return "proven" if self.card.proven else "unproven"
+
 
 def listing(repository: Path) -> list[Entry]:
     """The models of a repository by name; both endpoints of a model are one entry.

@@ -102,17 +102,19 @@ def find_installation() -> Installation:
     return found
 
 
-def check_shared_memory() -> None:
+def check_shared_memory(tensors: int) -> None:
     """Refuse a machine whose shared memory is too small for tensors to pass between the server and its
     models.
 
+    tensors: bytes of those that are under way at the same time.
+
     Raises:
-        ServerError: less than MIN_SHARED_MEMORY is free.
+        ServerError: less than that, or than MIN_SHARED_MEMORY, is free.
     """
-    free = shutil.disk_usage(SHARED_MEMORY).free
-    if free < MIN_SHARED_MEMORY:
+    free, needed = shutil.disk_usage(SHARED_MEMORY).free, max(MIN_SHARED_MEMORY, tensors)
+    if free < needed:
         raise ServerError(
-            f"{SHARED_MEMORY} has {free >> 20} MiB free, and the server needs {MIN_SHARED_MEMORY >> 20}; "
+            f"{SHARED_MEMORY} has {free >> 20} MiB free, and these models need {needed >> 20}; "
             "delete what is left there, or give a container more (docker run --shm-size=1g)"
         )
 

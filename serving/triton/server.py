@@ -27,6 +27,7 @@ from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.grpc_connection import GrpcConnection
 from regard.serving.protocol.wire import Fault
 from regard.serving.repository import check_model, check_servable
+from regard.serving.repository.tensor_bytes import tensor_bytes
 from regard.serving.triton import residue
 from regard.serving.triton.backends.files import FILES
 from regard.serving.triton.canary import first_answer
@@ -193,7 +194,7 @@ class EmbeddedTriton:
             raise ServerError(f"the server is already running (pid {self.pid}); stop() it first")
         check_servable(self.repository, may_be_empty=self.watch)
         installation = find_installation()
-        check_shared_memory()
+        check_shared_memory(tensor_bytes(self.repository))
         check_free(self.host, self.ports)
         before = environments()
         self._running = self._launch(installation)

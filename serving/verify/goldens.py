@@ -1,5 +1,6 @@
 """Sending goldens to a served model, and holding its answers against those of the export."""
 
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -48,6 +49,11 @@ class Check:
         """Whether nothing is at fault."""
         return self.fault is None
 
+    def to_json(self) -> dict[str, Any]:
+        """In JSON's types; what is not a number is null."""
+        nan = {key for key, value in asdict(self).items() if isinstance(value, float) and math.isnan(value)}
+        return asdict(self) | dict.fromkeys(nan)
+
 
 @dataclass(frozen=True)
 class Verification:
@@ -70,20 +76,17 @@ class Verification:
 
     @property
     def faults(self) -> str:
-        """What failed, in words; empty where nothing did."""
+        """The first golden that failed and how many more did, in words; empty where none did."""
         failed = [check for check in self.checks if not check.passed]
-        return "; ".join(
-            f"{check.golden} at the {check.endpoint} endpoint: {check.fault}" for check in failed
-        )
+        if not failed:
+            return ""
+        first, *others = failed
+        more = f", and {len(others)} of {len(self.checks)} more" if others else ""
+        return f"{first.golden} at the {first.endpoint} endpoint: {first.fault}{more}"
 
     def to_json(self) -> dict[str, Any]:
         """In JSON's types; what is not a number is null."""
-        fields = asdict(self) | {"passed": self.passed}
-        for check in fields["checks"]:
-            for key, value in check.items():
-                if isinstance(value, float) and not np.isfinite(value):
-                    check[key] = None
-        return fields
+        return asdict(self) | {"passed": self.passed, "checks": [check.to_json() for check in self.checks]}
 
 
 def verify(

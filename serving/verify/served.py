@@ -34,7 +34,7 @@ def verify_served(
     for entry in index:
         if entry.get("state") == "READY":
             ready.setdefault(entry["name"], []).append(int(entry.get("version") or 0))
-    endpoints = [endpoint for endpoint in ENDPOINTS if name_of(model, endpoint) in ready]
+    endpoints: list[Endpoint] = [endpoint for endpoint in ENDPOINTS if name_of(model, endpoint) in ready]
     if not endpoints:
         raise UnknownName.among("ready model", model, {name.removesuffix(IMAGE_ENDPOINT) for name in ready})
     first = name_of(model, endpoints[0])

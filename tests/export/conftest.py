@@ -69,9 +69,9 @@ class TinyClassifier(nn.Module):
 
 
 def tiny_card(task: str = "segmentation", *, labels: int = CLASSES, name: str = "tiny") -> Card:
-    """A Card that fits the networks above: any size from 24 on for segmentation, else HEIGHT x WIDTH."""
+    """A Card that fits the networks above: any size from 24 to 256 for segmentation, else HEIGHT x WIDTH."""
     contract = (
-        ImageInput(height=HEIGHT, width=WIDTH, resize="none", dynamic_size=True, min_size=24)
+        ImageInput(height=HEIGHT, width=WIDTH, resize="none", dynamic_size=True, min_size=24, max_size=256)
         if task == "segmentation"
         else ImageInput(height=HEIGHT, width=WIDTH, resize="stretch")
     )

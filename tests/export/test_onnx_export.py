@@ -108,14 +108,14 @@ def test_a_baked_in_pooling_is_caught_and_named(
 
 
 class Switching(nn.Module):
-    """Does what the pixels say: not traceable."""
+    """Does what the pixels say: not traceable. They never say so: an answer would depend on others."""
 
     def __init__(self) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, CLASSES, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x if x.mean() > 0 else -x)
+        return self.conv(x if x.max() < 100 else -x)
 
 
 class FixedSize(Switching):

@@ -69,7 +69,7 @@ def test_logits_become_probabilities(tmp_path: Path, images: list[Pixels]) -> No
     (certificate,) = artifact.card.certificates
     assert certificate.reference.startswith("given.onnx as given")
     assert certificate.passed
-    assert [row.batch for row in certificate.comparisons] == [2, 1, 3]
+    assert [row.batch for row in certificate.comparisons] == [2, 1, 6]
     assert "converted from opset 17 to 20" in imported.notes
     batch = noise(7, SIDE, SIDE)
     np.testing.assert_allclose(
@@ -168,6 +168,37 @@ def test_the_proof_can_fail(tmp_path: Path, images: list[Pixels], monkeypatch: p
     assert not caught.value.certificates[0].passed
     assert not (tmp_path / "out").exists()
     assert (tmp_path / ".out.draft" / MODEL_FILE).is_file()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "constants", "message"),
+    [
+        (POOLED, {"weight": WEIGHT * 0}, r"every image of the trials the same scores \(all of them 0\)"),
+        (SOFT, {"weight": WEIGHT * 0}, r"every image of the trials the same probabilities \(0 apart"),
+        (
+            [
+                *POOLED[:-1],
+                node("Flatten", ["pooled"], "flat"),
+                node("ReduceMean", ["flat"], "mean", axes=[0], keepdims=1),
+                node("Sub", ["flat", "mean"], "scores"),
+            ],
+            {},
+            r"depends on its neighbours in the batch\. given\.onnx as given",
+        ),
+    ],
+    ids=["constant scores", "constant probabilities", "of the batch"],
+)
+def test_a_model_that_proves_nothing_is_refused(
+    tmp_path: Path,
+    images: list[Pixels],
+    nodes: list[onnx.NodeProto],
+    constants: dict[str, np.ndarray],
+    message: str,
+) -> None:
+    path = write(tmp_path / "given.onnx", nodes, constants=constants)
+    with pytest.raises(ExportError, match=message):
+        import_onnx(path, classifier(), tmp_path / "out", images=images)
+    assert not (tmp_path / "out").exists()
 
 
 def second_input() -> tuple[onnx.ValueInfoProto, ...]:

@@ -31,6 +31,7 @@ from regard.export.graph.metadata import describe
 from regard.export.proof.goldens import write_goldens
 from regard.export.proof.graph_runner import GraphRunner
 from regard.models.catalog import build, find
+from regard.models.load.awake import awaken
 from regard.serving.repository import add
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
@@ -106,7 +107,9 @@ def network_and_card(
     network = as_if_trained(build(builder, num_classes=labels, **options))
     answer = KINDS[find(builder).task](labels=tuple(f"label {index}" for index in range(labels)))
     origin = Origin(builder=builder, options=options)
-    return network, Card(name=name, inputs=(contract,), answer=answer, origin=origin)
+    card = Card(name=name, inputs=(contract,), answer=answer, origin=origin)
+    awaken(network, card)
+    return network, card
 
 
 @pytest.fixture(scope="session")
@@ -189,8 +192,8 @@ def largest_channel(folder: Path, *, bias: int = 0) -> Artifact:
     graph = helper.make_graph(
         [
             helper.make_node("ReduceMax", ["image", "axis"], ["largest"], keepdims=0),
-            helper.make_node("Mod", ["largest", "classes"], ["remainder"]),
-            helper.make_node("Add", ["remainder", "bias"], ["label_map"]),
+            helper.make_node("Add", ["largest", "bias"], ["moved"]),
+            helper.make_node("Mod", ["moved", "classes"], ["label_map"]),
         ],
         "largest_channel",
         [helper.make_tensor_value_info("image", TensorProto.UINT8, [*size, 3])],

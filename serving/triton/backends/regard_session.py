@@ -85,6 +85,7 @@ class GraphSession:
             raise pb_utils.TritonModelException(describe(error)) from None
         give_back_memory()
         self.output_names = [entry["name"] for entry in config["output"]]
+        self.has_card = "card" in config.get("parameters", {})  # regard added it
 
     def check(self, kind: str) -> None:
         """Refuse a configuration whose inputs or outputs the graph contradicts."""
@@ -152,6 +153,13 @@ class GraphSession:
                 # views: rows of one array
                 mine = {name: array[start:stop] for name, array in results.items()}
                 start = stop
+            broken = not_finite(mine, names) if self.has_card else None
+            if broken is not None:
+                yield failed(
+                    f"output '{broken}' holds NaN or infinity, which is no answer of this model's Card",
+                    pb_utils.TritonError.INTERNAL,
+                )
+                continue
             yield pb_utils.InferenceResponse(
                 [pb_utils.Tensor(name, np.ascontiguousarray(mine[name])) for name in names]
             )
@@ -167,6 +175,14 @@ def check_request(request: Any, config: Mapping[str, Any]) -> None:
             f"unexpected inference output '{min(unknown)}' for model '{config['name']}'",
             pb_utils.TritonError.INVALID_ARG,
         )
+
+
+def not_finite(outputs: Mapping[str, Array], names: Sequence[str]) -> str | None:
+    """The first of the outputs of these names that holds NaN or infinity."""
+    return next(
+        (name for name in names if outputs[name].dtype.kind == "f" and not np.isfinite(outputs[name]).all()),
+        None,
+    )
 
 
 def model_filename(config: Mapping[str, Any], gpu: int | None) -> str:

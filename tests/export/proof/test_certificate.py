@@ -10,9 +10,10 @@ from tests.export.conftest import Exported
 
 from regard.contract.preprocess import Pixels
 from regard.errors import ExportError
-from regard.export.proof.certificate import certify
+from regard.export.proof.certificate import certify, served_graph_runner
 from regard.export.proof.comparison import ParityError
 from regard.export.proof.departure import first_departure
+from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.trials import image_batch, trials_of
 
 
@@ -37,12 +38,10 @@ def one_nan(weights: np.ndarray) -> np.ndarray:
 def failure(exported: Exported, path: Path, images: list[Pixels]) -> ParityError:
     with pytest.raises(ParityError) as caught:
         certify(
-            exported.network,
-            exported.card,
-            path,
+            NetworkRunner(exported.network, exported.card, explain="weights"),
+            served_graph_runner(path, exported.card),
             trials_of(images, exported.card.input),
             images_from="samples",
-            explain="weights",
         )
     return caught.value
 
@@ -59,9 +58,14 @@ def test_the_certificate_covers_what_was_never_traced(exported: Exported) -> Non
     for certificate in (scores, attention):
         assert certificate.passed
         assert certificate.images == "samples"
-        assert len({comparison.batch for comparison in certificate.comparisons}) == 3
-        assert len({(comparison.height, comparison.width) for comparison in certificate.comparisons}) == 3
-        assert [comparison.traced for comparison in certificate.comparisons] == [True, False, False]
+        assert [(row.batch, row.height, row.width) for row in certificate.comparisons] == [
+            (2, 32, 48),
+            (1, 24, 24),
+            (6, 25, 29),
+            (1, 256, 24),
+            (1, 24, 256),
+        ]
+        assert [row.traced for row in certificate.comparisons] == [True, False, False, False, False]
         assert max(comparison.relative_error for comparison in certificate.comparisons) < 1e-5
     assert scores.reference.startswith("PyTorch")
     assert attention.reference.startswith("attention maps")
@@ -164,9 +168,8 @@ def test_what_is_no_graph_is_refused(exported: Exported, draft: Path, images: li
     model = onnx.load(draft)
     model.graph.node[0].op_type = "NoSuchOperator"
     onnx.save(model, draft)
-    trials = trials_of(images, exported.card.input)
     with pytest.raises(ExportError, match="does not take the graph"):
-        certify(exported.network, exported.card, draft, trials, images_from="samples")
+        served_graph_runner(draft, exported.card)
 
 
 def test_a_graph_without_faults_departs_nowhere(exported: Exported, noise: Pixels) -> None:

@@ -8,21 +8,24 @@ import numpy as np
 import pytest
 from tests.export.conftest import tiny_card
 
+from regard.contract.answers import KINDS
 from regard.contract.certificate import Certificate
 from regard.contract.preprocess import Pixels
-from regard.export.proof.comparison import BOUNDS, ParityError, largest_difference, prove, relative
+from regard.export.proof.bounds import FLOAT32
+from regard.export.proof.comparison import ParityError, largest_difference, prove, relative
 from regard.export.proof.runner import SCORES, Arrays, CannotRun
 from regard.export.proof.trials import trials_of
 
-LOGITS = np.array([[4.0, 1, -2], [0, 3, 1], [1, 0, 2]], np.float32)
+LOGITS = np.array([[4.0, 1, -2], [0, 3, 1], [1, 0, 2], [3, 1, 0], [0, 2, 1], [-1, 0, 1]], np.float32)
 
 
 class Says:
     """Gives these answers to a batch: as many of them as there are images."""
 
-    def __init__(self, answers: Arrays, *, largest_batch: int = 3) -> None:
+    def __init__(self, answers: Arrays, *, largest_batch: int = 6) -> None:
         self.name = "a runner"
         self.answers = answers
+        self.sha256 = None
         self.largest_batch = largest_batch
 
     def run(self, inputs: Arrays) -> Arrays:
@@ -41,7 +44,8 @@ def proof(
         Says({name: np.asarray(values) for name, values in reference.items()}),
         Says({name: np.asarray(values) for name, values in candidate.items()}, **options),
         trials_of(images, tiny_card("classification").input),
-        bounds=BOUNDS[task],
+        answer=KINDS[task](labels=("a", "b", "c")),
+        precision=FLOAT32,
         subject="the candidate",
         images_from="nowhere",
         maps=maps,
@@ -80,23 +84,24 @@ def test_a_wrong_score_is_caught(fault: float) -> None:
     wrong[2, 0] += fault  # of the third image: in the largest batch only
     same = {"probabilities": softmax(LOGITS)}
     with pytest.raises(
-        ParityError, match="the candidate departs from a runner at batch 3 of 32 x 48"
+        ParityError, match="the candidate departs from a runner at batch 6 of 32 x 48"
     ) as caught:
         proof({SCORES: LOGITS, **same}, {SCORES: wrong, **same})
     assert not caught.value.certificates[0].passed
 
 
 def test_another_class_is_caught_however_small_the_error() -> None:
-    one, other = np.array([[0.5, 0.5 - 1e-6]] * 3), np.array([[0.5 - 1e-6, 0.5]] * 3)
-    with pytest.raises(ParityError, match=r"agreement 0\.00%, at least 100\.00% passes"):
+    one = np.array([[0.5, 0.5 - 1e-6], [0.2, 0.8]] * 3)
+    other = np.array([[0.5 - 1e-6, 0.5], [0.2, 0.8]] * 3)
+    with pytest.raises(ParityError, match=r"agreement 50\.00%, at least 100\.00% passes"):
         proof({"probabilities": one}, {"probabilities": other})
 
 
 @pytest.mark.parametrize(("wrong", "passes"), [(0, True), (1, True), (2, False)])
 def test_labels_alone_may_differ_in_a_thousandth(wrong: int, passes: bool) -> None:
-    labels = np.zeros((3, 25, 40), np.uint8)
+    labels = np.repeat(np.arange(6, dtype=np.uint8), 1000).reshape(6, 25, 40)
     found = labels.copy()
-    found[:, 0, :wrong] = 1
+    found[:, 0, :wrong] = 9
     try:
         (certificate,) = proof({"label_map": labels}, {"label_map": found}, "segmentation")
     except ParityError as error:
@@ -113,15 +118,15 @@ def test_answers_of_another_shape_never_pass() -> None:
 
 def test_a_candidate_that_stops_is_caught() -> None:
     same = {"probabilities": softmax(LOGITS)}
-    with pytest.raises(ParityError, match="the candidate stops at batch 3 of 32 x 48: too many") as caught:
+    with pytest.raises(ParityError, match="the candidate stops at batch 6 of 32 x 48: too many") as caught:
         proof(same, same, largest_batch=2)
-    assert caught.value.shape.batch == 3
+    assert caught.value.shape.batch == 6
     assert caught.value.certificates == ()
 
 
 def test_each_map_is_held_to_its_own_scale() -> None:
     same = {"probabilities": softmax(LOGITS)}
-    large, small = np.full((3, 4), 1000, np.float32), np.full((3, 4), 0.001, np.float32)
+    large, small = np.full((6, 4), 1000, np.float32), np.full((6, 4), 0.001, np.float32)
     reference = same | {"large": large, "small": small}
     answers, maps = proof(reference, reference, maps="maps")
     assert answers.passed

@@ -3,7 +3,7 @@ import pytest
 
 from regard.contract.image_input import ImageInput
 from regard.errors import InvalidInput
-from regard.export.proof.trials import BATCHES, Shape, image_batch, trial_shapes, trials_of
+from regard.export.proof.trials import BATCHES, MADE, Shape, image_batch, trial_shapes, trials_of
 
 
 def contract(**changes: object) -> ImageInput:
@@ -18,24 +18,44 @@ def contract(**changes: object) -> ImageInput:
     return ImageInput.model_validate(fields | changes)
 
 
-def test_three_batch_sizes_and_three_sizes_the_later_ones_odd() -> None:
-    shapes = trial_shapes(contract())
-    assert [shape.batch for shape in shapes] == list(BATCHES)
-    assert (shapes[0].height, shapes[0].width) == (360, 480)
-    assert len({(shape.height, shape.width) for shape in shapes}) == 3
-    assert all(shape.height % 2 and shape.width % 2 for shape in shapes[1:])
+def test_a_dynamic_size_is_tried_at_its_limits_and_at_an_odd_one() -> None:
+    assert trial_shapes(contract()) == (
+        Shape(2, 360, 480),
+        Shape(1, 64, 64),
+        Shape(6, 253, 289),
+        Shape(1, 2048, 168),
+        Shape(1, 168, 2048),
+    )
 
 
 def test_a_static_size_varies_the_batch_only() -> None:
     shapes = trial_shapes(contract(resize="stretch", dynamic_size=False))
-    assert [(shape.height, shape.width) for shape in shapes] == [(360, 480)] * 3
+    assert shapes == tuple(Shape(batch, 360, 480) for batch in BATCHES)
 
 
-@pytest.mark.parametrize(("least", "greatest"), [(360, 2048), (64, 480), (355, 485)])
-def test_sizes_stay_within_the_contract(least: int, greatest: int) -> None:
-    shapes = trial_shapes(contract(min_size=least, max_size=greatest))
-    assert all(least <= size <= greatest for shape in shapes for size in (shape.height, shape.width))
-    assert len({(shape.height, shape.width) for shape in shapes}) >= 2
+@pytest.mark.parametrize(
+    ("least", "greatest", "height", "width"),
+    [(360, 2048, 360, 480), (64, 480, 360, 480), (355, 485, 360, 480), (32, 64, 40, 48), (32, 33, 32, 33)],
+)
+def test_sizes_stay_within_the_contract(least: int, greatest: int, height: int, width: int) -> None:
+    shapes = trial_shapes(contract(min_size=least, max_size=greatest, height=height, width=width))
+    sides = [side for shape in shapes for side in (shape.height, shape.width)]
+    assert min(sides) == least
+    assert max(sides) == greatest
+    odd = next(shape for shape in shapes if shape.batch == BATCHES[-1])
+    assert odd.height % 2 == odd.width % 2 == 1
+    assert len(set(shapes)) == len(shapes)
+
+
+def test_the_tallest_and_the_widest_cost_no_more_than_the_traced_batch() -> None:
+    first, *_, tallest, widest = trial_shapes(contract())
+    for shape in (tallest, widest):
+        assert shape.height * shape.width <= first.batch * first.height * first.width
+
+
+def test_the_largest_size_is_tried_where_it_costs_no_more() -> None:
+    assert trial_shapes(contract(max_size=500))[-1] == Shape(1, 500, 500)
+    assert len(trial_shapes(contract(max_size=500))) == 4
 
 
 def test_a_dynamic_size_of_one_size_is_refused() -> None:
@@ -50,6 +70,20 @@ def test_images_are_used_again_and_brought_to_size() -> None:
     assert [int(image.max()) for image in batch] == [10, 20, 10]
 
 
+def test_made_images_stand_beside_a_real_one() -> None:
+    real = np.full((10, 12, 3), 7, np.uint8)
+    many = trials_of([real], contract())[2]
+    assert many.kinds == ("real image 1", *MADE)
+    photo, black, white, red, halves, noise = many.image
+    assert (photo == 7).all()
+    assert (black == 0).all()
+    assert (white == 255).all()
+    assert (red == (255, 0, 0)).all()
+    assert halves.mean() == pytest.approx(127.5, rel=0.01)
+    assert set(np.unique(halves)) == {0, 255}
+    assert noise.std() == pytest.approx(255 / 12**0.5, rel=0.02)
+
+
 def test_no_images_prove_nothing() -> None:
     with pytest.raises(InvalidInput, match="at least one image"):
         trials_of([], contract())
@@ -57,6 +91,7 @@ def test_no_images_prove_nothing() -> None:
 
 def test_a_trial_says_whether_its_batch_was_traced() -> None:
     images = [np.zeros((10, 12, 3), np.uint8)]
-    assert [trial.traced for trial in trials_of(images, contract())] == [True, False, False]
-    assert [trial.traced for trial in trials_of(images, contract(), traced=3)] == [False, False, True]
-    assert not any(trial.traced for trial in trials_of(images, contract(), traced=None))
+    fixed = contract(resize="stretch", dynamic_size=False)
+    assert [trial.traced for trial in trials_of(images, fixed)] == [True, False, False]
+    assert [trial.traced for trial in trials_of(images, fixed, traced=1)] == [False, True, False]
+    assert not any(trial.traced for trial in trials_of(images, fixed, traced=None))

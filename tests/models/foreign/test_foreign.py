@@ -347,7 +347,7 @@ def test_exported_and_certified_at_untraced_batches_and_sizes(smp, tmp_path: Pat
     (certificate,) = artifact.card.certificates
     assert certificate.passed
     untraced = [row for row in certificate.comparisons if not row.traced]
-    assert [row.batch for row in untraced] == [1, 3]
+    assert {row.batch for row in untraced} == {1, 6}
     assert (
         all((row.height, row.width) != (card.input.height, card.input.width) for row in untraced)
         == card.input.dynamic_size

@@ -16,6 +16,7 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner
 
+from regard.contract.answers import Classes, LabelMap
 from regard.errors import InvalidInput, ServerUnreachable, UnknownName
 from regard.serving.bench.compare import Compared
 from regard.serving.bench.load import Load
@@ -218,11 +219,13 @@ def test_runners_keep_their_names_in_a_narrow_terminal() -> None:
 
 def test_runners_that_disagree_are_not_compared() -> None:
     one = [np.array([[0.9, 0.1]], np.float32)]
-    check_agreement({"a": one, "b": [one[0] * 0.9]})
+    classes, label_map = Classes(labels=("a", "b")), LabelMap(labels=("a", "b"))
+    check_agreement(classes, {"a": one, "b": [one[0] * 0.9]})
     with pytest.raises(InvalidInput, match=r"a and b agree on 0\.0 %"):
-        check_agreement({"a": one, "b": [np.array([[0.1, 0.9]], np.float32)]})
+        check_agreement(classes, {"a": one, "b": [np.array([[0.1, 0.9]], np.float32)]})
+    sizes = {"a": [np.zeros((1, 4, 4), np.uint8)], "b": [np.zeros((1, 4, 5), np.uint8)]}
     with pytest.raises(InvalidInput, match="agree"):
-        check_agreement({"a": [np.zeros((1, 4, 4), np.uint8)], "b": [np.zeros((1, 4, 5), np.uint8)]})
+        check_agreement(label_map, sizes)
 
 
 def test_another_repository_is_refused(served, photos: Path, tmp_path: Path) -> None:

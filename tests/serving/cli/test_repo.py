@@ -4,10 +4,13 @@ import json
 import sys
 from pathlib import Path
 
+from click.testing import Result
 from tests.processes import run
 from tests.serving.repository.former_layout import add_as_before
 from typer.testing import CliRunner
 
+from regard.contract.digest import sha256
+from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.cli.repo import app
 
@@ -41,6 +44,31 @@ def test_commands(tmp_path: Path, colour: Artifact) -> None:
     assert "renewed colour in" in regard("renew", "colour")
     regard("remove", "colour")
     assert json.loads(regard("list", "--json")) == []
+
+
+def test_what_was_not_proven_is_taken_where_it_is_asked_for(tmp_path: Path, colour: Artifact) -> None:
+    repository = tmp_path / "repository"
+    (colour.folder / "goldens" / "grey.png").unlink()
+
+    def regard(*arguments: str) -> Result:
+        return CliRunner().invoke(app, [*arguments, "--repository", str(repository)])
+
+    refused = regard("add", str(colour.folder))
+    assert isinstance(refused.exception, InvalidInput)
+    assert "grey.png is missing" in str(refused.exception)
+    assert not repository.exists()
+    assert regard("add", str(colour.folder), "--unproven").exit_code == 0
+    (row,) = json.loads(regard("list", "--json").stdout)
+    assert (row["proof"], row["card"]["certificates"]) == ("unproven", [])
+    assert "unproven" in regard("list").stdout
+    assert regard("add", str(colour.folder), "--unproven", "--expect", "0" * 64).exit_code == 2
+
+
+def test_a_pinned_manifest(tmp_path: Path, colour: Artifact) -> None:
+    arguments = ["add", str(colour.folder), "--repository", str(tmp_path / "repository"), "--expect"]
+    refused = CliRunner().invoke(app, [*arguments, "0" * 64])
+    assert "expected was 0000" in str(refused.exception)
+    assert CliRunner().invoke(app, [*arguments, sha256(colour.folder / "manifest.json")]).exit_code == 0
 
 
 WITHOUT_TORCH = """

@@ -16,7 +16,7 @@ from regard.serving.protocol.address import address_of
 from regard.serving.protocol.connect import connect
 from regard.serving.protocol.credentials import Credentials
 from regard.serving.repository import add
-from regard.serving.triton.canary import unhealthy_models
+from regard.serving.triton.canary import Canaries, Findings
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
 
@@ -77,7 +77,11 @@ def test_tensors_alone(url: str) -> None:
 
 
 def test_both_are_canaried(urls: Urls) -> None:
-    assert unhealthy_models(urls.grpc) == {}
+    connection = connect(address_of(urls.grpc), Credentials())
+    try:
+        assert Canaries(interval=0.0).send(connection) == Findings()
+    finally:
+        connection.close()
 
 
 def test_a_benchmark_is_told_the_same(url: str) -> None:

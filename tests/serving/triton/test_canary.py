@@ -235,9 +235,8 @@ def contract_card(contract: ImageInput) -> Card:
     return Card.model_validate(
         {
             "name": "larger",
-            "task": "segmentation",
-            "input": contract.model_dump(),
-            "output": {"labels": ["a", "b"]},
+            "inputs": [contract.model_dump()],
+            "answer": {"kind": "label_map", "labels": ["a", "b"]},
             "origin": {"builder": "tests:larger"},
         }
     )

@@ -5,7 +5,6 @@ import importlib.util
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.serving.repository.repositories import unchecked
 
 from regard.errors import InvalidInput, ServerError
 from regard.serving.protocol.address import Address, address_of
@@ -26,6 +26,7 @@ from regard.serving.protocol.connect import connect as connect_to
 from regard.serving.protocol.connect import connect_async
 from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.wire import Fault
+from regard.serving.repository.tensor_bytes import tensor_bytes
 from regard.serving.triton import installation, residue
 from regard.serving.triton.ports import check_free, free_ports
 from regard.serving.triton.residue import Residue
@@ -95,7 +96,7 @@ def test_a_model_that_does_not_load_is_named_with_its_reason(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     (repository / "colour" / "1" / "model.onnx").write_bytes(b"no graph")
-    server = embedded(repository, log=tmp_path / "logs" / "triton.log")
+    server = embedded(repository, check=unchecked, log=tmp_path / "logs" / "triton.log")
     with pytest.raises(ServerError, match=r"model 'colour': .*onnx runtime error"):
         server.start()
     assert not server.alive
@@ -104,8 +105,6 @@ def test_a_model_that_does_not_load_is_named_with_its_reason(
 
 
 def test_nothing_that_can_be_served_is_an_error(repository: Path, embedded: Any) -> None:
-    shutil.rmtree(repository / "largest_preprocess")
-    shutil.rmtree(repository / "colour_preprocess")
     (repository / "largest" / "config.pbtxt").write_text("backend =")
     (repository / "colour" / "config.pbtxt").write_text('name: "color" backend: "onnxruntime"')
     told: list[str] = []
@@ -113,7 +112,7 @@ def test_nothing_that_can_be_served_is_an_error(repository: Path, embedded: Any)
         embedded(repository, strict=False, report=told.append).start()
     for reason in (
         "model 'colour': .*a model named 'color'; a model is named as its folder",
-        "model 'colour_image': it needs colour, colour_preprocess, which is not served",
+        "model 'colour_image': it needs colour, which is not served",
         "model 'largest': cannot read",
     ):
         assert re.search(reason, str(caught.value))
@@ -122,7 +121,7 @@ def test_nothing_that_can_be_served_is_an_error(repository: Path, embedded: Any)
 
 def test_a_configuration_that_triton_refuses_is_explained(repository: Path, embedded: Any) -> None:
     config = repository / "colour" / "config.pbtxt"
-    config.write_text(config.read_text().replace("preferred_batch_size: 4", "preferred_batch_size: 99"))
+    config.write_text(config.read_text() + "dynamic_batching { preferred_batch_size: 99 }")
     with pytest.raises(ServerError, match="model 'colour': dynamic batching preferred size must be <= max"):
         embedded(repository).start()
 
@@ -209,12 +208,20 @@ def test_what_the_machine_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
                 installation.find_installation()
     with monkeypatch.context() as patch:
         patch.setattr(installation, "MIN_SHARED_MEMORY", 2**60)
-        with pytest.raises(ServerError, match="MiB free, and the server needs .*--shm-size=1g"):
-            installation.check_shared_memory()
+        with pytest.raises(ServerError, match="MiB free, and these models need .*--shm-size=1g"):
+            installation.check_shared_memory(0)
+    with pytest.raises(ServerError, match=f"MiB free, and these models need {2**40};"):
+        installation.check_shared_memory(2**60)
     with monkeypatch.context() as patch:
         patch.setattr(sys, "executable", "/usr/bin/env")
         with pytest.raises(ServerError, match="run regard from a virtual environment"):
             installation.find_installation()
+
+
+def test_what_the_models_pass_on(repository: Path) -> None:
+    """Both endpoints of both, one instance each, with the largest batch of images and answers."""
+    largest, colour = 4 * (48 * 64 * 3 + 48 * 64), 8 * (8 * 8 * 3 + 3 * 4)
+    assert tensor_bytes(repository) == 2 * (largest + colour)
 
 
 def test_started_twice_and_never(repository: Path, embedded: Any) -> None:

@@ -146,9 +146,10 @@ def test_what_fails_gives_way_to_what_answered_before(
             raise InvalidInput("its manifest is another's")
 
     def judge(name: str, versions: tuple[int, ...]) -> str | None:
-        if (name, versions) != ("largest", (2,)):
+        if versions != (2,):
             return None
-        wait_for(lambda: all(stream.answers == [5, 6] for stream in streams), "it answers while it is judged")
+        stream = streams[name == "largest_image"]
+        wait_for(lambda: stream.answers == [5, 6], "it answers while it is judged")
         return "its golden is another"
 
     options = {"watch": True, "strict": False, "check": check, "judge": judge, "report": told.append}
@@ -159,9 +160,9 @@ def test_what_fails_gives_way_to_what_answered_before(
             assert server.served["largest"] == (1,)  # it was there for the first time
             server.update()
             assert server.served["largest"] == (1,)
-            assert told[-1] == (
-                "largest: version 2 refused: its golden is another; served instead: version 1"
-            )
+            for name in ("largest", "largest_image"):
+                refusal = f"{name}: version 2 refused: its golden is another; served instead: version 1"
+                assert refusal in told
             shutil.copytree(repository / "largest" / "1", repository / "largest" / "3")
             (repository / "largest" / "3" / "model.onnx").write_bytes(b"no graph")
             server.update(at_once=True)
@@ -259,8 +260,10 @@ def test_a_former_model_is_renewed_while_it_is_served(
         stream.start()
         try:
             assert renew(repository) == ("largest",)
-            wait_for(lambda: backend() == "regard_image", "the endpoint is the present one")
+            server.update(at_once=True)
+            assert backend() == "regard_image"
             assert add(biased, repository, name="largest").version == 2
+            server.update(at_once=True)
             wait_for(lambda: stream.answers[-1:] == [6], "a new version answers")
         finally:
             stream.stopped.set()

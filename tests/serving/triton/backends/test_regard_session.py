@@ -11,7 +11,9 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from regard.export.artifact import Artifact
 
@@ -101,3 +103,35 @@ def test_memory_is_given_back_where_the_c_library_can(session: Any, monkeypatch:
         monkeypatch.setattr(session.ctypes, "CDLL", lambda name, library=library: library)
         session.give_back_memory()
     assert asked == [0]
+
+
+def test_an_answer_that_is_no_number_fails_its_request_alone(
+    session: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only of a model with a Card: what others mean by infinity is theirs."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+            helper.make_node("Log", ["pixels"], ["probabilities"]),
+        ],
+        "logarithm",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["batch", 2])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["batch", 2])],
+    )
+    opset = helper.make_opsetid("", 20)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=9), tmp_path / "model.onnx")
+    monkeypatch.setattr(session.pb_utils, "get_model_dir", lambda: str(tmp_path))
+    output = {"name": "probabilities", "data_type": "TYPE_FP32", "dims": ["2"]}
+    config = CONFIG | {"output": [output], "parameters": {"card": {"string_value": "{}"}}}
+
+    def answers(config: dict[str, Any]) -> list[Any]:
+        requests = [Request(shade, wanted="probabilities") for shade in (1, 0)]
+        graph = session.GraphSession(ARGS, config)
+        return graph.answer(requests, lambda request: {"image": request.image[:, 0, :2, 0]})
+
+    good, bad = answers(config)
+    assert (good["probabilities"] == 0).all()
+    assert bad.code == Error.INTERNAL
+    assert "'probabilities' holds NaN or infinity" in bad.message
+    _, theirs = answers(CONFIG | {"output": [output]})
+    assert np.isinf(theirs["probabilities"]).all()
