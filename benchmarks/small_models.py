@@ -76,10 +76,16 @@ def measure(quick: bool) -> Sequence[Figure]:
     for endpoints, measured in found.items():
         name = f"{models} models, endpoints: {endpoints}"
         memory, seconds = ([each[index] for each in measured] for index in (0, 1))
-        for what, unit, values in (("memory", "MB", memory), ("ready after", "s", seconds)):
+        for what, unit, values, target in (("memory", "MB", memory, 700), ("ready after", "s", seconds, 8)):
             figures.append(
                 Figure(
-                    f"{name}, {what}", median(values), unit, repeats, "starts", details={"measured": values}
+                    f"{name}, {what}",
+                    median(values),
+                    unit,
+                    repeats,
+                    "starts",
+                    target=target,
+                    details={"measured": values},
                 )
             )
     return figures
