@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from regard.contract.card import Card
 from regard.errors import ExportError, InvalidInput
+from regard.export.activation import LastActivation
 from regard.models.padding import scores_of
 
 
@@ -12,7 +13,8 @@ def check_network(network: nn.Module, card: Card) -> None:
     """Run the network once, on noise of the Card's size, and hold its answer against the Card.
 
     Raises:
-        ExportError: the network is in training mode, or its weights or its answer hold NaN.
+        ExportError: the network is in training mode, its weights or its answer hold NaN, or it already
+            applies its activation.
         InvalidInput: it does not take the Card's size, or the answer's shape contradicts the Card's task or
             labels.
     """
@@ -33,7 +35,7 @@ def check_network(network: nn.Module, card: Card) -> None:
     height, width = card.input.height, card.input.width
     noise = torch.rand(1, card.input.channels, height, width, generator=torch.Generator().manual_seed(0))
     try:
-        with torch.inference_mode():
+        with torch.inference_mode(), LastActivation() as activation:
             logits = scores_of(network, noise, card.input.pad_to)
     except Exception as error:  # whatever the network's own code meets
         raise InvalidInput(
@@ -54,3 +56,10 @@ def check_network(network: nn.Module, card: Card) -> None:
         )
     if not logits.isfinite().all():
         raise ExportError(f"{card.name} answers NaN or infinity to noise; check its weights")
+    applied = activation.of(logits)
+    if applied is not None and (applied == "sigmoid" or card.task == "classification"):
+        says = "" if applied == card.answer.activation else f", set the Card's activation to {applied!r}"
+        raise ExportError(
+            f"{card.name} already returns probabilities, its last operation is {applied}: drop that{says}; "
+            "the graph applies it itself"
+        )

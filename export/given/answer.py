@@ -11,6 +11,7 @@ from regard.contract.answers import Classes, LabelMap
 from regard.contract.card import Card
 from regard.errors import InvalidInput
 from regard.export.given.model import GivenModel
+from regard.export.proof.scores_check import fill_0_to_1, sum_to_one
 from regard.export.proof.trials import Shape
 
 Kind = Literal["logits", "probabilities", "labels"]
@@ -64,29 +65,19 @@ def _of_classes(given: GivenModel, answer: Classes, answers: Answers, wrong: str
     if not floating or first.shape[1:2] != (classes,) or any(length != 1 for length in first.shape[2:]):
         raise InvalidInput(f"{wrong}, not floating-point scores ({len(first)}, {classes})")
     rows = [array.reshape(len(array), classes) for array in answers]
-    exclusive = given.last == "Softmax" or (classes > 1 and all(_sums_to_one(array) for array in rows))
+    exclusive = given.last == "Softmax" or (classes > 1 and all(sum_to_one(array) for array in rows))
     if exclusive and answer.activation == "sigmoid":
         raise InvalidInput(
             f"{given.path} answers probabilities that add up to 1, so that its classes exclude each other; "
             "set the Card's activation to 'softmax'"
         )
-    single = given.last == "Sigmoid" or (not exclusive and all(_within_0_and_1(array) for array in rows))
+    single = given.last == "Sigmoid" or (not exclusive and fill_0_to_1(np.concatenate(rows)))
     if single and answer.activation == "softmax":
         raise InvalidInput(
             f"{given.path} answers scores from 0 to 1 that do not add up to 1, as of a sigmoid: classes that "
             "do not exclude each other; set the Card's activation to 'sigmoid'"
         )
     return GivenAnswer("probabilities" if exclusive or single else "logits", first.shape, first.dtype)
-
-
-def _sums_to_one(answer: npt.NDArray[Any]) -> bool:
-    """Whether these are probabilities (B, K): 0 or more, adding up to 1 over the classes."""
-    sums = answer.astype(np.float64).sum(axis=1)
-    return bool(answer.min() >= 0 and np.all(np.abs(sums - 1) < 1e-3))
-
-
-def _within_0_and_1(answer: npt.NDArray[Any]) -> bool:
-    return bool(answer.min() >= 0 and 0 < answer.max() <= 1)
 
 
 def _of_labels(
@@ -125,7 +116,7 @@ def _of_scores(
     sizes = [array.shape[1:3] if classes_last else array.shape[2:] for array in answers]
     resize = any(size != (shape.height, shape.width) for size, shape in zip(sizes, shapes, strict=True))
     single = answer.activation == "sigmoid" and (
-        given.last == "Sigmoid" or all(_within_0_and_1(array) for array in answers)
+        given.last == "Sigmoid" or fill_0_to_1(np.concatenate([array.ravel() for array in answers]))
     )
     kind: Kind = "probabilities" if single else "logits"
     return GivenAnswer(kind, first.shape, first.dtype, classes_last=classes_last, resize=resize)

@@ -15,6 +15,7 @@ from regard.export.proof.runner import SCORES, Arrays
 # times the error that passes: how far the scores must vary from image to image, lest the answer to one passes
 # for that to another
 LEAST_SPREAD = 10
+NEAR = 0.05  # of 0 or 1
 
 
 def check_scores(answers: Sequence[Arrays], *, answer: AnswerKind, subject: str, tolerance: float) -> None:
@@ -61,10 +62,9 @@ def spread(values: Sequence[npt.NDArray[Any]]) -> float:
 
 def _refuse_probabilities(scores: Sequence[npt.NDArray[Any]], answer: AnswerKind, subject: str) -> None:
     """The served graph would apply the activation once more."""
-    if not all(each.min() >= 0 and each.max() <= 1 for each in scores):
+    exclusive = answer.task == "classification" and answer.scores > 1 and all(map(sum_to_one, scores))
+    if not exclusive and not fill_0_to_1(np.concatenate([each.ravel() for each in scores])):
         return
-    rows = np.concatenate([each.reshape(len(each), -1) for each in scores]).astype(np.float64)
-    exclusive = answer.scores > 1 and bool(np.all(np.abs(rows.sum(axis=1) - 1) < 1e-4))
     found = "softmax" if exclusive else "sigmoid"
     says = "" if answer.activation == found else f", and set the Card's activation to {found!r}"
     sums = "adding up to 1 " if exclusive else ""
@@ -72,3 +72,15 @@ def _refuse_probabilities(scores: Sequence[npt.NDArray[Any]], answer: AnswerKind
         f"{subject} cannot be proven: its network already returns probabilities, scores from 0 to 1 {sums}"
         f"for every image of the trials. Drop its last {found}{says}; the graph applies it itself"
     )
+
+
+def sum_to_one(rows: npt.NDArray[Any]) -> bool:
+    """Whether rows are probabilities of classes that exclude each other: 0 or more, adding up to 1."""
+    return bool(rows.min() >= 0 and np.all(np.abs(rows.astype(np.float64).sum(axis=1) - 1) < 1e-3))
+
+
+def fill_0_to_1(values: npt.NDArray[Any]) -> bool:
+    """Whether values lie between 0 and 1 and come near both, as those of a trained sigmoid do. Scores of an
+    untrained network may lie there by chance.
+    """
+    return bool(0 <= values.min() <= NEAR and 1 - NEAR <= values.max() <= 1)

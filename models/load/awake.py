@@ -22,7 +22,7 @@ from regard.models.load.seeded import seeded
 from regard.models.padding import continued
 
 Layer = nn.Linear | nn.Conv1d | nn.Conv2d
-LEAST = 1e-2  # variation of the answers, over the largest of them and absolutely, that is left alone
+LEAST = 2e-3  # variation of the answers, over the largest of them and absolutely, that is left alone
 LARGEST_SIDE = 128  # of the images tried where any size will do
 
 

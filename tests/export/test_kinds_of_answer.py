@@ -1,5 +1,6 @@
 """Every kind of answer and input that a Card can state, exported, proven and read back."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from regard.contract.answers import Classes, LabelMap
 from regard.contract.card import Card, Origin
 from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import Pixels
-from regard.errors import InvalidInput
+from regard.errors import ExportError, InvalidInput
 from regard.export.artifact import read_artifact
 from regard.export.onnx_export import export_onnx
 
@@ -129,3 +130,64 @@ def test_they_are_read_back(tmp_path: Path, images: list[Pixels]) -> None:
     card = tiny_card("classification").updated(answer=answer.model_dump())
     export_onnx(seeded(TinyClassifier()), card, tmp_path / "tags", images=images)
     assert read_artifact(tmp_path / "tags").card.answer == answer
+
+
+class Activated(nn.Module):
+    """A classifier that applies an activation itself: (B, 3, H, W) -> (B, CLASSES)."""
+
+    def __init__(self, activation: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.classifier = TinyClassifier()
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.activation(self.classifier(x))
+
+
+@pytest.mark.parametrize(
+    ("activation", "stated", "message"),
+    [
+        (
+            torch.sigmoid,
+            "softmax",
+            "last operation is sigmoid: drop that, set the Card's activation to 'sigmoid'",
+        ),
+        (torch.sigmoid, "sigmoid", "last operation is sigmoid: drop that; the graph"),
+        (
+            nn.Softmax(dim=1),
+            "sigmoid",
+            "last operation is softmax: drop that, set the Card's activation to 's",
+        ),
+        (
+            lambda x: x.softmax(dim=1).view(-1, CLASSES),
+            "softmax",
+            "last operation is softmax: drop that; the graph",
+        ),
+        # what no operator tells, its values do
+        (
+            lambda x: x.softmax(dim=1) * 1,
+            "softmax",
+            "from 0 to 1 adding up to 1 .*Drop its last softmax; the graph",
+        ),
+        (
+            lambda x: 1 / (1 + (-9 * x).exp()),
+            "softmax",
+            "from 0 to 1 for every image.*Drop its last sigmoid, and set",
+        ),
+    ],
+)
+def test_an_activation_is_not_applied_twice(
+    tmp_path: Path, images: list[Pixels], activation: Callable[[Tensor], Tensor], stated: str, message: str
+) -> None:
+    card = tiny_card("classification")
+    card = card.updated(answer=card.answer.model_dump() | {"activation": stated})
+    network = seeded(Activated(activation))
+    with torch.no_grad():
+        network.classifier.fc.bias.copy_(torch.tensor([3.0, -3.0, 0.0, 0.0, 0.0]))
+    with pytest.raises(ExportError, match=message):
+        export_onnx(network, card, tmp_path / "out", images=images)
+
+
+def test_scores_may_lie_between_0_and_1_by_chance(tmp_path: Path, images: list[Pixels]) -> None:
+    network = seeded(Activated(lambda x: 0.4 + 0.01 * x))
+    export_onnx(network, tiny_card("classification"), tmp_path / "out", images=images)
