@@ -25,7 +25,8 @@ from torch import Tensor, nn
 def normalize_twice(scores: Tensor, *, positions: int, slots: int) -> Tensor:
     """Softmax over the axis of the positions, then division by the sum over the axis of the slots."""
     shares = scores.softmax(dim=positions)
-    return shares / (shares.sum(dim=slots, keepdim=True) + 1e-9)
+    # not + 1e-9, as in the authors' code: torch.onnx's rewriter takes what is below 1e-8 for 0
+    return shares / shares.sum(dim=slots, keepdim=True).clamp(min=1e-9)
 
 
 class ExternalAttention(nn.Module):
