@@ -52,9 +52,9 @@ def read_artifact(folder: Path, *, expect: str | None = None) -> Artifact:
     Raises:
         InvalidInput: not such a folder, not proven, or its parts contradict each other; names what differs.
     """
-    artifact = _read(folder)
+    artifact, graph = _read(folder)
     card = artifact.card
-    _check_inside(card, artifact.model)
+    _check_inside(card, graph, artifact.model)
     if not card.certificates:
         raise InvalidInput(f"{folder} was never proven: its Card has no certificates; export it again")
     for certificate in card.certificates:
@@ -80,7 +80,7 @@ def read_unproven(folder: Path) -> Artifact:
     Raises:
         InvalidInput: not such a folder, or its Card contradicts its graph.
     """
-    artifact = _read(folder)
+    artifact, _ = _read(folder)
     return Artifact(folder, artifact.card.updated(certificates=()), artifact.sha256)
 
 
@@ -126,7 +126,7 @@ def write_graph(model: ModelProto, path: Path) -> None:
         raise ExportError("the graph is larger than the 2 GiB that an ONNX file in one piece holds") from None
 
 
-def _read(folder: Path) -> Artifact:
+def _read(folder: Path) -> tuple[Artifact, ModelProto]:
     missing = [name for name in (MODEL_FILE, CARD_FILE) if not (folder / name).is_file()]
     if missing:
         raise InvalidInput(
@@ -134,13 +134,13 @@ def _read(folder: Path) -> Artifact:
             "writes one."
         )
     card = card_from_file(folder / CARD_FILE)
-    check_graph(read_graph(folder / MODEL_FILE), card)
-    return Artifact(folder, card, sha256(folder / MODEL_FILE))
+    graph = read_graph(folder / MODEL_FILE)
+    check_graph(graph, card)
+    return Artifact(folder, card, sha256(folder / MODEL_FILE)), graph
 
 
-def _check_inside(card: Card, model: Path) -> None:
-    metadata = read_graph(model).metadata_props
-    text = next((entry.value for entry in metadata if entry.key == CARD_METADATA), None)
+def _check_inside(card: Card, graph: ModelProto, model: Path) -> None:
+    text = next((entry.value for entry in graph.metadata_props if entry.key == CARD_METADATA), None)
     if text is None:
         raise InvalidInput(f"{model} holds no Card, which its export put there; export it again")
     inside = card_from_json(text, source=f"the Card inside {model}")
