@@ -1,7 +1,7 @@
 """How some PyTorch operators are written in ONNX where the exporter's own translation is wrong or clumsy.
 
-scaled_dot_product_attention   softmax(scale q k^T + mask) v, three nodes instead of twenty-five, and for
-                               inputs of any rank
+scaled_dot_product_attention   softmax(scale q k^T + mask) v, three nodes instead of twenty-five, for inputs
+                               of any rank, and 0 instead of NaN for a query whose mask hides every key
 adaptive_avg_pool2d            P_h x P_w^T with averaging matrices computed from the run-time size; the
                                exporter's own form silently keeps
                                the size that was traced. 1-D adaptive pooling and interpolate(mode="area")
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from onnxscript import opset20 as op
 
+BOOL = 9  # onnx.TensorProto.BOOL
 Value = Any  # a value of the graph under construction: onnxscript's SymbolicTensor
 
 
@@ -28,8 +29,8 @@ def scaled_dot_product_attention(
     scale: float | None = None,
     enable_gqa: bool = False,
 ) -> Value:
-    """softmax(scale q k^T + mask) v: (..., L, D), (..., S, D), (..., S, V) -> (..., L, V); dropout is off in
-    evaluation.
+    """softmax(scale q k^T + mask) v: (..., L, D), (..., S, D), (..., S, V) -> (..., L, V), and 0 for a query
+    whose mask hides every key, as all of PyTorch's kernels have it; dropout is off in evaluation.
     """
     if enable_gqa:
         raise NotImplementedError(
@@ -47,14 +48,20 @@ def scaled_dot_product_attention(
         square = op.Shape(scores, start=rank - 2)  # L, S
         visible = op.Trilu(op.Expand(op.Constant(value_int=1), square), upper=0)
         scores = op.Where(
-            op.Cast(visible, to=9), scores, op.CastLike(op.Constant(value_float=-math.inf), scores)
+            op.Cast(visible, to=BOOL), scores, op.CastLike(op.Constant(value_float=-math.inf), scores)
         )
-    if attn_mask is not None:
-        if attn_mask.dtype == 9:  # bool: True takes part
-            scores = op.Where(attn_mask, scores, op.CastLike(op.Constant(value_float=-math.inf), scores))
-        else:
-            scores = op.Add(scores, attn_mask)
-    return op.MatMul(op.Softmax(scores, axis=-1), value)
+    if attn_mask is None:
+        return op.MatMul(op.Softmax(scores, axis=-1), value)
+    takes_part = attn_mask.dtype == BOOL  # bool: True takes part; else it is added, and -inf hides
+    if takes_part:
+        scores = op.Where(attn_mask, scores, op.CastLike(op.Constant(value_float=-math.inf), scores))
+    else:
+        scores = op.Add(scores, attn_mask)
+    hidden = op.CastLike(op.Constant(value_float=0.0 if takes_part else -math.inf), query)
+    most_visible = op.ReduceMax(op.CastLike(attn_mask, query), op.Constant(value_ints=[-1]), keepdims=1)
+    zero = op.CastLike(op.Constant(value_float=0.0), query)
+    attended = op.MatMul(op.Softmax(scores, axis=-1), value)
+    return op.Where(op.Equal(most_visible, hidden), zero, attended)  # NaN of a NaN in the scores stays
 
 
 def adaptive_avg_pool2d(x: Value, output_size: Sequence[Value]) -> Value:

@@ -22,6 +22,7 @@ from regard.export.artifact import read_artifact
 from regard.export.graph import tracing
 from regard.export.graph.metadata import KEPT_METADATA
 from regard.export.graph.opset import OPSET
+from regard.export.graph.served_graph import Normalize
 from regard.export.onnx_export import STAGES, export_onnx
 from regard.export.proof.comparison import ParityError
 from regard.export.proof.network_runner import weights_sha256
@@ -67,6 +68,33 @@ def test_no_path_or_source_of_this_machine_is_left(exported: Exported) -> None:
     model = onnx.load(exported.artifact.model)
     assert {entry.key for node in model.graph.node for entry in node.metadata_props} <= set(KEPT_METADATA)
     assert str(Path(__file__).parent).encode() not in exported.artifact.model.read_bytes()
+
+
+class Masked(nn.Module):
+    """Attention whose padding mask hides every key of the darker images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 8, 8)
+        self.attention = nn.MultiheadAttention(8, 2)
+        self.fc = nn.Linear(8, CLASSES)
+
+    def hidden(self, x: Tensor) -> Tensor:
+        return (x.mean(dim=(1, 2, 3)) < 0)[:, None]  # (B, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = self.stem(x).flatten(2).permute(2, 0, 1)
+        hidden = self.hidden(x).expand(-1, tokens.shape[0])
+        attended, _ = self.attention(tokens, tokens, tokens, key_padding_mask=hidden, need_weights=False)
+        return self.fc((attended + tokens).mean(dim=0))
+
+
+def test_attention_that_sees_nothing_in_some_images(tmp_path: Path, images: list[Pixels]) -> None:
+    network, card = seeded(Masked()), tiny_card("classification")
+    fitted = torch.from_numpy(np.stack([card.input.fit(image) for image in images]))
+    hidden = network.hidden(Normalize(card.input)(fitted))
+    assert hidden.any() and not hidden.all(), "the samples must meet both cases"
+    assert export_onnx(network, card, tmp_path / "out", images=images).card.certificates
 
 
 def test_a_classifier_of_static_size(tmp_path: Path, images: list[Pixels]) -> None:

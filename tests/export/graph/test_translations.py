@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from onnx import ModelProto
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regard.export.graph.quiet import quiet
 from regard.export.graph.translations import TRANSLATIONS
@@ -95,6 +96,63 @@ def test_attention_is_matmul_softmax_matmul() -> None:
     assert operators.count("MatMul") == 8
     assert operators.count("Softmax") == 4
     assert_same(model, attend, torch.rand(3, 3, 7, 9))
+
+
+def hidden_rows(x: Tensor) -> dict[str, Tensor]:
+    """Masks of 4 rows: of the first every key is hidden, of the last none."""
+    visible = torch.tensor([[0, 0, 0, 0], [0, 1, 1, 0], [1, 0, 0, 0], [1, 1, 1, 1]]).bool()
+    infinite = torch.zeros(4, 4).masked_fill(~visible, -torch.inf)
+    by_key = (x[:, 0, 0, :4] > 0.5)[:, None]  # (B, 1, S): a padding mask, of a part of the batch
+    return {
+        "bool": visible,
+        "bool, of each image": by_key,
+        "bool, one column": visible[:, :1],
+        "float": infinite,
+        "float, of each image": torch.where(by_key, 0.5, -torch.inf),
+        "float, lowest finite": infinite.clamp(min=torch.finfo(torch.float32).min),
+    }
+
+
+HIDDEN_ROWS = list(hidden_rows(torch.rand(1, 3, 4, 4)))
+
+
+@pytest.mark.parametrize("kernel", [SDPBackend.MATH, SDPBackend.FLASH_ATTENTION])
+def test_a_query_without_keys_gives_what_pytorch_gives(kernel: SDPBackend) -> None:
+    def function(x: Tensor) -> Tensor:
+        q, k, v = x[:, :1, :4, :6], x[:, 1:2, :4, :6], x[:, 2:, :4, :5]  # (B, 1, 4, D)
+        masks = [mask if mask.dim() == 2 else mask[:, None] for mask in hidden_rows(x).values()]
+        return torch.stack([F.scaled_dot_product_attention(q, k, v, attn_mask=mask) for mask in masks])
+
+    x = torch.rand(2, 3, 24, 36)
+    x[0, 0, 0] = 0  # hides every key of the first image
+    model = translate(function, dynamic=False)
+    with torch.no_grad(), sdpa_kernel([kernel, SDPBackend.MATH], set_priority=True):
+        answer = function(x)
+        assert not answer.isnan().any()
+        assert dict(zip(HIDDEN_ROWS, (answer[:, 0, 0, 0] == 0).all(-1).tolist(), strict=True)) == {
+            name: name != "float, lowest finite" for name in HIDDEN_ROWS
+        }
+        assert_same(model, function, x)
+
+
+def test_a_nan_among_the_scores_stays() -> None:
+    def function(x: Tensor) -> Tensor:
+        q = x.flatten(2).transpose(1, 2)
+        return F.scaled_dot_product_attention(q, q, q, attn_mask=torch.eye(q.shape[1]).bool())
+
+    x = torch.rand(1, 3, 24, 36)
+    x[0, 0, 0, 5] = torch.nan
+    model = translate(function, dynamic=False)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert np.isnan(session.run(None, {"x": x.numpy()})[0]).any()
+
+
+def test_attention_without_a_mask_has_no_node_for_one() -> None:
+    def function(x: Tensor) -> Tensor:
+        return F.scaled_dot_product_attention(x, x, x)
+
+    model = translate(function, dynamic=False)
+    assert [node.op_type for node in model.graph.node] == ["Transpose", "Mul", "MatMul", "Softmax", "MatMul"]
 
 
 def test_grouped_queries_are_refused() -> None:
