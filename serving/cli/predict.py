@@ -85,7 +85,7 @@ def predict(
 def _table(entries: "list[Entry]", top: int) -> Table:
     from rich.text import Text
 
-    from regard.contract.results import Classification, Segmentation
+    from regard.contract.results import Classification
 
     table = Table("image", "answer", "files")
     for entry in entries:
@@ -93,8 +93,8 @@ def _table(entries: "list[Entry]", top: int) -> Table:
             answer = Text(
                 ", ".join(f"{label} {probability:.1%}" for label, probability in entry.result.top[:top])
             )
-        elif isinstance(entry.result, Segmentation):
-            largest = sorted(entry.result.area.items(), key=lambda pair: -pair[1])[:SHOWN_LABELS]
+        elif isinstance(entry.result, dict):
+            largest = sorted(entry.result.items(), key=lambda pair: -pair[1])[:SHOWN_LABELS]
             answer = Text(", ".join(f"{label} {fraction:.1%}" for label, fraction in largest if fraction))
         else:
             answer = Text("failed, see below", style="red")

@@ -23,10 +23,12 @@ class Batch:
     refused image.
 
     size: (height, width) of the network's input.
+    given: (height, width) of each image before it was fitted.
     """
 
     items: tuple[Item, ...]
     size: tuple[int, int]
+    given: tuple[tuple[int, int], ...]
 
     @property
     def refused(self) -> InvalidInput | None:
@@ -36,7 +38,9 @@ class Batch:
 
     def singles(self) -> "list[Batch]":
         """Its images, one request each."""
-        return [Batch((item,), self.size) for item in self.items]
+        return [
+            Batch((item,), self.size, (given,)) for item, given in zip(self.items, self.given, strict=True)
+        ]
 
     def tensor(self, model: str) -> tuple[str, str, Array]:
         """The model that it goes to, the name of its input, and the tensor."""
@@ -55,35 +59,51 @@ def batches(items: Iterable[Item], card: Card, *, decode: bool) -> Iterator[Batc
     decode: decode here whatever is encoded, for a certain version of a model: in a repository of an earlier
         regard the endpoint for images leads to the latest.
     """
-    group: list[Item] = []
-    current: tuple[type[Item], tuple[int, int]] | None = None
+    group: list[_Fitted] = []
     for item in items:
-        fitted, size = _fitted(decoded(item) if decode else item, card)
-        kind = (type(fitted), size)
-        if group and (kind != current or len(group) == card.input.max_batch or isinstance(fitted, Refused)):
-            yield Batch(tuple(group), current[1] if current else size)
+        fitted = _fitted(decoded(item) if decode else item, card)
+        full = len(group) == card.input.max_batch
+        if group and (full or fitted.kind != group[0].kind or isinstance(fitted.item, Refused)):
+            yield _batch(group)
             group = []
         group.append(fitted)
-        current = kind
-    if group and current:
-        yield Batch(tuple(group), current[1])
+    if group:
+        yield _batch(group)
 
 
-def _fitted(item: Item, card: Card) -> tuple[Item, tuple[int, int]]:
-    """The item as the server takes it, and the size it has inside the network."""
+@dataclass(frozen=True)
+class _Fitted:
+    """An item as the server takes it, the size it has inside the network, and the size it had."""
+
+    item: Item
+    size: tuple[int, int]
+    given: tuple[int, int]
+
+    @property
+    def kind(self) -> tuple[type[Item], tuple[int, int]]:
+        """What neighbours in a request have in common."""
+        return type(self.item), self.size
+
+
+def _batch(group: list[_Fitted]) -> Batch:
+    items, given = tuple(each.item for each in group), tuple(each.given for each in group)
+    return Batch(items, group[0].size, given)
+
+
+def _fitted(item: Item, card: Card) -> _Fitted:
     contract = card.input
     if isinstance(item, Refused):
-        return item, (0, 0)
+        return _Fitted(item, (0, 0), (0, 0))
     height, width = (item.height, item.width) if isinstance(item, Encoded) else item.pixels.shape[:2]
     if not contract.dynamic_size:
-        return _as_taken(item, contract), (contract.height, contract.width)
+        return _Fitted(_as_taken(item, contract), (contract.height, contract.width), (height, width))
     if not contract.min_size <= min(height, width) <= max(height, width) <= contract.max_size:
         rule = f"{card.name} takes sides from {contract.min_size} to {contract.max_size} pixels"
         error = InvalidInput(
             f"{item.where}: the image is {width} x {height} pixels, but {rule}; resize it first"
         )
-        return Refused(item.where, error), (0, 0)
-    return _as_taken(item, contract), (height, width)
+        return _Fitted(Refused(item.where, error), (0, 0), (height, width))
+    return _Fitted(_as_taken(item, contract), (height, width), (height, width))
 
 
 def _as_taken(item: Item, contract: ImageInput) -> Item:

@@ -18,6 +18,7 @@ from regard.errors import InvalidInput
 ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
 Images: TypeAlias = ImageLike | Sequence[ImageLike]
 
+PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # chunks that may say it
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
@@ -115,8 +116,9 @@ def encoded(data: bytes, where: str) -> Encoded:
         BadImage: empty, not a JPEG, PNG or WebP file, or of more than MAX_PIXELS pixels.
     """
     with preprocess.open_image(data) as image:
-        # without EXIF in the header, Pillow would decode a whole PNG to look for it behind the pixels
-        on_its_side = "exif" in image.info and preprocess.orientation(image) in SIDEWAYS
+        # Pillow decodes a whole PNG to look for EXIF behind its pixels
+        may_be_turned = image.format != "PNG" or any(mark in data for mark in PNG_ORIENTATION)
+        on_its_side = may_be_turned and preprocess.orientation(image) in SIDEWAYS
         height, width = (image.width, image.height) if on_its_side else (image.height, image.width)
     return Encoded(where, data, height, width)
 

@@ -16,10 +16,14 @@ from regard.serving.client.sync import Client
 
 @dataclass(frozen=True)
 class Entry:
-    """What became of one file. written: the files made from it, by kind ("mask", "overlay")."""
+    """What became of one file.
+
+    result: of a segmentation the area of each label, as the maps of many large images would fill the memory.
+    written: the files made from it, by kind ("mask", "overlay").
+    """
 
     image: Path
-    result: Classification | Segmentation | RegardError
+    result: Classification | dict[str, float] | RegardError
     written: dict[str, Path]
 
     @property
@@ -34,8 +38,8 @@ class Entry:
             top = [{"label": label, "probability": probability} for label, probability in self.result.top]
             facts |= {"label": self.result.label, "probability": self.result.probability}
             facts |= {"labels": list(self.result.labels), "top": top}
-        elif isinstance(self.result, Segmentation):
-            facts |= {"area": {label: fraction for label, fraction in self.result.area.items() if fraction}}
+        elif isinstance(self.result, dict):
+            facts |= {"area": {label: fraction for label, fraction in self.result.items() if fraction}}
         else:
             facts |= {"error": str(self.result)}
         return facts | {kind: str(path) for kind, path in self.written.items()}
@@ -111,10 +115,13 @@ def predict_files(
             yield Entry(file, result, {})
         return
     results = client.segment(model, iter(files), on_error="return")
-    for file, name, segmentation in zip(files, names, results, strict=True):
+    for file, name, result in zip(files, names, results, strict=True):
+        if not isinstance(result, Segmentation):
+            yield Entry(file, result, {})
+            continue
         written = {}
-        if out is not None and isinstance(segmentation, Segmentation):
+        if out is not None:
             written = targets(out, name)
-            segmentation.save(written["mask"])
-            save_png(segmentation.overlay(decode(file.read_bytes())), written["overlay"])
-        yield Entry(file, segmentation, written)
+            result.save(written["mask"])
+            save_png(result.overlay(decode(file.read_bytes())), written["overlay"])
+        yield Entry(file, result.area, written)

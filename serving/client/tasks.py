@@ -1,5 +1,6 @@
 """What is asked of a model, and how its numbers become results: one class per kind of answer."""
 
+from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
 from regard.contract.answers.classes import Classes
@@ -12,6 +13,7 @@ from regard.serving.protocol.wire import Array
 
 R = TypeVar("R")
 A = TypeVar("A", bound=AnswerKind)
+Size = tuple[int, int]  # height and width of an image as it was given, upright
 METHODS = {Classes.task: "classify", LabelMap.task: "segment"}  # of the client
 
 
@@ -23,7 +25,7 @@ class Task(Protocol[R]):
     @property
     def answer(self) -> AnswerKind: ...
 
-    def results(self, tensor: Array) -> list[R]: ...
+    def results(self, tensor: Array, sizes: Sequence[Size]) -> list[R]: ...
 
 
 class Classify:
@@ -40,18 +42,18 @@ class Classify:
         self.answer = _answer(card, Classes)
         self.top_k = top_k
 
-    def results(self, tensor: Array) -> list[Classification]:
+    def results(self, tensor: Array, sizes: Sequence[Size]) -> list[Classification]:
         """One result per row.
 
         Raises:
             InvalidInput: the answer is not what the Card says, or holds NaN or infinity.
         """
-        _check(self.card, tensor)
+        _check(self.card, tensor, len(sizes))
         return [self.answer.result(row, top_k=self.top_k) for row in tensor]
 
 
 class Segment:
-    """Label maps (B, H, W) to one segmentation per image.
+    """Label maps (B, H, W) of what the network saw, to one segmentation per image, of the image's own size.
 
     Raises:
         InvalidInput: the model does not segment.
@@ -61,14 +63,18 @@ class Segment:
         self.card = card
         self.answer = _answer(card, LabelMap)
 
-    def results(self, tensor: Array) -> list[Segmentation]:
+    def results(self, tensor: Array, sizes: Sequence[Size]) -> list[Segmentation]:
         """One result per map.
 
         Raises:
             InvalidInput: the answer is not what the Card says.
         """
-        _check(self.card, tensor)
-        return [self.answer.result(label_map) for label_map in tensor]
+        _check(self.card, tensor, len(sizes))
+        place, unseen = self.card.input.place, self.answer.unseen
+        return [
+            self.answer.result(place(label_map, size, unseen=unseen))
+            for label_map, size in zip(tensor, sizes, strict=True)
+        ]
 
 
 def _answer(card: Card, kind: type[A]) -> A:
@@ -80,9 +86,13 @@ def _answer(card: Card, kind: type[A]) -> A:
     return card.answer
 
 
-def _check(card: Card, tensor: Array) -> None:
+def _check(card: Card, tensor: Array, count: int) -> None:
     fault = card.answer.fault(tensor)
     if fault is not None:
         raise InvalidInput(
             f"the Card of {card.name!r} {fault}: export it again with the Card of its own weights"
+        )
+    if len(tensor) != count:
+        raise InvalidInput(
+            f"model {card.name!r} gave {len(tensor)} answers to {count} images; its graph mixes up the batch"
         )

@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from regard.contract.answers import LabelMap
-from regard.contract.card import card_from_mapping
+from regard.contract.card import Card, card_from_mapping
 from regard.contract.certificate import Certificate, Comparison
 from regard.contract.image_input import ImageInput
 from regard.contract.reading import card_from_file, card_from_json
@@ -354,3 +354,15 @@ def test_contracts_can_be_made_alone() -> None:
     assert ImageInput(height=2, width=2, resize="stretch").crop == 1
     assert LabelMap(labels=("a", "b")).colours == ((0, 0, 0), (128, 0, 0))
     assert ImageInput(height=2, width=2, resize="stretch", channels=1, mean=(0.5,), std=(0.5,)).channels == 1
+
+
+def test_a_crop_needs_a_value_for_what_it_leaves_out() -> None:
+    def card(resize: str, labels: int) -> Card:
+        contract = {"kind": "image", "height": 8, "width": 8, "resize": resize}
+        answer = {"kind": "label_map", "labels": [str(index) for index in range(labels)]}
+        return card_from_mapping(fields(inputs=[contract], answer=answer), source="test")
+
+    assert card("center_crop", 255).answer.unseen == 255
+    assert card("stretch", 256).task == "segmentation"
+    with pytest.raises(InvalidInput, match=r"256 labels.* 'stretch'"):
+        card("center_crop", 256)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from regard.contract.answers import Answer
+from regard.contract.answers.label_map import MOST_LABELS
 from regard.contract.certificate import Certificate
 from regard.contract.image_input import ImageInput
 from regard.contract.names import Task
@@ -56,6 +57,12 @@ class Card(Record):
             raise ValueError(f"a network takes one image, got {len(self.inputs)} inputs")
         if self.task == "classification" and self.input.pad_to > 1:
             raise ValueError("pad_to is for segmentation: only an answer for every pixel can be cut back")
+        full = self.task == "segmentation" and len(self.answer.labels) == MOST_LABELS
+        if full and self.input.resize == "center_crop":
+            raise ValueError(
+                f"with {MOST_LABELS} labels no value of a label map is left for what center_crop leaves out: "
+                "set resize to 'stretch', or merge two labels"
+            )
         return self
 
     @property

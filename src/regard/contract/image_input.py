@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from regard.contract.placement import place
 from regard.contract.preprocess import Pixels, decode_and_fit, fit
 from regard.contract.record import Finite, Fraction, Record
 
@@ -65,6 +66,12 @@ class ImageInput(Record):
         `regard.contract.preprocess.fit`.
         """
         return fit(pixels, **self._fitting())
+
+    def place(self, label_map: Pixels, size: tuple[int, int], *, unseen: int) -> Pixels:
+        """Bring the label map of fitted pixels (height, width) back to the image's `size` (H, W), by
+        `regard.contract.placement.place`.
+        """
+        return place(label_map, size, resize=self.resize, crop=self.crop, unseen=unseen)
 
     def decode_and_fit(self, encoded: bytes) -> Pixels:
         """An image file as the pixels that the served graph takes; read-only.

@@ -183,14 +183,21 @@ def _fits(rows: int, columns: int, resize: str, height: int, width: int, crop: f
 def _resized(
     image: Image.Image, resize: str, height: int, width: int, interpolation: str, crop: float
 ) -> Image.Image:
-    method = INTERPOLATIONS[interpolation]
-    if resize == "stretch":
-        return image.resize((width, height), method)
-    columns, rows = image.size
+    box = seen(image.height, image.width, resize=resize, height=height, width=width, crop=crop)
+    # only what is seen is ever scaled: the whole of a very narrow image could fill the memory
+    return image.resize((width, height), INTERPOLATIONS[interpolation], box=box)
+
+
+def seen(
+    rows: int, columns: int, *, resize: str, height: int, width: int, crop: float
+) -> tuple[float, float, float, float]:
+    """What part of an image of rows x columns `fit` gives to the network: left, top, right and bottom, in
+    pixels of the image.
+    """
+    if resize != "center_crop":
+        return 0, 0, columns, rows
     scale = max(height / rows, width / columns) / crop
     scaled = max(width, round(columns * scale)), max(height, round(rows * scale))
     left, top = (scaled[0] - width) // 2, (scaled[1] - height) // 2
     across, down = columns / scaled[0], rows / scaled[1]
-    # only the crop is ever scaled: the whole of a very narrow image could fill the memory
-    box = left * across, top * down, (left + width) * across, (top + height) * down
-    return image.resize((width, height), method, box=box)
+    return left * across, top * down, (left + width) * across, (top + height) * down

@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from regard.contract.palette import Colour
@@ -12,6 +13,8 @@ from regard.contract.preprocess import Pixels
 from regard.contract.rle import Rle, encode
 from regard.contract.whole_file import whole_file
 from regard.errors import InvalidInput
+
+CUT_OFF: Colour = (224, 224, 192)  # in masks; PASCAL VOC's colour of pixels without a label
 
 
 @dataclass(frozen=True)
@@ -31,32 +34,40 @@ class Classification:
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """A class for every pixel of an image.
+    """A class for every pixel of an image that the network saw.
 
     label_map: uint8 of shape (H, W); the value i stands for labels[i], drawn in palette[i] (RGB, 0 to 255).
+        A value beyond the labels stands for pixels that were cut off before the network.
     """
 
     label_map: Pixels
     labels: tuple[str, ...]
     palette: tuple[Colour, ...]
 
+    @property
+    def _cut_off(self) -> npt.NDArray[np.bool_]:
+        return self.label_map >= len(self.labels)
+
     @cached_property
     def area(self) -> dict[str, float]:
-        """Each label's fraction of the pixels, in the labels' order; they add up to 1."""
+        """Each label's fraction of the image, in the labels' order; with what was cut off they make 1."""
         counts = np.bincount(self.label_map.ravel(), minlength=len(self.labels))
         fractions: dict[str, float] = {}
-        for label, count in zip(self.labels, counts.tolist(), strict=True):
+        for label, count in zip(self.labels, counts.tolist(), strict=False):
             fractions[label] = fractions.get(label, 0.0) + count / self.label_map.size
         return fractions
 
     def mask(self) -> Image.Image:
         """The label map as a palette image: its pixel values are the classes, its colours the palette's."""
         image = Image.fromarray(self.label_map)
-        image.putpalette([channel for colour in self.palette for channel in colour])
+        colours = self.palette
+        if self._cut_off.any():
+            colours += (CUT_OFF,) * (256 - len(colours))
+        image.putpalette([channel for colour in colours for channel in colour])
         return image
 
     def overlay(self, image: Image.Image | Pixels, *, alpha: float = 0.5) -> Image.Image:
-        """The classes' colours laid over the image they were found in.
+        """The classes' colours laid over the image they were found in; what was cut off stays clear.
 
         Args:
             image: RGB, of any size; the label map is stretched to it.
@@ -68,10 +79,10 @@ class Segmentation:
         if not 0 <= alpha <= 1:
             raise InvalidInput(f"alpha must lie between 0 and 1, got {alpha}")
         below = (Image.fromarray(image) if isinstance(image, np.ndarray) else image).convert("RGB")
-        above = self.mask()
+        above, clear = self.mask(), Image.fromarray(self._cut_off)
         if above.size != below.size:
-            above = above.resize(below.size, Image.Resampling.NEAREST)
-        return Image.blend(below, above.convert("RGB"), alpha)
+            above, clear = (layer.resize(below.size, Image.Resampling.NEAREST) for layer in (above, clear))
+        return Image.composite(below, Image.blend(below, above.convert("RGB"), alpha), clear)
 
     def save(self, path: str | Path) -> Path:
         """Write the mask as a palette PNG, whole or not at all.
@@ -84,7 +95,7 @@ class Segmentation:
     def to_rle(self) -> dict[str, Rle]:
         """COCO's uncompressed run-length encoding of every class that occurs, by label."""
         classes: dict[str, list[int]] = {}  # a label may name several classes
-        for index in np.unique(self.label_map).tolist():
+        for index in np.unique(self.label_map[~self._cut_off]).tolist():
             classes.setdefault(self.labels[index], []).append(index)
         return {label: encode(np.isin(self.label_map, indices)) for label, indices in classes.items()}
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from client_fakes import QUICK, FakeAsyncTransport, FakeTransport, half, make_card, plain, png
+from PIL import Image
+from tests.documented import placed
 
 import regard
 from regard.contract.results import Classification, Segmentation
@@ -76,6 +78,59 @@ def test_segmentations_have_the_images_size(ask):
         "class 3",
     ]
     assert all(isinstance(result, Segmentation) for result in results)
+
+
+def fixed_segmenter(resize, **answer):
+    card = make_card("segmentation")
+    contract = {"kind": "image", "height": 8, "width": 8, "resize": resize, "max_batch": 4}
+    answer = {"kind": "label_map", "labels": [f"class {index}" for index in range(10)]} | answer
+    return card.updated(inputs=[contract], answer=answer)
+
+
+def halves(height, width):
+    """A picture whose upper half is of class 1 and whose lower half is of class 2."""
+    pixels = plain(1, height, width)
+    pixels[height // 2 :] = 2
+    return pixels
+
+
+def turned(pixels):
+    """The file of a camera held sideways: its pixels lie on their side, and EXIF says so."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return png(np.rot90(pixels), exif=exif)
+
+
+@pytest.mark.parametrize("given", [np.asarray, png, turned, Image.fromarray], ids=lambda way: way.__name__)
+@pytest.mark.parametrize("size", [(32, 24), (6, 4), (8, 8)])
+def test_a_fixed_size_segmenter_answers_for_the_image_that_was_sent(ask, given, size):
+    fake = FakeTransport(fixed_segmenter("stretch"))
+    (result,) = ask(fake, "segment", "net", [given(halves(*size))])
+    np.testing.assert_array_equal(result.label_map, halves(*size)[..., 0])
+    assert result.area["class 1"] == result.area["class 2"] == 0.5
+    assert result.to_rle()["class 2"]["size"] == size
+    assert result.mask().size == size[::-1]
+
+
+@pytest.mark.parametrize("given", [np.asarray, png, turned, Image.fromarray], ids=lambda way: way.__name__)
+@pytest.mark.parametrize(("ignore_index", "unseen"), [(None, 255), (77, 77), (-100, 255)])
+def test_what_a_crop_leaves_out_has_no_label(ask, given, ignore_index, unseen):
+    fake = FakeTransport(fixed_segmenter("center_crop", ignore_index=ignore_index))
+    (result,) = ask(fake, "segment", "net", [given(halves(16, 32))])
+    expected = halves(16, 32)[..., 0]
+    expected[:, :8] = expected[:, 24:] = unseen
+    np.testing.assert_array_equal(result.label_map, expected)
+    assert result.area["class 1"] == result.area["class 2"] == 0.25
+
+
+@pytest.mark.parametrize("resize", ["stretch", "center_crop"])
+def test_the_documented_formula_makes_the_same_of_the_raw_answer(ask, resize):
+    image = np.random.default_rng(0).integers(0, 10, (30, 50, 3), np.uint8)
+    fake = FakeTransport(fixed_segmenter(resize))
+    raw = ask(fake, "infer", "net", {"image": fake.card.input.fit(image)[None]})["label_map"][0]
+    assert raw.shape == (8, 8)
+    (result,) = ask(fake, "segment", "net", [image])
+    np.testing.assert_array_equal(placed()(raw, 30, 50, resize, 1.0, 255), result.label_map)
 
 
 def test_raw_inference_goes_through(ask):

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from client_fakes import bomb, half, make_card, plain, png
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
+from regard.contract import preprocess
 from regard.errors import InvalidInput
 from regard.serving.client.batches import batches
 from regard.serving.client.images import Encoded, Raw, Refused, items
@@ -54,6 +55,35 @@ def test_an_image_on_its_side_is_measured_upright():
     assert (item.height, item.width) == (9, 4)
     with Image.open(io.BytesIO(stream.getvalue())) as image:
         assert only(image).pixels.shape == (9, 4, 3)
+
+
+def behind_the_pixels(data):
+    """A PNG file with its EXIF after the pixels."""
+    start = data.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+    last = data.index(b"IEND") - 4
+    return data[:start] + data[end:last] + data[start:end] + data[last:]
+
+
+XMP = '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF tiff:Orientation="6"/></x:xmpmeta>'
+
+
+@pytest.mark.parametrize("way", ["PNG", "late PNG", "XMP in PNG", "XMP in JPEG", "WEBP"])
+def test_wherever_the_orientation_is_said(way):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    image, stream, options = Image.fromarray(plain(3, 4, 9)), io.BytesIO(), {}
+    if way == "XMP in PNG":
+        options["pnginfo"] = PngImagePlugin.PngInfo()
+        options["pnginfo"].add_itxt("XML:com.adobe.xmp", XMP)
+    elif way == "XMP in JPEG":
+        options["xmp"] = XMP.encode()
+    else:
+        options["exif"] = exif
+    image.save(stream, format=way.split()[-1], **options)
+    data = behind_the_pixels(stream.getvalue()) if way == "late PNG" else stream.getvalue()
+    item = only(data)
+    assert (item.height, item.width) == preprocess.decode(data).shape[:2] == (9, 4)
 
 
 def test_a_damaged_exif_block_means_upright():

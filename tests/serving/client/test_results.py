@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from regard.contract.palette import default_palette
-from regard.contract.results import Segmentation
+from regard.contract.results import CUT_OFF, Segmentation
 from regard.contract.rle import decode, encode
 from regard.errors import InvalidInput
 
@@ -47,6 +47,33 @@ def test_overlay_blends_and_stretches(segmentation):
     assert abs(half[7, 11] - (np.array(PALETTE[2]) + 200) / 2).max() <= 1
     with pytest.raises(InvalidInput, match="alpha"):
         segmentation.overlay(image, alpha=1.5)
+
+
+@pytest.fixture(params=[9, 255])
+def cropped(request):
+    """Six pixels, of which two were cut off before the network."""
+    return Segmentation(np.array([[request.param, 0, 2], [request.param, 2, 2]], np.uint8), LABELS, PALETTE)
+
+
+def test_what_was_cut_off_has_no_label(cropped):
+    assert cropped.area == {"road": 1 / 6, "car": 0, "tree": 3 / 6}
+    assert set(cropped.to_rle()) == {"road", "tree"}
+    assert decode(cropped.to_rle()["tree"]).tolist() == [[False, False, True], [False, True, True]]
+
+
+def test_what_was_cut_off_keeps_its_value_in_the_file(cropped, tmp_path):
+    with Image.open(cropped.save(tmp_path / "mask.png")) as image:
+        np.testing.assert_array_equal(np.asarray(image), cropped.label_map)
+        colours = np.asarray(image.convert("RGB"))
+    assert tuple(colours[0, 0]) == CUT_OFF
+    assert tuple(colours[1, 2]) == PALETTE[2]
+
+
+def test_what_was_cut_off_stays_clear_in_the_overlay(cropped):
+    image = np.full((4, 6, 3), 200, np.uint8)
+    overlay = np.asarray(cropped.overlay(image, alpha=1))
+    assert tuple(overlay[3, 1]) == (200, 200, 200)
+    assert tuple(overlay[3, 5]) == PALETTE[2]
 
 
 @pytest.mark.parametrize("name", ["mask.jpg", "mask"])

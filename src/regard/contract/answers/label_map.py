@@ -29,7 +29,8 @@ class LabelMap(AnswerKind):
     kind: Literal["label_map"] = "label_map"
     palette: tuple[tuple[Channel, Channel, Channel], ...] | None = None
     ignore_index: int | None = Field(
-        default=None, description="label of pixels that training and metrics left out"
+        default=None,
+        description="label of pixels that training and metrics left out, and of those that a crop leaves out",
     )
     threshold: float | None = Field(
         default=None,
@@ -67,6 +68,11 @@ class LabelMap(AnswerKind):
     def colours(self) -> tuple[Colour, ...]:
         """The palette, PASCAL VOC's where there is none."""
         return self.palette or default_palette(len(self.labels))
+
+    @property
+    def unseen(self) -> int:
+        """What stands for no label in a uint8 map: ignore_index where it fits into one, else 255."""
+        return self.ignore_index if self.ignore_index in range(MOST_LABELS) else MOST_LABELS - 1
 
     @property
     def scores(self) -> int:
@@ -107,5 +113,5 @@ class LabelMap(AnswerKind):
         )
 
     def result(self, label_map: Array) -> Segmentation:
-        """One image's label map (H, W) with its labels and colours."""
+        """One image's label map (H, W), of labels and of `unseen`, with its labels and colours."""
         return Segmentation(label_map, self.labels, self.colours)
