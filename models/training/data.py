@@ -2,8 +2,9 @@
 
 idx            train-images-idx3-ubyte.gz, train-labels-idx1-ubyte.gz, t10k-images-..., t10k-labels-...
                (MNIST and its kin)
-class_folders  {train,val}/<label>/*.{jpg,png,webp}
-mask_folders   {train,val}/images/*.{jpg,png,webp} and {train,val}/labels/<same stem>.png, 8-bit class numbers
+class_folders  {train,val}/<label>/*.{jpg,png,webp,...}
+mask_folders   {train,val}/images/*.{jpg,png,webp,...} and {train,val}/labels/<same stem>.png, 8-bit class
+               numbers of the upright image
 """
 
 import gzip
@@ -19,7 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from regard.contract.image_files import images_in, read_pixels
-from regard.contract.preprocess import INTERPOLATIONS, Pixels
+from regard.contract.preprocess import INTERPOLATIONS, Pixels, orientation, turned
 from regard.errors import InvalidInput
 from regard.models.training.recipe import Recipe
 
@@ -103,7 +104,7 @@ def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledI
     images, labels = [], []
     for index, label in enumerate(recipe.answer.labels):
         paths = images_in(folder / split / label)
-        images += [_read_image(path, recipe) for path in paths]
+        images += [_fitted(read_pixels(path), recipe) for path in paths]
         labels += [index] * len(paths)
     return LabelledImages(torch.from_numpy(np.stack(images)), torch.tensor(labels))
 
@@ -112,23 +113,14 @@ def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledIm
     known = {*range(len(recipe.answer.labels)), recipe.ignore_index}
     images, masks = [], []
     for path in images_in(folder / split / "images"):
-        images.append(_read_image(path, recipe))
+        pixels = read_pixels(path)
+        images.append(_fitted(pixels, recipe))
         mask_path = folder / split / "labels" / f"{path.stem}.png"
-        try:
-            with Image.open(mask_path) as file:
-                mask = np.asarray(file)
-        except (OSError, SyntaxError, ValueError) as error:
-            raise InvalidInput(f"cannot read the label map {mask_path}: {error}") from None
-        if mask.ndim != 2 or mask.dtype != np.uint8:
+        mask = _read_mask(mask_path)
+        if mask.shape != pixels.shape[:2]:
             raise InvalidInput(
-                f"{mask_path} must be an 8-bit image of class numbers, got shape {mask.shape} of {mask.dtype}"
-            )
-        with Image.open(path) as file:
-            size = file.height, file.width
-        if mask.shape != size:
-            raise InvalidInput(
-                f"{mask_path} has the size {mask.shape}, its image {size}; a label map has a label for each "
-                "pixel"
+                f"{mask_path} has the size {mask.shape}, its image, turned upright, {pixels.shape[:2]}; a "
+                "label map has a label for each pixel of the upright image"
             )
         if unknown := set(np.unique(mask)) - known:
             raise InvalidInput(
@@ -141,9 +133,23 @@ def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledIm
     return LabelledImages(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)))
 
 
-def _read_image(path: Path, recipe: Recipe) -> Pixels:
+def _read_mask(path: Path) -> Pixels:
+    """A label map (H, W), upright as its image is."""
+    try:
+        with Image.open(path) as file:
+            file.load()
+            mask = np.asarray(turned(file, orientation(file)))
+    except (OSError, SyntaxError, ValueError) as error:
+        raise InvalidInput(f"cannot read the label map {path}: {error}") from None
+    if mask.ndim != 2 or mask.dtype != np.uint8:
+        raise InvalidInput(
+            f"{path} must be an 8-bit image of class numbers, got shape {mask.shape} of {mask.dtype}"
+        )
+    return mask
+
+
+def _fitted(pixels: Pixels, recipe: Recipe) -> Pixels:
     contract = recipe.input
-    pixels = read_pixels(path)
     if contract.resize == "none":  # trained at one size, so that images can be batched
         image = Image.fromarray(pixels)
         return np.asarray(

@@ -115,8 +115,13 @@ def _upright(image: Image.Image) -> Image.Image:
         pixels = _to_rgb(image)
     except (OSError, ValueError, SyntaxError) as error:
         raise BadImage(f"the image is damaged ({error}); send the whole file") from None
-    turn = UPRIGHT.get(orientation(image))
-    return pixels if turn is None else pixels.transpose(turn)
+    return turned(pixels, orientation(image))
+
+
+def turned(image: Image.Image, orientation: int) -> Image.Image:
+    """An image made upright, by the EXIF orientation of its file."""
+    turn = UPRIGHT.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 def orientation(image: Image.Image) -> int:

@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
+from regard.contract.preprocess import UPRIGHT
 from regard.errors import InvalidInput
 from regard.models.training.data import load
 from regard.models.training.recipe import Recipe
@@ -187,6 +188,41 @@ def test_mask_of_another_size(mask_folders: Path, segmentation: Make) -> None:
     """A label map belongs to its image pixel by pixel."""
     Image.new("L", (24, 32)).save(mask_of(mask_folders))
     with pytest.raises(InvalidInput, match=r"003\.png.*(size|24|32)"):
+        load(segmentation(), mask_folders, "train")
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mask_is_turned", [False, True])
+def test_turned_photographs_and_their_masks_meet_upright(
+    mask_folders: Path, segmentation: Make, orientation: int, mask_is_turned: bool
+) -> None:
+    """A camera held sideways: the file says how to turn its pixels, and a label map may say so too."""
+    upright = load(segmentation(), mask_folders, "train")
+    image = mask_folders / "stripes" / "train" / "images" / "003.png"
+    for path in [image, mask_of(mask_folders)][: 1 + mask_is_turned]:
+        lay_on_its_side(path, orientation)
+    again = load(segmentation(), mask_folders, "train")
+    assert torch.equal(again.images, upright.images)
+    assert torch.equal(again.targets, upright.targets)
+
+
+def lay_on_its_side(path: Path, orientation: int) -> None:
+    """Rewrite a PNG file as a camera would that was held so: EXIF undoes what is done to the pixels."""
+    undone_by = {6: 8, 8: 6}.get(orientation, orientation)
+    with Image.open(path) as image:
+        pixels = image.transpose(UPRIGHT[undone_by]) if orientation > 1 else image.copy()
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    pixels.save(path, exif=exif)
+
+
+def test_a_mask_of_the_pixels_as_they_lie(mask_folders: Path, segmentation: Make) -> None:
+    image = mask_folders / "stripes" / "train" / "images" / "003.png"
+    lay_on_its_side(image, 6)
+    with Image.open(mask_of(mask_folders)) as mask:
+        lying = mask.transpose(Image.Transpose.ROTATE_90)
+    lying.save(mask_of(mask_folders))
+    with pytest.raises(InvalidInput, match=r"003\.png has the size \(32, 24\).*turned upright, \(24, 32\)"):
         load(segmentation(), mask_folders, "train")
 
 
