@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from regard.contract.card import Card
-from regard.contract.image_files import images_in
+from regard.contract.image_files import images_in, read_served
 from regard.contract.preprocess import BadImage, Pixels
 from regard.errors import InvalidInput
 from regard.models.samples import sample_folder
@@ -13,12 +13,12 @@ MOST = 64  # images are prepared in memory before the run; more of them would on
 
 
 def read_images(folder: Path) -> list[bytes]:
-    """The encoded images of a folder, by name, the first 64.
+    """The images of a folder as files that a server takes, by name, the first 64.
 
     Raises:
-        InvalidInput: no such folder, or no image in it.
+        InvalidInput: no such folder, no image in it, or one that cannot be read.
     """
-    return [path.read_bytes() for path in images_in(folder)[:MOST]]
+    return [read_served(path) for path in images_in(folder)[:MOST]]
 
 
 def sample_images(card: Card) -> list[bytes]:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from regard.contract import preprocess
-from regard.contract.image_files import images_in
+from regard.contract.image_files import as_served, images_in
 from regard.contract.preprocess import BadImage, Pixels
 from regard.errors import InvalidInput
 
@@ -110,11 +110,12 @@ def _read(path: Path) -> bytes:
 
 
 def encoded(data: bytes, where: str) -> Encoded:
-    """An image file after a look at its header; no pixel is decoded.
+    """An image file after a look at its header, made a PNG where a server does not take its format.
 
     Raises:
-        BadImage: empty, not a JPEG, PNG or WebP file, or of more than MAX_PIXELS pixels.
+        BadImage: empty, no image file that is read here, or of more than MAX_PIXELS pixels.
     """
+    data = as_served(data, where)
     with preprocess.open_image(data) as image:
         # Pillow decodes a whole PNG to look for EXIF behind its pixels
         may_be_turned = image.format != "PNG" or any(mark in data for mark in PNG_ORIENTATION)

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regard.contract.image_files import images_in
-from regard.contract.preprocess import decode
+from regard.contract.image_files import images_in, read_pixels
 from regard.contract.results import Classification, Segmentation, save_png
 from regard.errors import InvalidInput, RegardError
 from regard.serving.client.sync import Client
@@ -123,5 +122,5 @@ def predict_files(
         if out is not None:
             written = targets(out, name)
             result.save(written["mask"])
-            save_png(result.overlay(decode(file.read_bytes())), written["overlay"])
+            save_png(result.overlay(read_pixels(file)), written["overlay"])
         yield Entry(file, result.area, written)

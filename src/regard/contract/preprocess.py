@@ -41,8 +41,8 @@ def decode(encoded: bytes) -> Pixels:
         return rgb_pixels(image)
 
 
-def open_image(encoded: bytes) -> Image.Image:
-    """Read the header of a JPEG, PNG or WebP file; no pixel is decoded.
+def open_image(encoded: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:
+    """Read the header of an image file of one of the formats; no pixel is decoded.
 
     Raises:
         BadImage: empty, not such a file, or of more than MAX_PIXELS pixels.
@@ -52,7 +52,7 @@ def open_image(encoded: bytes) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the stricter rule
-            image = Image.open(io.BytesIO(encoded), formats=FORMATS)
+            image = Image.open(io.BytesIO(encoded), formats=formats)
     except UnidentifiedImageError:
         raise BadImage(
             f"the {len(encoded)} bytes are not a JPEG, PNG or WebP image; convert it to one of these"
@@ -103,19 +103,32 @@ def rgb_pixels(image: Image.Image) -> Pixels:
     white.
 
     Raises:
-        BadImage: truncated or damaged.
+        BadImage: truncated or damaged, or its pixels have no range that is known.
     """
     return np.array(_upright(image))
 
 
 def _upright(image: Image.Image) -> Image.Image:
     """What `rgb_pixels` gives, as an image."""
+    _check_depth(image)
     try:
         image.load()
         pixels = _to_rgb(image)
-    except (OSError, ValueError, SyntaxError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's decoders raise whatever they stumble over
         raise BadImage(f"the image is damaged ({error}); send the whole file") from None
     return turned(pixels, orientation(image))
+
+
+def _check_depth(image: Image.Image) -> None:
+    """Refuse pixels whose black and white are not known, as arrays are refused that are not uint8."""
+    deep = image.mode in ("F", "I") or (image.mode.startswith("I;16") and image.format == "TIFF")
+    if deep:
+        raise BadImage(
+            f"pixels of mode {image.mode!r} do not say which value is white; convert them to 8 bits first: "
+            "Image.fromarray((x * 255).round().astype('uint8')) for x from 0 to 1"
+        )
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:

@@ -40,10 +40,66 @@ def test_grey_arrays_become_rgb(shape):
     assert (item.pixels == 7).all()
 
 
-@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "PA", "RGBA", "CMYK", "I;16", "I", "YCbCr"])
+STEPS = np.repeat(np.array([[0, 60, 128, 255]], np.uint8), 2, axis=0)
+
+
+def stepped(mode):
+    """Four shades of grey in a mode of Pillow's; nothing of it is transparent."""
+    grey = Image.fromarray(STEPS)
+    if mode == "I;16":
+        return Image.fromarray(STEPS.astype(np.uint16) * 257)
+    if mode in ("PA", "RGBa", "La"):  # reached by one step more
+        return grey.convert({"PA": "P", "RGBa": "RGBA", "La": "LA"}[mode]).convert(mode)
+    return grey.convert(mode)
+
+
+@pytest.mark.parametrize(
+    "mode", ["L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "I;16", "YCbCr", "HSV"]
+)
 def test_images_of_every_mode_become_rgb(mode):
-    image = Image.new(mode, (5, 4))
-    assert only(image).pixels.shape == (4, 5, 3)
+    image = stepped(mode)
+    assert image.mode == mode
+    pixels = only(image).pixels
+    assert pixels.shape == (2, 4, 3)
+    assert np.abs(pixels.astype(int) - STEPS[..., None]).max() <= 1
+
+
+def test_black_and_white_become_rgb():
+    assert only(Image.fromarray(STEPS > 100)).pixels[0, :, 0].tolist() == [0, 0, 255, 255]
+
+
+@pytest.mark.parametrize("mode", ["LA", "PA", "RGBA", "P"])
+def test_what_is_transparent_becomes_white(mode):
+    image = Image.fromarray(np.full((2, 4), 60, np.uint8)).convert("P" if mode == "PA" else mode)
+    if mode == "P":
+        image.info["transparency"] = image.getpixel((0, 0))
+    else:
+        image = image.convert(mode)
+        image.putalpha(0)
+    assert image.mode == mode
+    assert (only(image).pixels == 255).all()
+
+
+@pytest.mark.parametrize("mode", ["F", "I"])
+@pytest.mark.parametrize("largest", [1, 255, 65535])
+def test_pixels_without_a_known_range_are_refused_as_arrays_are(mode, largest):
+    values = (STEPS / 255 * largest).astype({"F": np.float32, "I": np.int32}[mode])
+    assert "do not say which value is white" in str(only(Image.fromarray(values)).error)
+    assert "uint8" in str(only(values).error)
+
+
+def test_a_mode_that_pillow_cannot_convert_is_refused():
+    assert isinstance(only(Image.new("La", (4, 2))), Refused)
+
+
+@pytest.mark.parametrize("form", ["BMP", "GIF", "TIFF"])
+def test_files_that_no_server_takes_are_sent_as_png(form):
+    stream = io.BytesIO()
+    Image.fromarray(plain(3, 4, 9)).save(stream, format=form)
+    item = only(stream.getvalue())
+    assert isinstance(item, Encoded)
+    assert (item.height, item.width) == (4, 9)
+    assert (preprocess.decode(item.data) == 3).all()
 
 
 def test_an_image_on_its_side_is_measured_upright():
