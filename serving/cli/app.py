@@ -5,12 +5,14 @@ else is a bug, with its traceback.
 """
 
 import sys
+import warnings
 
 import typer
 
 import regard
 from regard.errors import RegardError
 from regard.serving.cli.bench import bench
+from regard.serving.cli.console import visible
 from regard.serving.cli.convert import convert
 from regard.serving.cli.export import export
 from regard.serving.cli.extras import missing
@@ -53,15 +55,20 @@ def _root(
 
 def main() -> None:
     """Run the command line."""
+    warnings.showwarning = lambda message, *_: _say(message)
     try:
         app()
     except RegardError as error:
-        print(f"regard: {error}", file=sys.stderr)
+        _say(error)
         sys.exit(1)
     except ModuleNotFoundError as error:
         verb = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
         advice = missing((error.name or "").partition(".")[0], verb)
         if advice is None:
             raise
-        print(f"regard: {advice}", file=sys.stderr)
+        _say(advice)
         sys.exit(1)
+
+
+def _say(message: object) -> None:
+    print(f"regard: {visible(str(message))}", file=sys.stderr)
