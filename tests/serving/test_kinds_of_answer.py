@@ -66,6 +66,14 @@ BRIGHT = Card(
     answer=LabelMap(labels=("dark", "bright"), activation="sigmoid", threshold=0.5),
     origin=ORIGIN,
 )
+CROPPED = Card(
+    name="cropped",
+    inputs=(
+        ImageInput(height=16, width=24, resize="center_crop", crop=0.8, mean=(0.5,) * 3, std=(0.5,) * 3),
+    ),
+    answer=LabelMap(labels=("red", "green", "blue"), ignore_index=9),
+    origin=ORIGIN,
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +81,7 @@ def served(
     exports: Exports, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[EmbeddedTriton, Path]]:
     repository = tmp_path_factory.mktemp("kinds") / "repository"
-    for card in (TAGS, BRIGHT):
+    for card in (TAGS, BRIGHT, CROPPED):
         network = Colours(pooled=card is TAGS).eval()
         add(exports.of(network, card, [photo(seed, 40, 56) for seed in range(4)]), repository, instances=1)
     http, grpc, metrics = free_ports(3)
@@ -106,6 +114,29 @@ def test_one_score_of_grey_pixels(served: Served) -> None:
             assert (result.label_map == (grey >= 128)).all()
             assert sum(result.area.values()) == pytest.approx(1)
             assert result.labels == ("dark", "bright")
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_crops_mask_lies_where_the_crop_was(served: Served, turned: bool) -> None:
+    """A photograph of 96 x 240: the network sees 96 * 0.8 rows and half again as many columns of it."""
+    pixels = np.full((96, 240, 3), (200, 30, 30), np.uint8)
+    pixels[40:, 100:] = (30, 30, 200)
+    top, left = (96 - 76.8) / 2, (240 - 115.2) / 2
+    file = io.BytesIO()
+    exif = Image.Exif()
+    exif[0x0112] = 6 if turned else 1
+    Image.fromarray(np.rot90(pixels) if turned else pixels).save(file, "PNG", exif=exif)
+    with Client(served[0].grpc_url) as client:
+        given = Image.open(file) if turned else pixels
+        for image in (given, file.getvalue()):
+            (result,) = client.segment("cropped", image)
+            assert result.label_map.shape == (96, 240)
+            rows, columns = np.nonzero(result.label_map != 9)
+            assert [rows.min(), rows.max() + 1] == pytest.approx([top, 96 - top], abs=1)
+            assert [columns.min(), columns.max() + 1] == pytest.approx([left, 240 - left], abs=1)
+            blue = np.argwhere(result.label_map == 2).min(axis=0)
+            assert blue.tolist() == pytest.approx([40, 100], abs=76.8 / 16)  # a pixel of the network
+            assert sum(result.area.values()) == pytest.approx(0.8 * 115.2 / 240, abs=0.02)
 
 
 def test_both_answer_their_goldens(served: Served) -> None:

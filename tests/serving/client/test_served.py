@@ -17,6 +17,7 @@ from client_fakes import bomb, half, png
 from PIL import Image
 from tests.serving.conftest import photo
 
+from regard.contract.image_files import as_served
 from regard.contract.preprocess import decode, fit
 from regard.contract.results import Classification, Segmentation
 from regard.contract.rle import decode as decode_rle
@@ -286,6 +287,9 @@ ODD = {
     "alpha": encoded_as("RGBA"),
     "grey": encoded_as("L"),
     "webp": encoded_as("RGB", format="WEBP"),
+    "bmp": encoded_as("RGB", format="BMP"),
+    "gif": encoded_as("P", format="GIF"),
+    "tiff": encoded_as("RGBA", format="TIFF", compression="tiff_lzw"),
     "turned": turned(),
     "1x1": png(photo(1, 1, 1)),
 }
@@ -293,7 +297,7 @@ ODD = {
 
 @pytest.mark.parametrize("image", ODD.values(), ids=ODD.keys())
 def test_odd_images_are_served_as_pytorch_sees_them(served, client, image):
-    pixels = decode(image)
+    pixels = decode(as_served(image, "the image"))
     (result,) = client.classify(served.classifier, image, top_k=10)
     assert close_to(result, in_torch(served, served.classifier, pixels))
     (same,) = client.classify(served.classifier, Image.open(io.BytesIO(image)), top_k=10)
