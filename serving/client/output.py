@@ -113,14 +113,14 @@ def predict_files(
         ):
             yield Entry(file, result, {})
         return
-    results = client.segment(model, iter(files), on_error="return")
-    for file, name, result in zip(files, names, results, strict=True):
-        if not isinstance(result, Segmentation):
-            yield Entry(file, result, {})
+    segmentations = client.segment(model, iter(files), on_error="return")
+    for file, name, segmentation in zip(files, names, segmentations, strict=True):
+        if not isinstance(segmentation, Segmentation):
+            yield Entry(file, segmentation, {})
             continue
         written = {}
         if out is not None:
             written = targets(out, name)
-            result.save(written["mask"])
-            save_png(result.overlay(read_pixels(file)), written["overlay"])
-        yield Entry(file, result.area, written)
+            segmentation.save(written["mask"])
+            save_png(segmentation.overlay(read_pixels(file)), written["overlay"])
+        yield Entry(file, segmentation.area, written)

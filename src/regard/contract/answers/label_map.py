@@ -72,7 +72,8 @@ class LabelMap(AnswerKind):
     @property
     def unseen(self) -> int:
         """What stands for no label in a uint8 map: ignore_index where it fits into one, else 255."""
-        return self.ignore_index if self.ignore_index in range(MOST_LABELS) else MOST_LABELS - 1
+        index = self.ignore_index
+        return MOST_LABELS - 1 if index is None or not 0 <= index < MOST_LABELS else index
 
     @property
     def scores(self) -> int:
