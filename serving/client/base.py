@@ -195,7 +195,7 @@ class BaseClient(
         version: str = "",
         timeout: float | None = None,
     ) -> Any:
-        """The class of each pixel of each image as it was sent, upright and in its own size; images, order and
+        """The class of each pixel of each image as it was sent, upright and of its size; images, order and
         errors as in `classify`.
         """
         return self._predict(Segment, model, images, on_error, version, timeout)
