@@ -79,6 +79,16 @@ def test_masks_and_overlays_of_all_but_the_bad_image(served, run, folder, tmp_pa
         assert (overlay.size, overlay.mode) == ((64, 40), "RGB")
 
 
+def test_files_that_no_server_takes(served, run, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    for name in ("a.png", "b.tif", "c.bmp"):
+        Image.fromarray(pixels).save(tmp_path / name)
+    out = tmp_path / "out"
+    assert run(served.segmenter, tmp_path, "--out", out).exit_code == 0
+    for kind in ("mask", "overlay"):
+        assert len({(out / f"{name}_{kind}.png").read_bytes() for name in "abc"}) == 1
+
+
 def test_same_stems_do_not_overwrite_one_another(served, run, folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
