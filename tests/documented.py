@@ -14,7 +14,7 @@ def placed() -> Callable[..., Pixels]:
     """`placed` of docs/predict.md, for those who use plain HTTP."""
     lines = (Path(__file__).parents[1] / "docs" / "predict.md").read_text().splitlines()
     start = lines.index("    def placed(label_map, H, W, resize, crop, unseen):")
-    end = next(index for index in range(start, len(lines)) if lines[index].startswith("|"))
+    end = next(index for index in range(start, len(lines)) if lines[index][:1].strip())
     scope: dict[str, Any] = {"np": np}
     exec(textwrap.dedent("\n".join(lines[start:end])), scope)
     function: Callable[..., Pixels] = scope["placed"]
