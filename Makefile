@@ -1,4 +1,4 @@
-# make demo: the whole pipeline once.   make lint, make test-slow, make test: what CI runs.   make bench: the benchmarks of benchmarks/.
+# make demo: the whole pipeline once.   make lint, make test-slow, make test: what CI runs.   make docs: the documentation as a site.   make bench: the benchmarks of benchmarks/.
 # Each makes .venv first, where it is not there yet or where pyproject.toml or constraints.txt changed.
 # PYTHON=/path/to/python3.11 chooses the interpreter.
 
@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -r fEs
 # memory is kept for the next image instead of being mapped for each, see docs/decisions/0014
 MALLOC := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
 
-.PHONY: demo test test-slow test-oracles lint format bench setup train-deps clean
+.PHONY: demo test test-slow test-oracles lint format docs bench setup train-deps clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
@@ -38,6 +38,9 @@ lint: setup
 format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup
+	$(BIN)/mkdocs build --strict
 
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
@@ -69,4 +72,4 @@ test-oracles: setup
 	$(PYTEST) --suite oracles
 
 clean:
-	rm -rf $(VENV) build demo_output
+	rm -rf $(VENV) build demo_output site

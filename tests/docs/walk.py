@@ -16,7 +16,6 @@ from tests.docs.blocks import ROOT, Block, blocks_of
 from regard import Client
 from regard.serving.triton.ports import free_ports
 
-
 # what a page may say that is not done here, with the reason
 NOT_DONE = {
     "make": "the tests run by it",
