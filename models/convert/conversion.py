@@ -54,7 +54,8 @@ def convert_checkpoint(
         output: the .safetensors file to write; its Card goes beside it as .json.
         library: whose names the checkpoint has, one of `namings.LIBRARIES`; found out where None.
         options: of the network's builder, `classes` among them.
-        drop, keep: see `rename`.
+        drop: see `rename`.
+        keep: likewise.
 
     Raises:
         InvalidWeights: the checkpoint cannot be read, or not every key has its place.
