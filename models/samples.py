@@ -11,21 +11,26 @@ from regard.contract.card import Card
 from regard.contract.image_files import images_in, read_pixels
 from regard.contract.preprocess import Pixels
 
-Kind = Literal["street", "garment"]
+Kind = Literal["street", "garment", "photo"]
 
-SMALL = 64  # pixels; up to here a network takes a garment better than a street
+SMALL = 64  # pixels; up to here a network takes a garment better than a photograph
+STREETS = "CamVid"  # the data, as a Card names it, whose frames the streets are
 
 
 def folder(kind: Kind) -> Path:
-    """The folder of the sample images: four street scenes (480 x 360, JPEG) or ten garments
-    (28 x 28, PNG).
+    """The folder of the sample images: four street scenes (480 x 360, JPEG), ten garments (28 x 28, PNG) or
+    four photographs (480 x 360, JPEG).
     """
     return Path(__file__).parent / "sample_images" / kind
 
 
 def sample_folder(card: Card) -> Path:
-    """The folder whose images suit the Card's input size."""
-    return folder("garment" if max(card.input.height, card.input.width) <= SMALL else "street")
+    """The folder whose images suit a network. They travel with its export, as goldens: streets, which are not
+    for commercial use, with a network that learned from such alone; else what anybody may pass on.
+    """
+    if max(card.input.height, card.input.width) <= SMALL:
+        return folder("garment")
+    return folder("street" if STREETS in (card.origin.data or "") else "photo")
 
 
 def sample_images(card: Card) -> list[Pixels]:

@@ -14,22 +14,23 @@ from regard.models.samples import folder, sample_folder, sample_images
 from regard.models.weights_index import shipped
 
 
-def card(**contract: object) -> Card:
+def card(data: str | None = None, **contract: object) -> Card:
     return Card(
         name="any",
         inputs=(ImageInput.model_validate(contract),),
         answer=Classes(labels=("a", "b")),
-        origin=Origin(builder="resnet18"),
+        origin=Origin(builder="resnet18", data=data),
     )
 
 
-def test_there_are_four_streets_and_a_garment_of_each_class() -> None:
-    streets, garments = (
-        [decode(path.read_bytes()) for path in folder(kind).iterdir()] for kind in ("street", "garment")
+def test_there_are_four_streets_four_photographs_and_a_garment_of_each_class() -> None:
+    streets, photographs, garments = (
+        [decode(path.read_bytes()) for path in folder(kind).iterdir()]
+        for kind in ("street", "photo", "garment")
     )
-    assert [pixels.shape for pixels in streets] == [(360, 480, 3)] * 4
+    assert [pixels.shape for pixels in (*streets, *photographs)] == [(360, 480, 3)] * 8
     assert [pixels.shape for pixels in garments] == [(28, 28, 3)] * 10
-    assert len({pixels.tobytes() for pixels in (*streets, *garments)}) == 14
+    assert len({pixels.tobytes() for pixels in (*streets, *photographs, *garments)}) == 18
 
 
 def test_each_source_is_attributed_with_its_licence() -> None:
@@ -40,9 +41,11 @@ def test_each_source_is_attributed_with_its_licence() -> None:
     assert "MIT" in text
 
 
-def test_small_networks_get_garments_and_others_streets() -> None:
+def test_images_suit_the_network_and_may_travel_with_it() -> None:
     assert sample_folder(card(height=28, width=28, resize="stretch")) == folder("garment")
-    assert sample_folder(card(height=224, width=224, resize="center_crop")) == folder("street")
+    large = {"height": 224, "width": 224, "resize": "center_crop"}
+    assert sample_folder(card(**large)) == folder("photo")
+    assert sample_folder(card(data="CamVid, 11 classes", **large)) == folder("street")
 
 
 def test_images_have_the_size_of_the_card() -> None:
