@@ -26,7 +26,8 @@ from regard.serving.repository.config import (
     to_text,
 )
 from regard.serving.repository.drafts import drafting, link_folder, move, writing
-from regard.serving.repository.layout import endpoints_in, endpoints_of, home_of, versions_in
+from regard.serving.repository.layout import endpoints_in, endpoints_of, home_of
+from regard.serving.repository.numbering import last_version, note_version
 from regard.serving.repository.served_card import set_served_card
 from regard.serving.repository.signature import Signature, read_signature
 
@@ -95,13 +96,15 @@ def add(
                 instances=instances or default_instances(),
                 batching=default_batching() if batching is None else batching,
             )
+            note_version(draft / present[0], version, draft=draft)
             move([(draft / endpoint, repository / endpoint) for endpoint in present])
     else:
         check_new_version(home, name, artifact.card, signature, asked)
-        version, present = max(versions_in(home), default=0) + 1, endpoints_in(repository, name)
+        version, present = last_version(home) + 1, endpoints_in(repository, name)
         with drafting(repository) as draft:
             _write_version(artifact, [draft / endpoint for endpoint in present])
             move([(draft / endpoint, repository / endpoint / str(version)) for endpoint in present])
+            note_version(home, version, draft=draft)
             set_served_card(
                 repository, name, artifact.card, draft=draft, instances=instances, batching=batching
             )

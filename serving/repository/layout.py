@@ -1,6 +1,6 @@
 """What lies where in a model repository.
 
-<repository>/<name>/{config.pbtxt,labels.txt,card.json,1/{model.onnx,card.json}}
+<repository>/<name>/{config.pbtxt,labels.txt,card.json,last_version,1/{model.onnx,card.json}}
 <repository>/<name>_image/{config.pbtxt,labels.txt,card.json,1/{model.onnx,card.json}}
 
 The files of a version are the same in both: hard links. Either folder may be missing.

@@ -9,11 +9,13 @@ from regard.serving.repository.drafts import drafting, move
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import parts_of
 from regard.serving.repository.listing import find
+from regard.serving.repository.numbering import last_version, note_version
 from regard.serving.repository.served_card import set_served_card
 
 
 def remove(repository: Path, name: str, *, version: int | None = None) -> None:
-    """Remove a model with its endpoints, or one version of it.
+    """Remove a model with its endpoints, or one version of it, whose number is never given again. A model
+    that is added after all of it was removed is another, and begins with version 1.
 
     Raises:
         InvalidInput: not a repository, or the version is the only one.
@@ -33,10 +35,11 @@ def remove(repository: Path, name: str, *, version: int | None = None) -> None:
         raise InvalidInput(
             f"{version} is the only version of {name}; remove the whole model, without naming a version"
         )
+    home = repository / entry.endpoints[0]
     with drafting(repository) as trash:
+        note_version(home, last_version(home), draft=trash)
         if version > max(others) and entry.card is not None:
-            home = entry.endpoints[0]
-            card = card_from_file(repository / home / str(max(others)) / CARD_FILE)
+            card = card_from_file(home / str(max(others)) / CARD_FILE)
             set_served_card(repository, name, card, draft=trash)
         # the former endpoint for images has one version, whatever the model has
         endpoints = [name] if is_former(repository, name) else entry.endpoints

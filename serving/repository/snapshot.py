@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.serving.repository.layout import model_folders, versions_in
+from regard.serving.repository.numbering import LAST_VERSION_FILE
 
 BYTECODE = "__pycache__"  # the server's Python writes it beside models in Python
 
@@ -50,6 +51,8 @@ def _state(folder: Path) -> FolderState | None:
         if BYTECODE in folders:
             folders.remove(BYTECODE)
         for name in names:
+            if name == LAST_VERSION_FILE:
+                continue  # it changes nothing of what is served
             path = Path(place) / name
             try:
                 found = path.stat()

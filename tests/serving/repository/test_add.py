@@ -22,7 +22,8 @@ def test_what_is_written(tmp_path: Path, colour: Artifact) -> None:
     files = ("config.pbtxt", "labels.txt", "card.json", "1/model.onnx", "1/card.json")
     version = {f"1/{path.relative_to(colour.folder)}" for path in colour.folder.rglob("*.*")}
     assert set(tree(repository)) == {
-        f"{endpoint}/{file}" for endpoint in added.endpoints for file in {*files, *version}
+        "colour/last_version",
+        *(f"{endpoint}/{file}" for endpoint in added.endpoints for file in {*files, *version}),
     }
     for endpoint in added.endpoints:
         assert (repository / endpoint / "labels.txt").read_text() == "red\ngreen\nblue\n"
