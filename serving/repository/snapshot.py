@@ -26,6 +26,12 @@ class FolderState:
         """The files of one version."""
         return {path: state for path, state in self.files.items() if path.startswith(f"{version}/")}
 
+    @property
+    def beside_versions(self) -> dict[str, tuple[int, int, int]]:
+        """The files that are no version's."""
+        numbers = {str(version) for version in self.versions}
+        return {path: state for path, state in self.files.items() if path.split("/")[0] not in numbers}
+
 
 def snapshot(repository: Path) -> dict[str, FolderState]:
     """The state of every model's folder, by name. What vanishes meanwhile is left out; a folder that cannot

@@ -49,6 +49,15 @@ class Loaded:
             for version in self.versions
         )
 
+    def is_all_of(self, config: ModelConfig, folder: FolderState) -> bool:
+        """Whether these very versions, by this configuration, are what the server would load from there."""
+        return (
+            self.config == config
+            and self.versions == chosen(config, folder.versions)
+            and self.is_in(folder)
+            and self.folder.beside_versions == folder.beside_versions
+        )
+
 
 class ModelControl:
     """Keeps a server on a repository.
@@ -101,8 +110,8 @@ class ModelControl:
         self._seen = now
         for name in reversed([*self.served]):
             if name in settled and name not in now:
+                self.report(f"{name}: {_named(self.served[name].versions)} unloaded")
                 self._unload(loader, name)
-                self.report(f"{name} is unloaded")
         for name in self._handled.keys() - now.keys():
             del self._handled[name]
             self.refused.pop(name, None)
@@ -116,7 +125,7 @@ class ModelControl:
             try:
                 _at_a_time(partial(self._take_up, loader, at_once=at_once), due)
             except Fault:
-                self.report(f"the server ended or hung while it loaded {', '.join(due)}")
+                self._blame(due)
                 raise
 
     def restore(self, loader: Loader) -> None:
@@ -147,6 +156,15 @@ class ModelControl:
             self.served[name] = loaded
             self.report(f"{name}: {_named(loaded.versions)} loaded")
 
+    def _blame(self, due: Mapping[str, _Situation]) -> None:
+        """What was being loaded when the server ended may have ended it."""
+        for name, situation in due.items():
+            taken_up, before = self._handled.get(name) == situation, self.served.get(name)
+            if taken_up and name not in self.refused and (before is None or before.folder != situation[0]):
+                reason = "the server ended or hung while it loaded this"
+                self.refused[name] = reason
+                self.report(f"{name} refused: {reason}; it is tried again when its files change")
+
     def _take_up(self, loader: Loader, name: str, situation: _Situation, *, at_once: bool) -> None:
         self._handled[name] = situation  # first of all: what ends the server is not tried again
         self.refused.pop(name, None)
@@ -171,6 +189,9 @@ class ModelControl:
     def _load(self, loader: Loader, name: str, config: ModelConfig, folder: FolderState) -> None:
         """Load what the files say, or else the best that proves itself."""
         before = answering = self.served.get(name)
+        if before is not None and before.is_all_of(config, folder):
+            self.served[name] = Loaded(config, before.versions, folder)
+            return
         wanted = chosen(config, folder.versions)
         reason = None if wanted else "its version_policy chooses none of its versions"
         for candidate in _candidates(config, folder, before):

@@ -4,9 +4,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-LAST_LINES = 12
 # said without a GPU
 HARMLESS = re.compile(r"pinned memory|CudaDriverHelper|NVML|DCGM|CUDA memory pool|libcuda", re.IGNORECASE)
+_LAST_WORDS = re.compile(r"terminate called .+|what\(\): .+|Signal \(\d+\) received|error: .+")
+_ERROR = re.compile(r"[EF]\d{4} [\d:.]+ +\d+ \S+:\d+\] +\"?(?P<said>.+?) *\"?")
 
 
 @dataclass(frozen=True)
@@ -17,8 +18,11 @@ class ServerLog:
     start: int
 
     def reason(self) -> str:
-        """The last lines."""
-        return "the end of its log:\n" + "\n".join(self.lines(self.start)[-LAST_LINES:])
+        """Why the server ended: its last words, or else the last error it told of."""
+        lines = [line.strip(" .") for line in self.lines(self.start)]
+        last_words = dict.fromkeys(line for line in lines if _LAST_WORDS.fullmatch(line))
+        errors = [match["said"] for line in lines if (match := _ERROR.fullmatch(line))]
+        return "; ".join(last_words) or (errors[-1] if errors else "its log does not say why")
 
     def refusal(self, model: str, start: int) -> str | None:
         """Why the server could not read a model's folder, said after byte `start`; None if it did not say."""

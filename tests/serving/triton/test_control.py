@@ -175,10 +175,26 @@ def test_what_calls_another_comes_after_it_and_waits_for_it(scene: Scene) -> Non
     shutil.rmtree(scene.folder / "z")
     scene.update()
     assert scene.told[-2:] == [
-        "z is unloaded",
+        "z: version 1 unloaded",
         "a refused: it needs z, which is not served; nothing of it is served",
     ]
     assert set(scene.server.has) == {"m"}
+
+
+def test_nothing_is_loaded_again_when_what_is_not_served_goes(scene: Scene) -> None:
+    scene.put("m", 2, "two")
+    scene.update()
+    scene.put("m", 3, "bad")
+    scene.update()
+    said, loads = len(scene.told), len(scene.server.order)
+    for version in (3, 1):
+        shutil.rmtree(scene.folder / "m" / str(version))
+        scene.update()
+    assert (len(scene.told), len(scene.server.order)) == (said, loads)
+    assert scene.control.refused == {}
+    (scene.folder / "m" / "labels.txt").write_text("other")  # Triton reads it when it loads
+    scene.update()
+    assert scene.told[said:] == ["m: version 2 loaded"]
 
 
 def test_a_policy_that_chooses_nothing(scene: Scene) -> None:
@@ -215,7 +231,9 @@ def test_what_was_being_loaded_when_the_server_ended_is_not_tried_again(scene: S
     scene.server.gone = True
     with pytest.raises(Fault):
         scene.update()
-    assert scene.told == ["the server ended or hung while it loaded m"]
+    assert scene.told == [
+        "m refused: the server ended or hung while it loaded this; it is tried again when its files change"
+    ]
     scene.server.gone = False
     scene.update()
     assert scene.served == {}

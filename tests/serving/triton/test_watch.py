@@ -222,7 +222,7 @@ def test_a_model_that_is_being_copied_waits(
         shutil.rmtree(served / "colour")
         server.update()
         server.update()
-        assert told[-1] == "colour is unloaded"
+        assert told[-1] == "colour: version 1 unloaded"
         assert server.served == {}
 
 
