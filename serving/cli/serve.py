@@ -40,9 +40,13 @@ def serve(
             "--strict", help="End with an error when a model is refused, rather than serve the others."
         ),
     ] = False,
-    log: Annotated[Path, typer.Option(help="File that the server's log is appended to.")] = Path(
-        "runs/triton.log"
-    ),
+    log: Annotated[
+        Path | None,
+        typer.Option(
+            help="File that the server's log is appended to; by default runs/triton.log, or one that is kept "
+            "while the server runs where that cannot be written."
+        ),
+    ] = None,
 ) -> None:
     """Serve every model of a repository with a real Triton server, until Ctrl-C or SIGTERM.
 
@@ -55,6 +59,7 @@ def serve(
     from regard.serving.triton.server import EmbeddedTriton
     from regard.serving.triton.supervisor import Supervisor
 
+    log = _default_log() if log is None else log
     report = partial(err.print, markup=False, highlight=False)  # reasons hold brackets of their own
     server = EmbeddedTriton(
         repository,
@@ -85,7 +90,7 @@ def serve(
         out.print(table)
         out.print(
             f"ready: gRPC {server.grpc_url}, HTTP http://{server.http_url}, metrics "
-            f"http://{server.metrics_url}/metrics, log {log}"
+            f"http://{server.metrics_url}/metrics, log {server.log_file}"
         )
         Supervisor(server, report=report).run(stop)
     except _Stop:
@@ -95,6 +100,16 @@ def serve(
         server.stop()
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _default_log() -> Path | None:
+    log = Path("runs/triton.log")
+    try:
+        log.parent.mkdir(exist_ok=True)
+        log.open("ab").close()
+    except OSError:  # the working directory is another's, or read-only
+        return None
+    return log
 
 
 def _stopper(stop: threading.Event) -> Callable[[int, FrameType | None], None]:

@@ -6,6 +6,7 @@ A region is only lent again after the server has answered. Where it may still be
 client closes.
 """
 
+import os
 import threading
 import uuid
 from collections.abc import Mapping
@@ -93,7 +94,7 @@ class Regions:
                 self._lent.add(fitting[0])
                 return fitting[0]
         capacity = max(SMALLEST_REGION, 1 << (size - 1).bit_length())
-        name = f"regard_{uuid.uuid4().hex}"
+        name = f"regard_client_{os.getpid()}_{uuid.uuid4().hex}"  # see serving/triton/orphans.py
         try:
             with _library:
                 handle = shm.create_shared_memory_region(name, name, capacity, create_only=True)

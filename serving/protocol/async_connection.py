@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from regard.serving.protocol.address import Address
 from regard.serving.protocol.codec import Call, Codec, Message, Reply
+from regard.serving.protocol.shared_memory_key import key_for
 from regard.serving.protocol.wire import Answer, Fault, Request
 
 T = TypeVar("T")
@@ -15,7 +17,8 @@ class AsyncConnection(ABC):
     Cancelling a call's task cancels the call.
     """
 
-    def __init__(self, codec: Codec) -> None:
+    def __init__(self, address: Address, codec: Codec) -> None:
+        self.address = address
         self._codec = codec
 
     @abstractmethod
@@ -51,11 +54,11 @@ class AsyncConnection(ABC):
 
     async def register(self, region: str, key: str, size: int, *, timeout: float) -> None:
         """Let the server open a shared memory region."""
-        await self._call(self._codec.register(region, key, size), timeout)
+        await self._call(self._codec.register(region, key, size, key_for(self.address)), timeout)
 
     async def unregister(self, region: str, *, timeout: float) -> None:
         """Let the server forget a region."""
-        await self._call(self._codec.unregister(region), timeout)
+        await self._call(self._codec.unregister(region, key_for(self.address)), timeout)
 
     async def _call(self, call: Call[T], timeout: float) -> T:
         return call.parse(await self._send(call.message, timeout))

@@ -14,7 +14,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Message:
-    """Bytes to send. path: of HTTP, below the server's root; of gRPC, the method's full name."""
+    """Bytes to send. path: of HTTP, below the server's root; of gRPC, the method's full name. headers: of
+    gRPC, its metadata.
+    """
 
     path: str
     body: bytes
@@ -73,10 +75,14 @@ class Codec(Protocol):
         """Whether the server calls itself ready; HTTP has a Fault for no."""
         ...
 
-    def register(self, region: str, key: str, size: int) -> Call[None]:
-        """Let the server open a shared memory region."""
+    def register(self, region: str, key: str, size: int, secret: str | None) -> Call[None]:
+        """Let the server open a shared memory region; `secret`: see shared_memory_key.py."""
         ...
 
-    def unregister(self, region: str) -> Call[None]:
+    def unregister(self, region: str, secret: str | None) -> Call[None]:
         """Let the server forget a region."""
+        ...
+
+    def regions(self, secret: str | None) -> Call[list[str]]:
+        """The names of the system shared memory regions that the server has open."""
         ...

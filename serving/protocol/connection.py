@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.cancellation import Cancellation
 from regard.serving.protocol.codec import Call, Codec, Message, Reply
+from regard.serving.protocol.shared_memory_key import key_for
 from regard.serving.protocol.wire import Answer, Fault, Request
 
 T = TypeVar("T")
@@ -79,11 +80,15 @@ class Connection(ABC):
 
     def register(self, region: str, key: str, size: int, *, timeout: float) -> None:
         """Let the server open a shared memory region."""
-        self._call(self._codec.register(region, key, size), timeout)
+        self._call(self._codec.register(region, key, size, key_for(self.address)), timeout)
 
     def unregister(self, region: str, *, timeout: float) -> None:
         """Let the server forget a region."""
-        self._call(self._codec.unregister(region), timeout)
+        self._call(self._codec.unregister(region, key_for(self.address)), timeout)
+
+    def regions(self, *, timeout: float) -> list[str]:
+        """The names of the system shared memory regions that the server has open."""
+        return self._call(self._codec.regions(key_for(self.address)), timeout)
 
     def _call(self, call: Call[T], timeout: float, cancellation: Cancellation | None = None) -> T:
         return call.parse(self._send(call.message, timeout, cancellation or Cancellation()))

@@ -17,7 +17,7 @@ class AsyncGrpcConnection(AsyncConnection):
     """See `AsyncConnection`."""
 
     def __init__(self, address: Address, credentials: Credentials, proxy: Proxy | None) -> None:
-        super().__init__(GrpcCodec())
+        super().__init__(address, GrpcCodec())
         self._channel = Channel(address, credentials, proxy)
         self._opened: Any = None
 
@@ -26,7 +26,8 @@ class AsyncGrpcConnection(AsyncConnection):
             self._opened = self._channel.open(grpc.aio)
         try:
             method = self._opened.unary_unary(message.path)
-            return Reply(await method(message.body, timeout=timeout, metadata=self._channel.metadata))
+            metadata = self._channel.metadata_of(message)
+            return Reply(await method(message.body, timeout=timeout, metadata=metadata))
         except grpc.RpcError as error:
             raise self._channel.fault(error) from None
 

@@ -5,6 +5,7 @@ from typing import Any
 import grpc
 
 from regard.serving.protocol.address import Address
+from regard.serving.protocol.codec import Message
 from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.proxies import Proxy
 from regard.serving.protocol.tls import channel_credentials
@@ -46,6 +47,10 @@ class Channel:
         self._address, self._proxy = address, proxy
         self._credentials = channel_credentials(address, credentials)
         self.metadata = tuple(credentials.sent_headers.items()) or None
+
+    def metadata_of(self, message: Message) -> tuple[tuple[str, str], ...] | None:
+        """Of a call that sends the message."""
+        return (*(self.metadata or ()), *message.headers.items()) if message.headers else self.metadata
 
     def open(self, module: Any) -> Any:
         """A channel of `grpc`, or of `grpc.aio`."""

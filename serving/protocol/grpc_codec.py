@@ -8,6 +8,7 @@ from google.protobuf.json_format import MessageToDict
 from tritonclient.grpc import service_pb2
 
 from regard.serving.protocol.codec import Call, Message, Reply
+from regard.serving.protocol.shared_memory_key import HEADER
 from regard.serving.protocol.tensors import array_from, datatype_of, dtype_of, payload
 from regard.serving.protocol.wire import Answer, Request, Span
 
@@ -84,19 +85,28 @@ class GrpcCodec:
             lambda reply: bool(service_pb2.ServerReadyResponse.FromString(reply.body).ready),
         )
 
-    def register(self, region: str, key: str, size: int) -> Call[None]:
+    def register(self, region: str, key: str, size: int, secret: str | None) -> Call[None]:
         """SystemSharedMemoryRegister."""
         message = service_pb2.SystemSharedMemoryRegisterRequest(name=region, key=key, byte_size=size)
-        return Call(_message("SystemSharedMemoryRegister", message), lambda reply: None)
+        return Call(_message("SystemSharedMemoryRegister", message, secret), lambda reply: None)
 
-    def unregister(self, region: str) -> Call[None]:
+    def unregister(self, region: str, secret: str | None) -> Call[None]:
         """SystemSharedMemoryUnregister."""
         message = service_pb2.SystemSharedMemoryUnregisterRequest(name=region)
-        return Call(_message("SystemSharedMemoryUnregister", message), lambda reply: None)
+        return Call(_message("SystemSharedMemoryUnregister", message, secret), lambda reply: None)
+
+    def regions(self, secret: str | None) -> Call[list[str]]:
+        """SystemSharedMemoryStatus."""
+        message = service_pb2.SystemSharedMemoryStatusRequest()
+        return Call(
+            _message("SystemSharedMemoryStatus", message, secret),
+            lambda reply: list(service_pb2.SystemSharedMemoryStatusResponse.FromString(reply.body).regions),
+        )
 
 
-def _message(method: str, message: Any) -> Message:
-    return Message(SERVICE + method, message.SerializeToString())
+def _message(method: str, message: Any, secret: str | None = None) -> Message:
+    headers = {} if secret is None else {f"triton-grpc-protocol-{HEADER}": secret}
+    return Message(SERVICE + method, message.SerializeToString(), headers=headers)
 
 
 def _answer(request: Request, reply: Reply) -> Answer:

@@ -28,7 +28,7 @@ class GrpcConnection(Connection):
     def _send(self, message: Message, timeout: float, cancellation: Cancellation) -> Reply:
         try:
             call = self._method(message.path).future(
-                message.body, timeout=timeout, metadata=self._channel.metadata
+                message.body, timeout=timeout, metadata=self._channel.metadata_of(message)
             )
             try:
                 with cancellation.on(call.cancel):

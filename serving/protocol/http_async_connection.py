@@ -20,8 +20,8 @@ class AsyncHttpConnection(AsyncConnection):
     """See `AsyncConnection`."""
 
     def __init__(self, address: Address, credentials: Credentials, proxy: Proxy | None) -> None:
-        super().__init__(HttpCodec())
-        self._address, self._proxy = address, proxy
+        super().__init__(address, HttpCodec())
+        self._proxy = proxy
         self._tls = tls_context(address, credentials)
         # aiohttp would ask for gzip
         self._headers = {"Accept-Encoding": "identity"} | credentials.sent_headers
@@ -39,7 +39,7 @@ class AsyncHttpConnection(AsyncConnection):
         try:
             async with self._session.request(
                 message.method,
-                self._address.url + message.path,
+                self.address.url + message.path,
                 data=message.body,
                 headers={**self._headers, **message.headers},
                 timeout=aiohttp.ClientTimeout(total=timeout),
@@ -50,7 +50,7 @@ class AsyncHttpConnection(AsyncConnection):
         except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
             raise Fault("DEADLINE_EXCEEDED", "the server did not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise unanswered(_words_of(error), self._address, self._proxy) from None
+            raise unanswered(_words_of(error), self.address, self._proxy) from None
 
     async def close(self) -> None:
         """Close the connections."""

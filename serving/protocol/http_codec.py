@@ -7,9 +7,11 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
 from regard.serving.protocol.codec import Call, Message, Reply
+from regard.serving.protocol.shared_memory_key import HEADER
 from regard.serving.protocol.tensors import array_from, datatype_of, dtype_of, payload
 from regard.serving.protocol.wire import Answer, Fault, Request, Span
 
+_REGIONS = "/v2/systemsharedmemory"
 JSON_SIZE = "Inference-Header-Content-Length"
 CODES = {
     400: "INVALID_ARGUMENT",
@@ -95,14 +97,19 @@ class HttpCodec:
         """GET the server's readiness."""
         return Call(Message("/v2/health/ready", b"", "GET"), lambda reply: True)
 
-    def register(self, region: str, key: str, size: int) -> Call[None]:
+    def register(self, region: str, key: str, size: int, secret: str | None) -> Call[None]:
         """POST the region's key and size."""
         content = {"key": key, "offset": 0, "byte_size": size}
-        return Call(_post(f"{_region(region)}/register", content), lambda reply: None)
+        return Call(_post(f"{_region(region)}/register", content, secret), lambda reply: None)
 
-    def unregister(self, region: str) -> Call[None]:
+    def unregister(self, region: str, secret: str | None) -> Call[None]:
         """POST to the region."""
-        return Call(_post(f"{_region(region)}/unregister", {}), lambda reply: None)
+        return Call(_post(f"{_region(region)}/unregister", {}, secret), lambda reply: None)
+
+    def regions(self, secret: str | None) -> Call[list[str]]:
+        """GET their status."""
+        message = Message(f"{_REGIONS}/status", b"", "GET", _shown(secret))
+        return Call(message, lambda reply: [region["name"] for region in _json(reply)])
 
 
 class Headers(Protocol):
@@ -160,8 +167,13 @@ def _json(reply: Reply) -> Any:
     return json.loads(reply.body)
 
 
-def _post(path: str, content: Mapping[str, Any]) -> Message:
-    return Message(path, json.dumps(content).encode(), headers={"Content-Type": "application/json"})
+def _post(path: str, content: Mapping[str, Any], secret: str | None = None) -> Message:
+    headers = {"Content-Type": "application/json"} | _shown(secret)
+    return Message(path, json.dumps(content).encode(), headers=headers)
+
+
+def _shown(secret: str | None) -> dict[str, str]:
+    return {} if secret is None else {HEADER: secret}
 
 
 def _model(model: str, version: str) -> str:
@@ -174,7 +186,7 @@ def _repository(model: str) -> str:
 
 
 def _region(region: str) -> str:
-    return f"/v2/systemsharedmemory/region/{quote(region, safe='')}"
+    return f"{_REGIONS}/region/{quote(region, safe='')}"
 
 
 def _shared(span: Span) -> dict[str, Any]:

@@ -14,6 +14,7 @@ class Observation:
     """What one look at a server showed.
 
     running: whether the server's process runs.
+    ending: how it ended, as far as it said.
     died: processes of models that are dead for good.
     unreachable: why no canary could be sent; None where they could, or none was due.
     unhealthy: models that failed, as only a broken one does, what they answered before; each with the reason.
@@ -21,6 +22,7 @@ class Observation:
     """
 
     running: bool
+    ending: str | None = None
     died: frozenset[int] = frozenset()
     unreachable: str | None = None
     unhealthy: Mapping[str, str] = field(default_factory=dict)
@@ -30,7 +32,7 @@ class Observation:
     def fault(self) -> str | None:
         """What only a restart mends; None where nothing is wrong."""
         if not self.running:
-            return "the server's process has ended"
+            return f"the server {self.ending or 'has ended'}"
         if self.died:
             return f"a model's process has died (pid {min(self.died)})"
         if self.unreachable is not None:
@@ -65,7 +67,7 @@ class HealthCheck:
         unloaded is a zombie for an instant.
         """
         if not self.server.alive:
-            return Observation(running=False)
+            return Observation(running=False, ending=self.server.ending)
         dead = frozenset(self.server.dead_stubs())
         died, self._suspects = dead & self._suspects, dead
         if died or time.monotonic() < self._next_canary:

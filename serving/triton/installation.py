@@ -20,6 +20,10 @@ MIN_SHARED_MEMORY = 128 * 2**20  # bytes; docker's default of 64 MiB is too smal
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(64 * 2**20), "MALLOC_TRIM_THRESHOLD_": str(256 * 2**20)}
 
 
+class NoRoom(ServerError):
+    """Shared memory is too small or too full at the moment."""
+
+
 @dataclass(frozen=True)
 class Installation:
     """The files of the server that this Python can run."""
@@ -109,11 +113,11 @@ def check_shared_memory(tensors: int) -> None:
     tensors: bytes of those that are under way at the same time.
 
     Raises:
-        ServerError: less than that, or than MIN_SHARED_MEMORY, is free.
+        NoRoom: less than that, or than MIN_SHARED_MEMORY, is free.
     """
     free, needed = shutil.disk_usage(SHARED_MEMORY).free, max(MIN_SHARED_MEMORY, tensors)
     if free < needed:
-        raise ServerError(
+        raise NoRoom(
             f"{SHARED_MEMORY} has {free >> 20} MiB free, and these models need {needed >> 20}; "
             "delete what is left there, or give a container more (docker run --shm-size=1g)"
         )

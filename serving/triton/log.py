@@ -1,6 +1,7 @@
 """Reading the server's log for why something failed."""
 
 import re
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,13 @@ class ServerLog:
         last_words = dict.fromkeys(line for line in lines if _LAST_WORDS.fullmatch(line))
         errors = [match["said"] for line in lines if (match := _ERROR.fullmatch(line))]
         return "; ".join(last_words) or (errors[-1] if errors else "its log does not say why")
+
+    def ending(self, code: int) -> str:
+        """How the server ended, from its exit status: negative for a signal."""
+        if code == -signal.SIGKILL:
+            return "was killed, by somebody or by the kernel for want of memory"
+        how = f"code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
+        return f"ended with {how}: {self.reason()}"
 
     def refusal(self, model: str, start: int) -> str | None:
         """Why the server could not read a model's folder, said after byte `start`; None if it did not say."""

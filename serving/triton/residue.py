@@ -33,8 +33,7 @@ class Residue:
         """End the server's children that outlived it and remove its files; the server must have ended."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)  # the server led a process group of its own
-        for region in SHARED_MEMORY.glob(self.shared_memory_prefix + "*"):
-            region.unlink(missing_ok=True)
+        remove_shared_memory(self.shared_memory_prefix)
         for folder in self.environments:
             with suppress(OSError):
                 Path(folder).rmdir()  # only if empty, as a server that unpacks no environment leaves it
@@ -43,6 +42,12 @@ class Residue:
     def to_line(self) -> str:
         """One line of JSON, for the watching script."""
         return json.dumps(asdict(self)) + "\n"
+
+
+def remove_shared_memory(prefix: str) -> None:
+    """Free a run's regions, and take its keys (keys.py) away."""
+    for region in SHARED_MEMORY.glob(prefix + "*"):
+        region.unlink(missing_ok=True)
 
 
 def environments() -> set[str]:

@@ -5,7 +5,6 @@ with EmbeddedTriton(Path("model_repository")) as server:
 """
 
 import http.client
-import secrets
 import shutil
 import signal
 import subprocess
@@ -33,16 +32,17 @@ from regard.serving.triton.backends.files import FILES
 from regard.serving.triton.canary import first_answer
 from regard.serving.triton.control import Check, Judge, ModelControl
 from regard.serving.triton.installation import Installation, check_shared_memory, find_installation
+from regard.serving.triton.keys import Keys
 from regard.serving.triton.loader import Loader
 from regard.serving.triton.log import ServerLog
 from regard.serving.triton.ports import check_free
-from regard.serving.triton.residue import Residue, environments
+from regard.serving.triton.residue import Residue, environments, remove_shared_memory
 from regard.serving.verify.served import fault_of, has_goldens
 
 START_TIMEOUT = 120.0  # seconds; large models on slow disks take their time
 # seconds that the server gives requests in flight; an idle HTTP connection would use up the default of 30
 EXIT_TIMEOUT = 8
-KEY_HEADER = "regard-control"
+LAST_MOMENT = 2.0
 
 
 @dataclass(frozen=True)
@@ -136,6 +136,17 @@ class EmbeddedTriton:
         return self._running.loader.connection
 
     @property
+    def log_file(self) -> Path:
+        """The server's log: the one that was asked for, or this run's.
+
+        Raises:
+            ServerError: it is not running.
+        """
+        if self._running is None:
+            raise ServerError("the server is not running; call start() first")
+        return self._running.log.path
+
+    @property
     def served(self) -> dict[str, tuple[int, ...]]:
         """The models that are served, image endpoints and other parts included, each with its versions."""
         return {name: loaded.versions for name, loaded in sorted(self._control.served.items())}
@@ -144,6 +155,12 @@ class EmbeddedTriton:
     def alive(self) -> bool:
         """Whether the server's process runs."""
         return self._running is not None and self._running.process.poll() is None
+
+    @property
+    def ending(self) -> str | None:
+        """How the server's process ended, as far as it said; None while it runs."""
+        code = None if self._running is None else self._running.process.poll()
+        return None if self._running is None or code is None else self._running.log.ending(code)
 
     def dead_stubs(self) -> list[int]:
         """Processes of models that were killed or crashed; the server goes on calling those models ready.
@@ -246,7 +263,7 @@ class EmbeddedTriton:
         address = address_of(self.grpc_url, "grpc")
         folder = Path(tempfile.mkdtemp(prefix="regard_triton_"))
         prefix = f"regard_{uuid.uuid4().hex[:12]}_"
-        key = secrets.token_hex()
+        keys = Keys(self.host)
         guard = None
         try:
             _fill_backends(folder / "backends", installation)
@@ -256,12 +273,13 @@ class EmbeddedTriton:
                 text=True,
                 start_new_session=True,
             )
+            keys.leave([self.ports["HTTP"], self.ports["gRPC"]], prefix=prefix)
             log = self.log or folder / "server.log"
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as stream:
                 start = stream.tell()
                 process = subprocess.Popen(
-                    self._command(installation, folder / "backends", prefix, key),
+                    self._command(installation, folder / "backends", prefix, keys),
                     # what models leave there goes with the run
                     env=installation.environment() | {"TMPDIR": str(folder)},
                     stdin=subprocess.DEVNULL,
@@ -272,19 +290,19 @@ class EmbeddedTriton:
                 )
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
+            remove_shared_memory(prefix)
             if guard is not None:
                 guard.communicate()
             raise ServerError(f"cannot start the server: {error}") from None
         left = Residue(process.pid, prefix, str(folder))
         _tell(guard, left.to_line())
-        credentials = Credentials(headers={f"triton-grpc-protocol-{KEY_HEADER}": key})
         # it is this machine's, whatever address it listens on: no proxy leads to it
-        connection = GrpcConnection(address, credentials, proxy=None)
+        connection = GrpcConnection(address, Credentials(headers=keys.headers), proxy=None)
         server_log = ServerLog(log, start)
         return _Running(process, guard, left, server_log, Loader(connection, server_log))
 
     def _command(
-        self, installation: Installation, backend_folder: Path, prefix: str, key: str
+        self, installation: Installation, backend_folder: Path, prefix: str, keys: Keys
     ) -> list[str | Path]:
         addresses = [f"--{service.lower()}-address={self.host}" for service in self.ports]
         ports = [f"--{service.lower()}-port={port}" for service, port in self.ports.items()]
@@ -298,9 +316,7 @@ class EmbeddedTriton:
             # ours are complete; guessing would start every Python model twice
             "--disable-auto-complete-config",
             "--model-control-mode=explicit",
-            # who may load a model may bring files of his own along, and so run what he likes
-            f"--grpc-restricted-protocol=model-repository:{KEY_HEADER}={key}",
-            f"--http-restricted-api=model-repository:{KEY_HEADER}={key}",
+            *keys.options(),
             # one broken model is no reason to send no requests to the others
             "--strict-readiness=false",
             *addresses,
@@ -313,9 +329,10 @@ class EmbeddedTriton:
         try:
             load(running.loader)
         except Fault as fault:
-            raise ServerError(
-                f"the server does not answer any more ({fault.message}): {running.log.reason()}"
-            ) from None
+            with suppress(subprocess.TimeoutExpired):  # it closes its connections a moment before it ends
+                running.process.wait(timeout=LAST_MOMENT)
+            ending = self.ending or f"does not answer any more ({fault.message})"
+            raise ServerError(f"the server {ending}") from None
         if not self._control.served and not self.watch:
             reasons = (f"model {name!r}: {reason}" for name, reason in sorted(self._control.refused.items()))
             raise ServerError(f"no model of {self.repository} can be served: {'; '.join(reasons)}")
@@ -336,10 +353,8 @@ class EmbeddedTriton:
         assert running is not None
         deadline = time.monotonic() + timeout
         while not self._ready():
-            if running.process.poll() is not None:
-                raise ServerError(
-                    f"the server ended with code {running.process.returncode}: {running.log.reason()}"
-                )
+            if self.ending is not None:
+                raise ServerError(f"the server {self.ending}")
             if time.monotonic() > deadline:
                 raise ServerError(f"the server was not ready after {timeout:g} s: {running.log.reason()}")
             time.sleep(0.02)

@@ -1,6 +1,6 @@
 """Keeping an embedded server answering, and on its repository where it watches that.
 
-Every second the server is looked at (health.py). Where something is at fault, the whole server is started
+Twice a second the server is looked at (health.py). Where something is at fault, the whole server is started
 again: Triton does not restart the process of a Python model that died. Where nothing is, a server that
 watches takes up what has changed in the repository (control.py).
 """
@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from regard.errors import ServerError
+from regard.errors import RegardError, ServerError
 from regard.serving.protocol.wire import Fault
 from regard.serving.triton.health import HealthCheck
+from regard.serving.triton.installation import NoRoom
+from regard.serving.triton.orphans import forget_orphans, free_orphans
 from regard.serving.triton.server import EmbeddedTriton
 
 ATTEMPTS = 3
-STOP_GRACE = 3.0  # seconds; what still answers may finish, what is dead never will
+LOOK_FOR_ROOM = 0.5  # seconds between looks at shared memory that is full
 
 
 class Supervisor:
@@ -24,8 +26,9 @@ class Supervisor:
 
     Args:
         server: started, and stopped by its owner.
-        look: seconds between looks.
-        canary: seconds between canaries.
+        look: seconds between looks at the server.
+        update: seconds between looks at the repository.
+        canary: seconds between canaries, after which the shared memory of dead clients is freed too.
         report: told in a line what happened.
     """
 
@@ -33,7 +36,8 @@ class Supervisor:
         self,
         server: EmbeddedTriton,
         *,
-        look: float = 1.0,
+        look: float = 0.5,
+        update: float = 1.0,
         canary: float = 10.0,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
@@ -41,6 +45,8 @@ class Supervisor:
         self.look = look
         self.canary = canary
         self.report = report
+        self._update_due = _Every(update)
+        self._orphans_due = _Every(canary)
 
     def run(self, stop: threading.Event) -> None:
         """Watch until `stop` is set.
@@ -57,29 +63,55 @@ class Supervisor:
                 self.report(f"{seen.fault}; restarting the server")
                 self.restart(stop)
                 health.restarted()
-            elif self.server.watch:
-                with suppress(Fault):  # the next look tells
+                continue
+            with suppress(Fault):  # the next look tells
+                if self.server.watch and self._update_due():
                     self.server.update()
+                if self._orphans_due():
+                    forget_orphans(self.server.connection)
 
     def restart(self, stop: threading.Event) -> None:
-        """Stop what is left of the server and start it again, waiting longer after each failure.
+        """Kill what is left of the server, which is sick, and start it again: after a failure later and
+        later, and without room in shared memory as soon as there is some.
 
         Raises:
             ServerError: it failed ATTEMPTS times.
         """
         started = time.monotonic()
-        self.server.stop(grace=STOP_GRACE)
-        for attempt in range(1, ATTEMPTS + 1):
+        self.server.stop(grace=0)
+        free_orphans()
+        failures, waiting = 0, False
+        while True:
             try:
                 self.server.resume()
-            except ServerError as error:
-                if attempt == ATTEMPTS:
+                break
+            except NoRoom as error:
+                pause = LOOK_FOR_ROOM
+                if not waiting:
+                    self.report(f"the server waits to be started again: {error}")
+                waiting = True
+            except (RegardError, OSError) as error:
+                failures += 1
+                if failures == ATTEMPTS:
                     raise ServerError(
                         f"the server could not be started again in {ATTEMPTS} attempts: {error}"
                     ) from None
-                self.report(f"attempt {attempt} failed: {error}")
-                if stop.wait(2.0**attempt):
-                    return
-            else:
-                break
+                self.report(f"attempt {failures} failed: {error}")
+                pause = 2.0**failures
+            if stop.wait(pause):
+                return
         self.report(f"the server is ready again after {time.monotonic() - started:.1f} s")
+
+
+class _Every:
+    """Says once in so many seconds that something is due; the first time when they have passed."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._next = time.monotonic() + seconds
+
+    def __call__(self) -> bool:
+        if time.monotonic() < self._next:
+            return False
+        self._next = time.monotonic() + self.seconds
+        return True

@@ -42,7 +42,8 @@ def check(server: Server, *, canary: float) -> HealthCheck:
     ("observation", "fault"),
     [
         (Observation(running=True), None),
-        (Observation(running=False), "the server's process has ended"),
+        (Observation(running=False), "the server has ended"),
+        (Observation(running=False, ending="was killed"), "the server was killed"),
         (Observation(running=True, died=frozenset({9, 7})), "a model's process has died (pid 7)"),
         (Observation(running=True, unreachable="closed"), "the server does not answer (closed)"),
         (

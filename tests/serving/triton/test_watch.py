@@ -65,7 +65,7 @@ def wait_for(done: Callable[[], bool], what: str, *, seconds: float = 90) -> Non
 @contextmanager
 def supervised(server: EmbeddedTriton) -> Iterator[None]:
     stop = threading.Event()
-    thread = threading.Thread(target=Supervisor(server, look=0.2).run, args=(stop,))
+    thread = threading.Thread(target=Supervisor(server, look=0.2, update=0.2).run, args=(stop,))
     thread.start()
     try:
         yield
