@@ -15,7 +15,7 @@ class Observation:
 
     running: whether the server's process runs.
     ending: how it ended, as far as it said.
-    died: processes of models that are dead for good.
+    died: processes of models that are dead for good, each with its model, or "" where that is not known.
     unreachable: why no canary could be sent; None where they could, or none was due.
     unhealthy: models that failed, as only a broken one does, what they answered before; each with the reason.
     unproven: models whose canary never passed, each with the reason; reported once. That is no fault.
@@ -23,7 +23,7 @@ class Observation:
 
     running: bool
     ending: str | None = None
-    died: frozenset[int] = frozenset()
+    died: Mapping[int, str] = field(default_factory=dict)
     unreachable: str | None = None
     unhealthy: Mapping[str, str] = field(default_factory=dict)
     unproven: Mapping[str, str] = field(default_factory=dict)
@@ -34,7 +34,8 @@ class Observation:
         if not self.running:
             return f"the server {self.ending or 'has ended'}"
         if self.died:
-            return f"a model's process has died (pid {min(self.died)})"
+            pid = min(self.died)
+            return f"the process of {self.died[pid] or 'a model'} has died (pid {pid})"
         if self.unreachable is not None:
             return f"the server does not answer ({self.unreachable})"
         return "; ".join(f"{model} fails: {reason}" for model, reason in self.unhealthy.items()) or None
@@ -68,8 +69,9 @@ class HealthCheck:
         """
         if not self.server.alive:
             return Observation(running=False, ending=self.server.ending)
-        dead = frozenset(self.server.dead_stubs())
-        died, self._suspects = dead & self._suspects, dead
+        dead = self.server.dead_stubs()
+        died = {pid: model for pid, model in dead.items() if pid in self._suspects}
+        self._suspects = frozenset(dead)
         if died or time.monotonic() < self._next_canary:
             return Observation(running=True, died=died)
         self._next_canary = time.monotonic() + self.canary

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # said without a GPU
 HARMLESS = re.compile(r"pinned memory|CudaDriverHelper|NVML|DCGM|CUDA memory pool|libcuda", re.IGNORECASE)
-_LAST_WORDS = re.compile(r"terminate called .+|what\(\): .+|Signal \(\d+\) received|error: .+")
+_LAST_WORDS = re.compile(r"terminate called .+|what\(\): .+|error: .+")
 _ERROR = re.compile(r"[EF]\d{4} [\d:.]+ +\d+ \S+:\d+\] +\"?(?P<said>.+?) *\"?")
 
 
@@ -19,18 +19,18 @@ class ServerLog:
     start: int
 
     def reason(self) -> str:
-        """Why the server ended: its last words, or else the last error it told of."""
-        lines = [line.strip(" .") for line in self.lines(self.start)]
-        last_words = dict.fromkeys(line for line in lines if _LAST_WORDS.fullmatch(line))
-        errors = [match["said"] for line in lines if (match := _ERROR.fullmatch(line))]
-        return "; ".join(last_words) or (errors[-1] if errors else "its log does not say why")
+        """Why the server ended or does not get ready: its last words, or else the last error it told of."""
+        errors = [match["said"] for line in self.lines(self.start) if (match := _ERROR.fullmatch(line))]
+        return self._last_words() or (errors[-1] if errors else "its log does not say why")
 
     def ending(self, code: int) -> str:
         """How the server ended, from its exit status: negative for a signal."""
         if code == -signal.SIGKILL:
             return "was killed, by somebody or by the kernel for want of memory"
-        how = f"code {code}" if code >= 0 else f"signal {-code} ({signal.strsignal(-code)})"
-        return f"ended with {how}: {self.reason()}"
+        if code >= 0:
+            return f"ended with code {code}: {self.reason()}"
+        words = self._last_words()
+        return f"ended with signal {-code} ({signal.strsignal(-code)})" + (f": {words}" if words else "")
 
     def refusal(self, model: str, start: int) -> str | None:
         """Why the server could not read a model's folder, said after byte `start`; None if it did not say."""
@@ -47,4 +47,9 @@ class ServerLog:
         with self.path.open("rb") as stream:
             stream.seek(start)
             text = stream.read().decode(errors="replace")
-        return [line for line in text.splitlines() if not HARMLESS.search(line)]
+        return [line.strip() for line in text.splitlines() if not HARMLESS.search(line)]
+
+    def _last_words(self) -> str:
+        return "; ".join(
+            dict.fromkeys(line for line in self.lines(self.start) if _LAST_WORDS.fullmatch(line))
+        )

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -37,6 +37,7 @@ from regard.serving.triton.loader import Loader
 from regard.serving.triton.log import ServerLog
 from regard.serving.triton.ports import check_free
 from regard.serving.triton.residue import Residue, environments, remove_shared_memory
+from regard.serving.triton.stubs import Stubs
 from regard.serving.verify.served import fault_of, has_goldens
 
 START_TIMEOUT = 120.0  # seconds; large models on slow disks take their time
@@ -93,6 +94,7 @@ class EmbeddedTriton:
         self.watch = watch
         self.log = log
         self._running: _Running | None = None
+        self._stubs = Stubs()
         self._new_control = partial(
             ModelControl, repository, check=check, judge=judge or self._judge, report=report, strict=strict
         )
@@ -162,12 +164,11 @@ class EmbeddedTriton:
         code = None if self._running is None else self._running.process.poll()
         return None if self._running is None or code is None else self._running.log.ending(code)
 
-    def dead_stubs(self) -> list[int]:
-        """Processes of models that were killed or crashed; the server goes on calling those models ready.
-
-        The server collects its children when it unloads them; one that died by itself stays a zombie.
+    def dead_stubs(self) -> dict[int, str]:
+        """Processes of models that were killed or crashed, each with its model, which the server goes on
+        calling ready.
         """
-        return [child for child, state in _children(self.pid) if state == "Z"] if self.alive else []
+        return self._stubs.dead(self.pid) if self.alive else {}
 
     def start(self, *, timeout: float = START_TIMEOUT) -> None:
         """Start the server and return when the models are ready.
@@ -374,18 +375,6 @@ class EmbeddedTriton:
         noted = replace(self._running.residue, environments=tuple(environments() - before))
         self._running = replace(self._running, residue=noted)
         _tell(self._running.guard, noted.to_line())
-
-
-def _children(pid: int) -> Iterator[tuple[int, str]]:
-    """The children of a process, each with the letter of its state."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # pid (name, which may hold anything) state parent ...
-            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
-        except OSError:
-            continue  # ended meanwhile
-        if int(parent) == pid:
-            yield int(stat.parent.name), state
 
 
 def _fill_backends(folder: Path, installation: Installation) -> None:

@@ -17,8 +17,8 @@ class Server:
     def __init__(self) -> None:
         self.dead: list[int] = []
 
-    def dead_stubs(self) -> list[int]:
-        return self.dead
+    def dead_stubs(self) -> dict[int, str]:
+        return dict.fromkeys(self.dead, "m")
 
 
 @pytest.fixture
@@ -44,7 +44,8 @@ def check(server: Server, *, canary: float) -> HealthCheck:
         (Observation(running=True), None),
         (Observation(running=False), "the server has ended"),
         (Observation(running=False, ending="was killed"), "the server was killed"),
-        (Observation(running=True, died=frozenset({9, 7})), "a model's process has died (pid 7)"),
+        (Observation(running=True, died={9: "m", 7: "n"}), "the process of n has died (pid 7)"),
+        (Observation(running=True, died={7: ""}), "the process of a model has died (pid 7)"),
         (Observation(running=True, unreachable="closed"), "the server does not answer (closed)"),
         (
             Observation(running=True, unhealthy={"a": "pipe", "b": "stuck"}),
@@ -62,7 +63,7 @@ def test_a_process_that_is_being_unloaded_is_no_dead_one(canaries: list[object])
     looking = check(server, canary=60.0)
     for dead, died in ([7], set()), ([], set()), ([7], set()), ([7, 8], {7}), ([8], {8}):
         server.dead = list(dead)
-        assert looking.look().died == died
+        assert looking.look().died.keys() == died
     assert canaries == []
 
 

@@ -15,9 +15,20 @@ from tritonclient.utils import InferenceServerException
 
 from regard.errors import ServerError
 from regard.serving.triton.health import HealthCheck, Observation
-from regard.serving.triton.supervisor import Supervisor
+from regard.serving.triton.installation import NoRoom
+from regard.serving.triton.supervisor import ATTEMPTS, Supervisor
 
 IMAGE = np.zeros((1, 16, 16, 3), np.uint8)
+
+
+class Now(threading.Event):
+    """Waits without waiting; then it may be set."""
+
+    waited, stopped = 0, False
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waited += 1
+        return self.stopped
 
 
 def stub_of(server: Any, model: str) -> int:
@@ -66,7 +77,7 @@ def test_a_killed_stub_is_noticed_and_served_again_beside_a_broken_model(
             thread.join()
         assert server.pid != first
         assert server.served == served
-    assert f"a model's process has died (pid {victim}); restarting the server" in told
+    assert f"the process of largest has died (pid {victim}); restarting the server" in told
     assert any("ready again" in line for line in told)
 
 
@@ -82,6 +93,30 @@ def test_a_dead_server_is_started_again(repository: Path, embedded: Any, connect
         Supervisor(server).restart(threading.Event())
         with connect(server.grpc_url) as infer:
             infer("largest", IMAGE)
+
+
+def test_a_server_waits_for_room_in_shared_memory_and_says_so() -> None:
+    class Full:
+        tried, grace = 0, -1.0
+
+        def stop(self, *, grace: float) -> None:
+            self.grace = grace
+
+        def resume(self) -> None:
+            self.tried += 1
+            if self.tried <= 2 * ATTEMPTS:
+                raise NoRoom("20 MiB free")
+
+    told: list[str] = []
+    server, stop = Full(), Now()
+    Supervisor(server, report=told.append).restart(stop)  # type: ignore[arg-type]
+    assert (server.tried, server.grace) == (2 * ATTEMPTS + 1, 0)
+    assert told[:-1] == ["the server waits to be started again: 20 MiB free"]
+    assert "ready again" in told[-1]
+    assert stop.waited == 2 * ATTEMPTS
+    server.tried, stop.stopped = 0, True
+    Supervisor(server).restart(stop)  # type: ignore[arg-type]
+    assert server.tried == 1
 
 
 def test_an_unproven_model_is_told_and_restarts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,10 +142,6 @@ def test_gives_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def resume(self) -> None:
             raise ServerError("the disk is on fire")
-
-    class Now(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            return False
 
     with pytest.raises(ServerError, match=r"in 3 attempts: the disk is on fire"):
         Supervisor(Broken()).restart(Now())  # type: ignore[arg-type]
