@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from regard.errors import InvalidInput
-from regard.serving.cli.serve import serve
+from regard.serving.cli.serve import _default_log, serve
 from regard.serving.triton.ports import free_ports
 
 COMMAND = "import typer; from regard.serving.cli.serve import serve; typer.run(serve)"
@@ -86,11 +86,14 @@ def test_serves_until_told_to_stop(
 
 
 def test_a_broken_model_takes_no_other_down_unless_it_is_to_be_strict(
-    repository: Path, tmp_path: Path
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """And where the working directory cannot be written, the log is kept with the run."""
     (repository / "colour" / "1" / "model.onnx").write_bytes(b"no graph")
     log = str(tmp_path / "triton.log")
-    with serving(repository, tmp_path / "temporary", "--log", log, "--watch") as process:
+    (tmp_path / "runs").write_text("no folder")
+    monkeypatch.chdir(tmp_path)
+    with serving(repository, tmp_path / "temporary", "--watch") as process:
         assert process.stdout
         lines = []
         for line in process.stdout:
@@ -101,6 +104,7 @@ def test_a_broken_model_takes_no_other_down_unless_it_is_to_be_strict(
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 0, errors
     assert "largest" in "".join(lines)
+    assert re.search(rf"log {re.escape(str(tmp_path / 'temporary'))}/\S+/server.log", "".join(lines))
     assert re.search(r"colour refused: .*model\.onnx is not the file that was written there", errors)
     with serving(repository, tmp_path / "other", "--log", log, "--strict") as process:
         _, errors = process.communicate(timeout=60)
@@ -108,6 +112,13 @@ def test_a_broken_model_takes_no_other_down_unless_it_is_to_be_strict(
     # a spinner was there, and lines are broken
     said = " ".join(errors.split())
     assert re.search(r"model 'colour': .*model\.onnx is not the file that was written there", said)
+
+
+def test_the_log_lies_in_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        assert _default_log() == Path("runs/triton.log")
+    assert (tmp_path / "runs" / "triton.log").is_file()
 
 
 def test_a_signal_during_start_leaves_nothing(repository: Path, tmp_path: Path) -> None:

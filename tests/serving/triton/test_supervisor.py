@@ -14,6 +14,8 @@ from tests.serving.repository.repositories import unchecked
 from tritonclient.utils import InferenceServerException
 
 from regard.errors import ServerError
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.shared_memory_key import key_for
 from regard.serving.triton.health import HealthCheck, Observation
 from regard.serving.triton.installation import NoRoom
 from regard.serving.triton.supervisor import ATTEMPTS, Supervisor
@@ -83,6 +85,9 @@ def test_a_killed_stub_is_noticed_and_served_again_beside_a_broken_model(
 
 def test_a_dead_server_is_started_again(repository: Path, embedded: Any, connect: Any) -> None:
     with embedded(repository) as server:
+        address = address_of(server.grpc_url)
+        key = key_for(address)
+        assert key
         os.kill(server.pid, signal.SIGKILL)
         deadline = time.monotonic() + 30
         while server.alive:
@@ -91,6 +96,7 @@ def test_a_dead_server_is_started_again(repository: Path, embedded: Any, connect
         fault = HealthCheck(server, canary=10.0).look().fault
         assert fault == "the server was killed, by somebody or by the kernel for want of memory"
         Supervisor(server).restart(threading.Event())
+        assert key_for(address) not in (None, key)  # clients read it anew
         with connect(server.grpc_url) as infer:
             infer("largest", IMAGE)
 
