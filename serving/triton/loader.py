@@ -14,6 +14,8 @@ TIMEOUT = 600.0  # seconds for one model; large ones on slow disks take their ti
 _ABOUT = re.compile(r"^(load failed for|failed to load) (model )?'[^']*'(: |, )")
 _VERSION = re.compile(r"version (\d+) is at UNAVAILABLE state: (.*?);?\s*(?=version \d+ is at|$)", re.DOTALL)
 _TRACEBACK = "\n\nAt:"  # as the Python backend writes it; our backends' messages stand for themselves
+_DIED = re.compile(r"Stub process '[^']*' is not healthy\.?")
+_DIED_IN_WORDS = "its process ended while it was loaded: it crashed, or was killed for want of memory"
 NOT_READ = "failed to poll from model repository"  # the reason is in the log alone
 
 
@@ -62,4 +64,5 @@ def in_short(message: str) -> str:
 
 def _plain(reason: str) -> str:
     reason = reason.split(_TRACEBACK)[0].strip(" ;\n")
-    return reason.removeprefix("Internal: ").removeprefix("TritonModelException: ")
+    reason = reason.removeprefix("Internal: ").removeprefix("TritonModelException: ")
+    return _DIED.sub(_DIED_IN_WORDS, reason)

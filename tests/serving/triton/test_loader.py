@@ -24,6 +24,10 @@ FAILED = "load failed for model 'a':"
             f"{FAILED} ensemble a contains models that are not available or ambiguous: b\n",
             "ensemble a contains models that are not available or ambiguous: b",
         ),
+        (
+            f"{FAILED} version 1 is at UNAVAILABLE state: Internal: Stub process 'a_0_0' is not healthy.;\n",
+            "its process ended while it was loaded: it crashed, or was killed for want of memory",
+        ),
         ("something else", "something else"),
     ],
 )

@@ -16,6 +16,8 @@ from tritonclient.utils import InferenceServerException
 from regard.errors import ServerError
 from regard.serving.protocol.address import address_of
 from regard.serving.protocol.shared_memory_key import key_for
+from regard.serving.protocol.wire import Fault
+from regard.serving.triton import supervisor
 from regard.serving.triton.health import HealthCheck, Observation
 from regard.serving.triton.installation import NoRoom
 from regard.serving.triton.supervisor import ATTEMPTS, Supervisor
@@ -52,7 +54,7 @@ def test_a_killed_stub_is_noticed_and_served_again_beside_a_broken_model(
         served = server.served
         assert served == {"largest": (1,), "largest_image": (1,)}
         told.clear()
-        supervisor = Supervisor(server, look=0.2, report=told.append)
+        watching = Supervisor(server, look=0.2, report=told.append)
         health = HealthCheck(server, canary=0.0)
         assert health.look().fault is None
         first = server.pid
@@ -62,7 +64,7 @@ def test_a_killed_stub_is_noticed_and_served_again_beside_a_broken_model(
             infer("largest", IMAGE)  # the server itself does not recover
         assert set(health.look().unhealthy) == {"largest"}  # the canary's own finding
 
-        thread = threading.Thread(target=supervisor.run, args=(stop,))
+        thread = threading.Thread(target=watching.run, args=(stop,))
         thread.start()
         try:
             deadline = time.monotonic() + 120
@@ -139,6 +141,28 @@ def test_an_unproven_model_is_told_and_restarts_nothing(monkeypatch: pytest.Monk
     monkeypatch.setattr(HealthCheck, "look", lambda self: seen)
     Supervisor(Idle(), report=told.append).run(Once())  # type: ignore[arg-type]
     assert told == ["a is unproven: it has not answered a canary yet (pipe)"]
+
+
+def test_memory_of_dead_clients_is_freed_time_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Twice(threading.Event):
+        looks = 0
+
+        def wait(self, timeout: float | None = None) -> bool:
+            self.looks += 1
+            return self.looks > 2
+
+    class Idle:
+        watch, connection = False, object()
+
+    def forget(connection: object) -> None:
+        asked.append(connection)
+        raise Fault("UNAVAILABLE", "closed", answered=False)  # the next look tells
+
+    asked: list[object] = []
+    monkeypatch.setattr(HealthCheck, "look", lambda self: Observation(running=True))
+    monkeypatch.setattr(supervisor, "forget_orphans", forget)
+    Supervisor(Idle(), canary=0.0).run(Twice())  # type: ignore[arg-type]
+    assert asked == [Idle.connection] * 2
 
 
 def test_gives_up_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
