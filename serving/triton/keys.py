@@ -23,8 +23,8 @@ class Keys:
     """
 
     host: str
-    control: str = field(default_factory=secrets.token_hex)
-    shared_memory: str = field(default_factory=secrets.token_hex)
+    control: str = field(default_factory=secrets.token_hex, repr=False)
+    shared_memory: str = field(default_factory=secrets.token_hex, repr=False)
 
     @property
     def shares_memory(self) -> bool:

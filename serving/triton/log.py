@@ -7,6 +7,7 @@ from pathlib import Path
 
 # said without a GPU
 HARMLESS = re.compile(r"pinned memory|CudaDriverHelper|NVML|DCGM|CUDA memory pool|libcuda", re.IGNORECASE)
+MOST = 1 << 20  # bytes that are read of a log, at its end
 _LAST_WORDS = re.compile(r"terminate called .+|what\(\): .+|error: .+")
 _ERROR = re.compile(r"[EF]\d{4} [\d:.]+ +\d+ \S+:\d+\] +\"?(?P<said>.+?) *\"?")
 
@@ -45,7 +46,7 @@ class ServerLog:
     def lines(self, start: int) -> list[str]:
         """The lines from byte `start` on, without those that every machine without a GPU gets."""
         with self.path.open("rb") as stream:
-            stream.seek(start)
+            stream.seek(max(start, self.end() - MOST))
             text = stream.read().decode(errors="replace")
         return [line.strip() for line in text.splitlines() if not HARMLESS.search(line)]
 
