@@ -1,23 +1,36 @@
 """A Card must say what its network does: checked before anything is written."""
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from regard.contract.card import Card
 from regard.errors import ExportError, InvalidInput
 from regard.export.activation import LastActivation
-from regard.models.padding import scores_of
+from regard.export.answer_size import check_scores, stopped_advice, with_upsampling
+from regard.export.low_precision import LowPrecision
+from regard.models.own_code import at_place
+from regard.models.padding import continued, placed
+from regard.models.scores import scores_in
 
 
-def check_network(network: nn.Module, card: Card) -> None:
+def check_network(network: nn.Module, card: Card) -> Card:
     """Run the network once, on noise of the Card's size, and hold its answer against the Card.
 
+    Returns:
+        The Card, saying how scores of a fraction of the image's size are brought to it.
+
     Raises:
-        ExportError: the network is in training mode, its weights or its answer hold NaN, or it already
-            applies its activation.
+        ExportError: the network is a ScriptModule or in training mode, its weights or its answer hold NaN, it
+            returns more than scores, computes in 16 bits, or already applies its activation.
         InvalidInput: it does not take the Card's size, or the answer's shape contradicts the Card's task or
             labels.
     """
+    if any(isinstance(module, torch.jit.ScriptModule) for module in network.modules()):
+        raise ExportError(
+            f"{card.name} is a ScriptModule, or holds one, which cannot be traced: give the Python module "
+            "it was made from, with the same state_dict, or write an ONNX file by torch.onnx.export(..., "
+            "dynamo=False) and import that"
+        )
     training = next(
         (path or "the network" for path, module in network.named_modules() if module.training), None
     )
@@ -34,32 +47,31 @@ def check_network(network: nn.Module, card: Card) -> None:
             )
     height, width = card.input.height, card.input.width
     noise = torch.rand(1, card.input.channels, height, width, generator=torch.Generator().manual_seed(0))
+    x, precision = continued(noise, card.input.pad_to), LowPrecision()
     try:
-        with torch.inference_mode(), LastActivation() as activation:
-            logits = scores_of(network, noise, card.input.pad_to)
+        with torch.inference_mode(), precision, LastActivation() as activation:
+            output = network(x)
     except Exception as error:  # whatever the network's own code meets
+        if precision.dtype is not None:
+            raise ExportError(f"{card.name} cannot be exported: {precision}") from error
         raise InvalidInput(
-            f"{card.name} does not take images of {height} x {width}, the size of its Card: {error}"
+            f"{card.name} does not take images of {height} x {width}, the size of its Card: {at_place(error)}"
+            f"{stopped_advice(network, noise, card)}"
         ) from error
-    if not isinstance(logits, Tensor):
-        raise ExportError(
-            f"{card.name} must return one tensor of logits, got {type(logits).__name__}; wrap it in a module "
-            "that picks one"
-        )
-    expected = card.answer.scores_shape(1, height, width)
-    labels = len(card.answer.labels)
-    if logits.shape != expected:
-        raise InvalidInput(
-            f"the Card of {card.name} contradicts the network: {card.task} with {labels} labels means scores "
-            f"of shape {expected} for one image of {height} x {width}, the network gives "
-            f"{tuple(logits.shape)}. Correct the Card's answer or size."
-        )
+    scores = scores_in(output)
+    if precision.dtype is not None:
+        raise ExportError(f"{card.name} cannot be exported: {precision}")
+    card = with_upsampling(card, scores, x)
+    placeable = scores.ndim == len(card.answer.scores_shape(1, height, width))
+    logits = placed(scores, noise, card) if placeable else scores
+    check_scores(logits, noise, network, card)
     if not logits.isfinite().all():
         raise ExportError(f"{card.name} answers NaN or infinity to noise; check its weights")
-    applied = activation.of(logits)
+    applied = activation.of(scores)
     if applied is not None and (applied == "sigmoid" or card.task == "classification"):
         says = "" if applied == card.answer.activation else f", set the Card's activation to {applied!r}"
         raise ExportError(
             f"{card.name} already returns probabilities, its last operation is {applied}: drop that{says}; "
             "the graph applies it itself"
         )
+    return card

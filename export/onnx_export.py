@@ -19,12 +19,14 @@ from regard.contract.names import CARD_FILE, IMAGE, MODEL_FILE
 from regard.contract.preprocess import Pixels
 from regard.contract.whole_folder import whole_folder
 from regard.export.artifact import OWN_FILES, Artifact, check_fits, write_graph
-from regard.export.graph.check import check_graph
+from regard.export.graph.baked_sizes import watching_sizes
+from regard.export.graph.check import check_graph, name_dims
 from regard.export.graph.metadata import describe
 from regard.export.graph.opset import OPSET
 from regard.export.graph.served_graph import ServedGraph, image_dims, output_names
 from regard.export.graph.tracing import Input, to_onnx
 from regard.export.network_check import check_network
+from regard.export.plain import plain
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.certificate import certify, served_graph_runner
 from regard.export.proof.comparison import ParityError
@@ -75,7 +77,8 @@ def export_onnx(
     trials = trials_of(images, card.input)
     folder = folder.resolve()
     check_fits(sum(value.nbytes for value in network.state_dict().values()), card.name)
-    check_network(network, card)
+    network = plain(network)
+    card = check_network(network, card)
     check_reference(
         NetworkRunner(network, card),
         trials,
@@ -87,7 +90,8 @@ def export_onnx(
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
     with whole_folder(folder, files=OWN_FILES, keep=ParityError) as draft:
         report(STAGES[1])
-        model = trace(network, card, trials[0], explain=explain)
+        with watching_sizes() as sizes:
+            model = trace(network, card, trials[0], explain=explain)
         report(STAGES[2])
         describe(model, card)
         write_graph(model, draft / MODEL_FILE)
@@ -101,7 +105,10 @@ def export_onnx(
             trial = next(trial for trial in trials if trial.shape == error.shape)
             departure = first_departure(network, card, draft / MODEL_FILE, trial.image)
             where = departure or "none that can be matched; look at the explanation"
-            message = f"{error}. First departing layer: {where}. The draft is kept in {draft}"
+            baked = (
+                f" A size may be to blame: {sizes}." if error.shape != trials[0].shape and str(sizes) else ""
+            )
+            message = f"{error}. First departing layer: {where}.{baked} The draft is kept in {draft}"
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)
         (draft / CARD_FILE).write_text(card.to_json())
@@ -126,5 +133,6 @@ def trace(network: nn.Module, card: Card, example: Trial, *, explain: Explain | 
         opset=OPSET,
         name=card.name,
     )
+    name_dims(model, card)
     check_graph(model, card)
     return model

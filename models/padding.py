@@ -1,7 +1,10 @@
-"""Images continued to a multiple of a segmenter's stride, and scores cut back."""
+"""Images continued to a multiple of a segmenter's stride, and scores brought back to the images' size."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from regard.contract.answers.kind import Upsampling
+from regard.contract.card import Card
 
 
 def continued(x: Tensor, stride: int) -> Tensor:
@@ -23,6 +26,25 @@ def cut_back(scores: Tensor, x: Tensor, stride: int) -> Tensor:
 def scores_of(network: nn.Module, x: Tensor, stride: int) -> Tensor:
     """The network's scores for images of any size; a stride of 1 hands them through."""
     return cut_back(network(continued(x, stride)), x, stride)
+
+
+def resized(scores: Tensor, height: int, width: int, how: Upsampling) -> Tensor:
+    """Scores (B, K, h, w) as (B, K, height, width)."""
+    if how == "nearest":
+        return F.interpolate(scores, size=(height, width), mode="nearest")
+    aligned = how == "bilinear_align_corners"
+    return F.interpolate(scores, size=(height, width), mode="bilinear", align_corners=aligned)
+
+
+def placed(scores: Tensor, x: Tensor, card: Card) -> Tensor:
+    """The scores that a network gave for `continued(x, pad_to)`, as the Card means them: float32, and where
+    each pixel has its own, resized and cut back to the size of x.
+    """
+    scores, stride, how = scores.float(), card.input.pad_to, card.answer.upsampled_by
+    if how is not None:
+        down, right = _margins(x, stride)
+        scores = resized(scores, x.shape[2] + down, x.shape[3] + right, how)
+    return cut_back(scores, x, stride)
 
 
 def _margins(x: Tensor, stride: int) -> tuple[int, int]:

@@ -10,17 +10,41 @@ from regard.contract.names import IMAGE
 from regard.errors import InvalidInput
 
 
+def name_dims(model: ModelProto, card: Card) -> None:
+    """Call the answer's dynamic dimensions what the Card calls them.
+
+    The exporter writes the arithmetic of a network that pads and cuts back, which comes to the same; that it
+    does is judged by running the graph.
+
+    Args:
+        model: changed in place.
+        card: what it takes and answers.
+    """
+    for value in model.graph.output:
+        if value.name == card.answer.tensor:
+            for dim, name in zip(value.type.tensor_type.shape.dim, _answer_dims(card), strict=False):
+                if isinstance(name, str) and dim.dim_param:
+                    dim.dim_param = name
+
+
 def check_graph(model: ModelProto, card: Card) -> None:
     """Hold a graph's input and answer against a Card: names, types and dimensions.
 
     Raises:
         InvalidInput: they differ.
     """
-    contract, answer = card.input, card.answer
-    size: tuple[Any, Any] = ("height", "width") if contract.dynamic_size else contract.size
-    _check_value(model.graph.input, IMAGE, TensorProto.UINT8, ["batch", *size, contract.channels], card)
-    dtype = helper.np_dtype_to_tensor_dtype(answer.dtype)
-    _check_value(model.graph.output, answer.tensor, dtype, ["batch", *answer.served_dims(*size)], card)
+    image_dims = ["batch", *_size(card), card.input.channels]
+    _check_value(model.graph.input, IMAGE, TensorProto.UINT8, image_dims, card)
+    dtype = helper.np_dtype_to_tensor_dtype(card.answer.dtype)
+    _check_value(model.graph.output, card.answer.tensor, dtype, _answer_dims(card), card)
+
+
+def _size(card: Card) -> tuple[Any, Any]:
+    return ("height", "width") if card.input.dynamic_size else card.input.size
+
+
+def _answer_dims(card: Card) -> list[str | int]:
+    return ["batch", *card.answer.served_dims(*_size(card))]
 
 
 def _check_value(

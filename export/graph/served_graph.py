@@ -16,7 +16,7 @@ from regard.contract.image_input import ImageInput
 from regard.errors import ExportError
 from regard.models.explain import Explain
 from regard.models.explain.explainers import EXPLAINERS
-from regard.models.padding import continued, cut_back
+from regard.models.padding import continued, placed
 
 
 class Normalize(nn.Module):
@@ -70,15 +70,15 @@ class ServedGraph(nn.Module):
         super().__init__()
         self.normalize = Normalize(card.input)
         self.network = network
-        self.stride = card.input.pad_to
+        self.card = card
         self.answer = Served(card.answer)
         self.explainer = EXPLAINERS[explain]
         self.train(network.training)
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         x = self.normalize(image)
-        logits, maps = self.explainer(self.network, continued(x, self.stride))
-        return self.answer(cut_back(logits, x, self.stride)), *maps.values()
+        logits, maps = self.explainer(self.network, continued(x, self.card.input.pad_to))
+        return self.answer(placed(logits, x, self.card)), *maps.values()
 
 
 def image_dims(contract: ImageInput, *, rows: int = 1) -> dict[int, str]:

@@ -11,8 +11,10 @@ from torch.fx.experimental import _config as tracing_config
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regard.errors import ExportError
+from regard.export.graph.baked_sizes import form_for, watching_sizes
 from regard.export.graph.quiet import quiet
 from regard.export.graph.translations import TRANSLATIONS
+from regard.models.own_code import place_of
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ def to_onnx(
     dynamic = tuple(dict.fromkeys(each.dims, torch.export.Dim.DYNAMIC) for each in inputs.values())
     # one implementation of attention for every pass over the graph: another lays its answer out otherwise,
     # which a view then refuses
-    with quiet(), sdpa_kernel(SDPBackend.MATH):
+    with quiet(), sdpa_kernel(SDPBackend.MATH), watching_sizes() as sizes:
         # traced apart from torch.onnx.export, which would try again with dimensions made constant
         # oblivious of the example's sizes: a map that happens to be of size 1 in it would otherwise be taken
         # to be always so
@@ -50,7 +52,8 @@ def to_onnx(
             with tracing_config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
                 traced = torch.export.export(module, examples, dynamic_shapes=dynamic)
         except Exception as error:  # whatever the network's own code meets under tracing; it ran well outside
-            raise ExportError(f"{name} cannot be traced: {_reason(error)}") from error
+            reason = f" for every size: {sizes}" if sizes.values else f": {_reason(error)}"
+            raise ExportError(f"{name} cannot be traced{reason}") from error
         try:
             program = torch.onnx.export(
                 traced,
@@ -81,4 +84,6 @@ def _reason(error: BaseException) -> str:
         error = error.__cause__
     lines = str(error).strip().splitlines() or [type(error).__name__]
     places = re.findall(r"# File: (\S+:\d+) in ", str(getattr(error, "partial_fx_graph", "")))
-    return lines[0] + (f" (at {places[-1]})" if places else "")
+    place = places[-1] if places else place_of(error)
+    advice = f"; {form_for('numpy')}" if "numpy" in lines[0] else ""
+    return lines[0] + (f" (at {place})" if place else "") + advice

@@ -37,7 +37,7 @@ from regard.export.proof.graph_runner import run_session, session_with
 from regard.export.proof.layer_results import LayerResult, layer_results
 from regard.export.proof.network_runner import answered, normalized
 from regard.export.proof.runner import SCORES, CannotRun
-from regard.models.padding import continued, cut_back
+from regard.models.padding import continued, placed
 
 # the served graph's attribute that holds the network; its path is the first part of every scope
 WRAPPER = "network"
@@ -86,12 +86,11 @@ def first_departure(network: nn.Module, card: Card, model: Path, batch: Pixels) 
     tensors = dict(zip(names, values, strict=True))
     constants = [numpy_helper.to_array(constant) for constant in graph.graph.initializer]
     x = normalized(batch, card)
-    stride = card.input.pad_to
-    results = layer_results(network, continued(x, stride))
+    results = layer_results(network, continued(x, card.input.pad_to))
     return (
         _input_departure(nodes, tensors, x.numpy())
         or _layer_departure(nodes, tensors, constants, results, modules)
-        or _answer_departure(nodes, tensors, cut_back(_scores(results), x, stride), card.answer)
+        or _answer_departure(nodes, tensors, placed(_scores(results), x, card), card.answer)
     )
 
 

@@ -8,6 +8,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from regard.models.scores import scores_in
+
 
 @dataclass(frozen=True)
 class LayerResult:
@@ -26,7 +28,7 @@ class LayerResult:
 
 def layer_results(network: nn.Module, x: Tensor) -> list[LayerResult]:
     """The result of every module's every call, in the order they end; of those that return one tensor of
-    floats.
+    floats, and of the network itself its scores.
     """
     results: list[LayerResult] = []
     given: dict[str, Tensor] = {}
@@ -41,6 +43,7 @@ def layer_results(network: nn.Module, x: Tensor) -> list[LayerResult]:
     def after(path: str) -> Any:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             source = given.pop(path, None)
+            output = output if path else scores_in(output)
             if isinstance(output, Tensor) and output.is_floating_point():
                 passed_on = source is not None and torch.equal(source, output)
                 # a copy, as an in-place ReLU may follow

@@ -9,10 +9,12 @@ from regard.contract.answers.kind import AnswerKind
 from regard.contract.card import Card
 from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
+from regard.export.answer_size import check_scores, stopped_advice
 from regard.export.proof.references import REFERENCES
 from regard.export.proof.runner import SCORES, Arrays, CannotRun
 from regard.models.explain import Explain
-from regard.models.padding import continued, cut_back
+from regard.models.own_code import at_place
+from regard.models.padding import continued, placed
 
 
 def normalized(batch: Pixels, card: Card) -> Tensor:
@@ -58,14 +60,17 @@ class NetworkRunner:
 
         Raises:
             CannotRun: the network stops at this shape.
+            InvalidInput: its scores have another shape than the Card means.
         """
-        x, stride = normalized(inputs[IMAGE], self.card), self.card.input.pad_to
+        x = normalized(inputs[IMAGE], self.card)
         try:
             with torch.no_grad():
-                scores, maps = self.reference(self.network, continued(x, stride))
-                scores = cut_back(scores, x, stride)
+                scores, maps = self.reference(self.network, continued(x, self.card.input.pad_to))
+                scores = placed(scores, x, self.card)
         except Exception as error:  # whatever the network's own code meets
-            raise CannotRun(str(error).strip() or type(error).__name__) from error
+            advice = stopped_advice(self.network, x, self.card)
+            raise CannotRun(f"{at_place(error)}{advice}") from error
+        check_scores(scores, x, self.network, self.card)
         return {
             **answered(scores, self.card.answer),
             **{name: values.numpy() for name, values in maps.items()},

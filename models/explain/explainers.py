@@ -14,6 +14,7 @@ from regard.models.explain import Explain
 from regard.models.explain.attention_maps import captured
 from regard.models.explain.cam import class_activation_map
 from regard.models.explain.grad_cam import grad_cam
+from regard.models.scores import scores_in
 
 # network, x -> logits and the explanation by output name
 Explainer = Callable[[nn.Module, Tensor], tuple[Tensor, dict[str, Tensor]]]
@@ -23,7 +24,7 @@ MAP = "class_activation_map"  # float32 (B, H, W), at the image's size, in the s
 
 def nothing(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """The logits alone."""
-    return network(x), {}
+    return scores_in(network(x)), {}
 
 
 def attention_weights(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -33,7 +34,7 @@ def attention_weights(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, 
         ExportError: there is none, or its weights are not one tensor.
     """
     with captured(network) as maps:
-        logits = network(x)
+        logits = scores_in(network(x))
     if not maps:
         raise ExportError(
             f"{type(network).__name__} has nothing to explain: no module of it computes attention in a "

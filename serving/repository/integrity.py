@@ -67,7 +67,7 @@ def check_endpoint(repository: Path, endpoint: str) -> None:
 def callable_as(card: Card) -> dict[str, Any]:
     """What of a Card a caller notices: versions of one model share it."""
     private = {"mean", "std", "pad_to"}  # applied inside the graph
-    free = {"activation", "thresholds", "threshold"}  # read with the version that is asked for
+    free = {"activation", "thresholds", "threshold", "upsampling"}  # read with the version that is asked for
     return {
         "task": card.task,
         "input": card.input.model_dump(exclude=private),

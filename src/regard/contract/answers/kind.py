@@ -13,6 +13,7 @@ from regard.contract.record import Record
 
 Array = npt.NDArray[Any]
 Activation = Literal["softmax", "sigmoid"]
+Upsampling = Literal["bilinear", "bilinear_align_corners", "nearest"]
 
 
 class AnswerKind(Record, ABC):
@@ -45,6 +46,13 @@ class AnswerKind(Record, ABC):
     @abstractmethod
     def served_dims(self, height: int, width: int) -> tuple[int, ...]:
         """Dimensions of the answer behind the batch for images of this size; -1 stays -1."""
+
+    @property
+    def upsampled_by(self) -> Upsampling | None:
+        """How the network's scores are brought to the image's size; None where they already have it, or the
+        answer is for the whole image.
+        """
+        return None
 
     @property
     @abstractmethod

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from regard.contract.answers.kind import AnswerKind, Array
+from regard.contract.answers.kind import AnswerKind, Array, Upsampling
 from regard.contract.names import LABEL_MAP, Task
 from regard.contract.palette import Colour, default_palette
 from regard.contract.results import Segmentation
@@ -37,6 +37,12 @@ class LabelMap(AnswerKind):
         gt=0,
         lt=1,
         description=f"for sigmoid, inside the graph; {DEFAULT_THRESHOLD} where there is none",
+    )
+
+    upsampling: Upsampling | None = Field(
+        default=None,
+        description="how the graph brings scores of another size to the image's: bilinear with half-pixel "
+        "centres, bilinear with aligned corners, or nearest; None where they have its size",
     )
 
     @model_validator(mode="after")
@@ -84,6 +90,10 @@ class LabelMap(AnswerKind):
 
     def served_dims(self, height: int, width: int) -> tuple[int, ...]:
         return height, width
+
+    @property
+    def upsampled_by(self) -> Upsampling | None:
+        return self.upsampling
 
     @property
     def decided_by(self) -> str:
