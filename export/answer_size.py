@@ -26,7 +26,13 @@ def with_upsampling(card: Card, scores: Tensor, x: Tensor) -> Card:
         all(side in (whole // part, -(-whole // part)) for side, whole in sides) for part in parts
     ):
         return card
-    return card.updated(answer=answer.model_dump() | {"upsampling": UPSAMPLING})
+    return stating_upsampling(card)
+
+
+def stating_upsampling(card: Card) -> Card:
+    """The Card of a segmenter whose scores are resized, saying how: UPSAMPLING where it does not."""
+    how = card.answer.upsampled_by or UPSAMPLING
+    return card.updated(answer=card.answer.model_dump() | {"upsampling": how})
 
 
 def check_scores(scores: Tensor, x: Tensor, network: nn.Module, card: Card) -> None:

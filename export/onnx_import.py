@@ -24,6 +24,7 @@ from regard.contract.names import CARD_FILE, MODEL_FILE
 from regard.contract.preprocess import Pixels
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
+from regard.export.answer_size import stating_upsampling
 from regard.export.artifact import OWN_FILES, Artifact, check_fits, write_graph
 from regard.export.given.answer import GivenAnswer, find_answer
 from regard.export.given.model import GivenModel, read_given
@@ -98,6 +99,7 @@ def import_onnx(
         tolerance=FLOAT32.error,
     )
     proto, note = at_opset(given.proto, name=str(path))
+    card = stating_upsampling(card) if found.resize else card
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
     with whole_folder(folder, files=OWN_FILES, keep=ParityError) as draft:
         report(STAGES[1])
@@ -120,7 +122,7 @@ def import_onnx(
         write_manifest(draft)
         artifact = Artifact(folder, card, candidate.sha256)
         report(STAGES[3])
-    return Imported(artifact, (note, *_notes(given, found)))
+    return Imported(artifact, (note, *_notes(given, found, card)))
 
 
 def _check_size(given: GivenModel, card: Card) -> None:
@@ -181,7 +183,7 @@ def _batch_hint(given: GivenModel) -> str:
     )
 
 
-def _notes(given: GivenModel, found: GivenAnswer) -> list[str]:
+def _notes(given: GivenModel, found: GivenAnswer, card: Card) -> list[str]:
     image = given.image
     layout = "(batch, height, width, channels)" if image.channels_last else "(batch, channels, height, width)"
     notes = [f"takes {image.name} {layout}, answers {found.kind} in {given.answer}"]
@@ -190,5 +192,5 @@ def _notes(given: GivenModel, found: GivenAnswer) -> list[str]:
     if image.batch is not None:
         notes.append(f"exported for a batch of {image.batch}; proven at others")
     if found.resize:
-        notes.append("its scores have another size than the image: resized bilinearly (half-pixel centres)")
+        notes.append(f"its scores have another size than the image: resized by {card.answer.upsampled_by}")
     return notes

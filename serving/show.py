@@ -61,15 +61,12 @@ class Page:
     @property
     def facts(self) -> Mapping[str, str]:
         """The Card in a few lines."""
-        card, taken = self.card, self.card.input
-        sides = f"{taken.min_size} to {taken.max_size} a side" if taken.dynamic_size else taken.resize
+        card = self.card
         labels = card.answer.labels
         shown = ", ".join(labels[:8]) + (", ..." if len(labels) > 8 else "")
         metrics = ", ".join(f"{name} {value:.4g}" for name, value in card.origin.metrics.items())
         return {
-            "image": f"{taken.height} x {taken.width}, {sides}, {taken.channels} channels, batch of up to "
-            f"{taken.max_batch}",
-            "normalized": f"mean {taken.mean}, std {taken.std}",
+            **preprocessing(card),
             "answer": f"{card.answer.kind} by {card.answer.activation}, {len(labels)} labels: {shown}",
             "origin": f"{card.origin.builder} {card.origin.options or ''}".strip(),
             "weights": card.origin.weights_sha256 or "untrained",
@@ -90,6 +87,28 @@ class Page:
             "files": [asdict(file) for file in self.files],
             "settings": list(self.settings),
         }
+
+
+def preprocessing(card: Card) -> dict[str, str]:
+    """What becomes of an image before the network, and of its scores behind it, in words."""
+    taken, answer = card.input, card.answer
+    sides = f"{taken.min_size} to {taken.max_size} a side" if taken.dynamic_size else taken.resize
+    if not taken.dynamic_size:
+        sides += f" ({taken.interpolation})" + (
+            f" of {taken.crop:.1%}" if taken.resize == "center_crop" else ""
+        )
+    facts = {
+        "image": f"{taken.height} x {taken.width}, {sides}, {taken.channels} channels, batch of up to "
+        f"{taken.max_batch}",
+        "normalized": f"(pixels / 255 - mean) / std, mean {taken.mean}, std {taken.std}",
+    }
+    if taken.pad_to > 1:
+        facts["padded"] = (
+            f"by 0 below and to the right, to multiples of {taken.pad_to}; the answer is cut back"
+        )
+    if answer.upsampled_by is not None:
+        facts["scores"] = f"resized to the image's size by {answer.upsampled_by}"
+    return facts
 
 
 def page_of(what: str, repository: Path) -> Page:

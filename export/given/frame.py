@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from onnx import GraphProto, TensorProto, compose
 from onnx.utils import Extractor
 from torch import Tensor, nn
@@ -18,12 +17,14 @@ from regard.contract.answers.kind import AnswerKind
 from regard.contract.card import Card
 from regard.contract.image_input import ImageInput
 from regard.contract.names import IMAGE
+from regard.export.answer_size import UPSAMPLING
 from regard.export.given.answer import GivenAnswer
 from regard.export.given.model import GivenImage, GivenModel
 from regard.export.graph.opset import opset_of
 from regard.export.graph.served_graph import Normalize, image_dims
 from regard.export.graph.tracing import Input, to_onnx
 from regard.export.proof.trials import TRACED
+from regard.models.padding import resized
 
 PREFIX = "served/"  # of every name inside
 TAKEN = f"{PREFIX}taken"  # the prologue's output: what the model takes
@@ -76,13 +77,14 @@ class OfScores(nn.Module):
         super().__init__()
         self.found = found
         self.rows = image.rows
+        self.upsampling = answer.upsampled_by or UPSAMPLING
         self.serve = serving(found, answer)
 
     def forward(self, given: Tensor, x: Tensor) -> Tensor:
         scores = (given.permute(0, 3, 1, 2) if self.found.classes_last else given).float()
         if self.found.resize:
-            size = x.shape[self.rows : self.rows + 2]
-            scores = F.interpolate(scores, size=size, mode="bilinear", align_corners=False)
+            height, width = x.shape[self.rows : self.rows + 2]
+            scores = resized(scores, height, width, self.upsampling)
         return self.serve(scores)
 
 

@@ -7,18 +7,19 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from regard.contract.card import Card
 from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
 from regard.errors import InvalidInput
+from regard.export.answer_size import UPSAMPLING
 from regard.export.given.answer import GivenAnswer
 from regard.export.given.model import GivenModel
 from regard.export.proof.graph_runner import open_session, run_session
 from regard.export.proof.network_runner import answered, normalized
 from regard.export.proof.runner import Arrays
+from regard.models.padding import resized
 
 
 class GivenSession:
@@ -98,4 +99,5 @@ class GivenRunner:
             scores = scores.permute(0, 3, 1, 2)
         if not self.found.resize:
             return scores
-        return F.interpolate(scores, size=tuple(size), mode="bilinear", align_corners=False)
+        height, width = size
+        return resized(scores, height, width, self.session.card.answer.upsampled_by or UPSAMPLING)

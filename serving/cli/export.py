@@ -86,6 +86,10 @@ def export(
         )
         return
     show_certificates(artifact.card.certificates)
+    from regard.serving.show import preprocessing
+
+    for what, how in preprocessing(artifact.card).items():
+        out.print(f"{what}: {how}", highlight=False)
     out.print(
         f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] "
         f"({decimal(artifact.model.stat().st_size)})"

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from regard.contract.answers import KINDS
 from regard.contract.card import Card, Origin
-from regard.contract.image_input import ImageInput
+from regard.contract.image_input import IMAGENET_MEAN, IMAGENET_STD, ImageInput
 from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact
 from regard.models.attention.se import SqueezeExcite
@@ -70,11 +70,12 @@ class TinyClassifier(nn.Module):
 
 def tiny_card(task: str = "segmentation", *, labels: int = CLASSES, name: str = "tiny") -> Card:
     """A Card that fits the networks above: any size from 24 to 256 for segmentation, else HEIGHT x WIDTH."""
-    contract = (
-        ImageInput(height=HEIGHT, width=WIDTH, resize="none", dynamic_size=True, min_size=24, max_size=256)
+    sizes = (
+        {"resize": "none", "dynamic_size": True, "min_size": 24, "max_size": 256}
         if task == "segmentation"
-        else ImageInput(height=HEIGHT, width=WIDTH, resize="stretch")
+        else {"resize": "stretch"}
     )
+    contract = ImageInput(height=HEIGHT, width=WIDTH, mean=IMAGENET_MEAN, std=IMAGENET_STD, **sizes)
     answer = KINDS[task](labels=tuple(f"label {index}" for index in range(labels)))
     return Card(name=name, inputs=(contract,), answer=answer, origin=Origin(builder="tests:build"))
 

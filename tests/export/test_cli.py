@@ -40,6 +40,7 @@ def test_the_certificate_is_shown(ready: Exported, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     assert result.stdout.count("proven equal") == 2
     assert "32 x 48" in result.stdout
+    assert "mean (0.485, 0.456, 0.406)" in " ".join(result.stdout.split())
     assert read_artifact(tmp_path / "out").card.name == "renamed"
 
 

@@ -152,6 +152,55 @@ def test_your_own_network_returns_its_card(monkeypatch: pytest.MonkeyPatch) -> N
     assert resolve("any:thing")[1] == tiny_card()
 
 
+OWN_CARD = """
+from regard import Card, Classes, ImageInput, Origin
+from torch import nn
+
+def build(height={height}):
+    return nn.Conv2d(3, 2, 1), Card(
+        name="own",
+        inputs=(
+            ImageInput(
+                height=height, width=28, {more}
+            ),
+        ),
+        answer=Classes(labels=("cat", "dog")),
+        origin=Origin(builder="own:build"),
+    )
+"""
+
+
+@pytest.mark.parametrize(
+    ("height", "more", "faults"),
+    [
+        (0, "resize='stretch'", "height: Input should be greater than 0"),
+        (28, "resiez='stretch'", "resize: Field required; resiez: there is no such field"),
+        (
+            28,
+            "resize='stretch', channels=1",
+            "ImageInput: mean has 3 values for 1 channels, ImageNet's by def",
+        ),
+    ],
+)
+def test_a_card_that_breaks_a_rule_is_named_with_its_line(
+    height: int, more: str, faults: str, user_module: str, tmp_path: Path
+) -> None:
+    (tmp_path / f"card_of_{user_module}.py").write_text(OWN_CARD.format(height=height, more=more))
+    with pytest.raises(
+        InvalidInput, match=rf"card_of_\w+\.py:9 `ImageInput\(`: this is not a valid ImageInput: {faults}"
+    ) as caught:
+        resolve(f"card_of_{user_module}:build")
+    assert "\n" not in str(caught.value)
+
+
+def test_normalization_that_is_left_out_is_said(user_module: str, tmp_path: Path) -> None:
+    path = tmp_path / f"card_of_{user_module}.py"
+    path.write_text(OWN_CARD.format(height=28, more="resize='stretch', std=(0.2, 0.2, 0.2)"))
+    with pytest.warns(UserWarning, match=r"own leaves out mean, and ImageNet's.*mean=\(0\.485") as said:
+        resolve(f"card_of_{user_module}:build")
+    assert (said[0].filename, said[0].lineno) == (str(path), 5)
+
+
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [

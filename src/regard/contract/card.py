@@ -18,6 +18,7 @@ from regard.contract.names import Task
 from regard.contract.record import Record, Sha256
 from regard.errors import InvalidInput
 
+EXTRA = "extra_forbidden"  # pydantic's name of the fault
 SCHEMA = 2  # the version that is written
 # what Triton takes as a model name and is safe as a folder's
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
@@ -106,8 +107,13 @@ def card_from_mapping(fields: Mapping[str, Any], *, source: str) -> Card:
 
 
 def explained(error: ValidationError, source: str) -> str:
-    """The faults of a Card in words."""
+    """The faults of a Card, or of a part of one, in words."""
     faults = "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or 'Card'}: {fault['msg']}" for fault in error.errors()
+        f"{'.'.join(map(str, fault['loc'])) or error.title}: {_rule(fault['type'], fault['msg'])}"
+        for fault in error.errors()
     )
-    return f"{source} is not a valid Card: {faults}"
+    return f"{source} is not a valid {error.title}: {faults}"
+
+
+def _rule(kind: str, message: str) -> str:
+    return "there is no such field" if kind == EXTRA else message.removeprefix("Value error, ")

@@ -51,7 +51,8 @@ class ImageInput(Record):
             raise ValueError("height and width must lie between min_size and max_size")
         for name, values in (("mean", self.mean), ("std", self.std)):
             if len(values) != self.channels:
-                raise ValueError(f"{name} has {len(values)} values for {self.channels} channels")
+                default = "" if name in self.model_fields_set else ", ImageNet's by default: give your own"
+                raise ValueError(f"{name} has {len(values)} values for {self.channels} channels{default}")
         if min(self.std) <= 0:
             raise ValueError(f"std must be positive, got {self.std}")
         return self

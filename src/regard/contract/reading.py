@@ -13,10 +13,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from regard.contract.card import SCHEMA, Card, explained
+from regard.contract.card import EXTRA, SCHEMA, Card, explained
 from regard.errors import InvalidInput
-
-EXTRA = "extra_forbidden"  # pydantic's name of the fault
 
 
 def card_from_json(text: str | bytes, *, source: str) -> Card:

@@ -14,4 +14,9 @@ class Record(BaseModel):
     lenient.
     """
 
+    @classmethod
+    def kinds(cls) -> set[type["Record"]]:
+        """Every record there is."""
+        return {kind for child in cls.__subclasses__() for kind in (child, *child.kinds())}
+
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
