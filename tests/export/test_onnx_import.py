@@ -104,6 +104,7 @@ def test_segmenters(
     path, card = write(tmp_path / "given.onnx", nodes, **options), segmenter()
     imported = import_onnx(path, card, tmp_path / "out", images=images)
     assert any("resized" in note for note in imported.notes) == (stride == 2)
+    assert imported.artifact.card.answer.upsampled_by == ("bilinear" if stride == 2 else None)
     batch = noise(2, 32, 40)
     found, given = answers(tmp_path / "out", card, batch), original(path, card, batch)
     assert found.dtype == np.uint8
@@ -113,6 +114,16 @@ def test_segmenters(
             given[:, 0] if given.dtype == np.int64 else given.argmax(axis=1 if given.shape[1] == K else 3)
         )
         np.testing.assert_array_equal(found, expected)
+
+
+def test_scores_are_resized_as_the_card_says(tmp_path: Path, images: list[Pixels]) -> None:
+    nodes = [node("Conv", ["x", "weight"], "scores", pads=[1, 1, 1, 1], strides=[2, 2])]
+    path, card = write(tmp_path / "given.onnx", nodes), segmenter()
+    card = card.updated(answer=card.answer.model_dump() | {"upsampling": "nearest"})
+    import_onnx(path, card, tmp_path / "out", images=images)
+    batch = noise(2, 32, 40)
+    expected = original(path, card, batch).argmax(axis=1).repeat(2, axis=1).repeat(2, axis=2)
+    np.testing.assert_array_equal(answers(tmp_path / "out", card, batch), expected)
 
 
 def test_channels_last_half_precision_and_the_served_names_inside(
