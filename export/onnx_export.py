@@ -56,7 +56,8 @@ def export_onnx(
 
     Args:
         network: in evaluation mode, on the CPU; (B, 3, H, W) to logits (B, K), or (B, K, H, W) for
-            segmentation.
+            segmentation, as `regard.models.scores.scores_in` finds them. Weights of another floating type
+            than float32 are exported in float32.
         card: what it takes and answers.
         folder: where the artifact goes; an earlier one there is replaced in one step once the new one is
             proven.
