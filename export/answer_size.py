@@ -4,13 +4,16 @@ import torch
 from torch import Tensor, nn
 
 from regard.contract.answers import LabelMap
+from regard.contract.answers.kind import Upsampling
 from regard.contract.card import Card
 from regard.errors import InvalidInput
 from regard.models.padding import continued
 from regard.models.scores import scores_in
 
 STRIDES = (2, 4, 8, 16, 32, 64)  # of the segmenters there are
-UPSAMPLING = "bilinear"  # where the Card does not say it: half-pixel centres, as most segmenters train
+UPSAMPLING: Upsampling = (
+    "bilinear"  # where the Card does not say it: half-pixel centres, as most segmenters train
+)
 
 
 def with_upsampling(card: Card, scores: Tensor, x: Tensor) -> Card:

@@ -14,6 +14,7 @@ BENEATH = (
     *("regard.models.explain", "regard.models.load", "regard.models.padding"),
 )
 WATCHING = ("regard.export.activation", "regard.export.low_precision", "regard.export.graph.baked_sizes")
+LONGEST = 80  # of a line that a message quotes
 CALLING = ("regard.contract", "regard.export", "regard.serving")  # what stands around a network
 
 
@@ -26,8 +27,11 @@ class Place:
 
     @property
     def code(self) -> str:
-        """What it says, without its indentation; "" where the file cannot be read."""
-        return linecache.getline(str(self.file), self.line).strip()
+        """What it says, without its indentation and at most LONGEST characters of it; "" where the file cannot
+        be read.
+        """
+        code = linecache.getline(str(self.file), self.line).strip()
+        return code if len(code) <= LONGEST else f"{code[:LONGEST]} ..."
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" + (f" `{self.code}`" if self.code else "")

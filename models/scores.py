@@ -37,8 +37,8 @@ def scores_in(output: Any) -> Tensor:
 
 def _entries(output: Any) -> dict[str, Any]:
     """What an output holds, by name or position, without what is None."""
-    if isinstance(output, tuple) and hasattr(output, "_asdict"):
-        output = output._asdict()
+    if isinstance(output, tuple) and (fields := getattr(output, "_fields", None)):
+        output = dict(zip(fields, output, strict=True))
     if isinstance(output, Sequence) and not isinstance(output, str):
         output = {str(index): value for index, value in enumerate(output)}
     if not isinstance(output, Mapping):

@@ -59,8 +59,9 @@ def torch_step(network: "nn.Module", card: Card) -> Step:
     import torch
 
     from regard.export.graph.served_graph import ServedGraph
+    from regard.export.plain import plain
 
-    served = ServedGraph(network.eval(), card)
+    served = ServedGraph(plain(network.eval()), card)
 
     def step(encoded: Sequence[bytes]) -> Answer:
         torch.set_num_threads(1)  # a setting of the calling thread

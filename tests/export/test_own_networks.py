@@ -1,5 +1,6 @@
 """Networks as their users write them: sizes, outputs and precisions beside the plain case."""
 
+from collections import namedtuple
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -135,6 +136,7 @@ def test_a_borderless_answer_is_not_taken_for_a_fraction(tmp_path: Path, images:
         export_onnx(seeded(Valid()), tiny_card(), tmp_path / "out", images=images)
 
 
+Named = namedtuple("Named", ["features", "logits"])
 SCORES, OTHER = torch.zeros(1, CLASSES, 2, 2), torch.zeros(1, 7)
 
 
@@ -147,6 +149,7 @@ SCORES, OTHER = torch.zeros(1, CLASSES, 2, 2), torch.zeros(1, 7)
         {"out": SCORES, "aux": OTHER},
         SimpleNamespace(loss=None, logits=SCORES, hidden_states=(OTHER,)),
         {"loss": None, "whatever": SCORES},
+        Named(OTHER, SCORES),
     ],
 )
 def test_the_scores_are_found(output: object) -> None:

@@ -178,7 +178,7 @@ def build(height={height}):
         (
             28,
             "resize='stretch', channels=1",
-            "ImageInput: mean has 3 values for 1 channels, ImageNet's by def",
+            "mean has 3 values for 1 channels, ImageNet's by def",
         ),
     ],
 )

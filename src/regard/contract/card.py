@@ -109,7 +109,7 @@ def card_from_mapping(fields: Mapping[str, Any], *, source: str) -> Card:
 def explained(error: ValidationError, source: str) -> str:
     """The faults of a Card, or of a part of one, in words."""
     faults = "; ".join(
-        f"{'.'.join(map(str, fault['loc'])) or error.title}: {_rule(fault['type'], fault['msg'])}"
+        ": ".join(filter(None, [".".join(map(str, fault["loc"])), _rule(fault["type"], fault["msg"])]))
         for fault in error.errors()
     )
     return f"{source} is not a valid {error.title}: {faults}"
