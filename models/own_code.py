@@ -27,14 +27,12 @@ class Place:
 
     @property
     def code(self) -> str:
-        """What it says, without its indentation and at most LONGEST characters of it; "" where the file cannot
-        be read.
-        """
-        code = linecache.getline(str(self.file), self.line).strip()
-        return code if len(code) <= LONGEST else f"{code[:LONGEST]} ..."
+        """What it says, without its indentation; "" where the file cannot be read."""
+        return linecache.getline(str(self.file), self.line).strip()
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" + (f" `{self.code}`" if self.code else "")
+        code = self.code if len(self.code) <= LONGEST else f"{self.code[:LONGEST]} ..."
+        return f"{self.file}:{self.line}" + (f" `{code}`" if code else "")
 
 
 def place_of(error: BaseException) -> Place | None:
