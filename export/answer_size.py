@@ -11,9 +11,8 @@ from regard.models.padding import continued
 from regard.models.scores import scores_in
 
 STRIDES = (2, 4, 8, 16, 32, 64)  # of the segmenters there are
-UPSAMPLING: Upsampling = (
-    "bilinear"  # where the Card does not say it: half-pixel centres, as most segmenters train
-)
+# where the Card does not say it: half-pixel centres, as most segmenters are trained
+UPSAMPLING: Upsampling = "bilinear"
 
 
 def with_upsampling(card: Card, scores: Tensor, x: Tensor) -> Card:

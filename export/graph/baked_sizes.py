@@ -4,10 +4,10 @@ A traced size is a symbol. Where code takes its value - by int(), as an argument
 an `if` - the graph keeps what the example happened to have.
 """
 
+import re
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
-from unittest.mock import patch
 
 from torch.fx.experimental.sym_node import SymNode
 
@@ -15,15 +15,14 @@ from regard.models.own_code import Place, place_here
 
 TAKING_A_VALUE = ("guard_int", "guard_float")
 DECIDING = "guard_bool"
-# what is in the line -> the form that follows the size
+# a pattern of the line -> the form that follows the size
 FORMS = {
-    "np.": "compute with torch, not numpy: torch.arange(n) follows the size n",
-    "numpy": "compute with torch, not numpy: torch.arange(n) follows the size n",
-    "linspace": "write torch.linspace(a, b, n) as a + torch.arange(n) * (b - a) / (n - 1)",
-    "math.sqrt": "write n ** 0.5",
-    "int(": "take n from x.shape without int(): torch.arange(n) follows it",
-    "float(": "take n from x.shape without float(): x / n follows it",
-    "if ": "compute without a branch on a size, such as F.pad(x, (0, -width % 4, 0, -height % 4))",
+    r"\bnp\.|numpy": "compute with torch, not numpy: torch.arange(n) follows the size n",
+    r"\blinspace\b": "write torch.linspace(a, b, n) as a + torch.arange(n) * (b - a) / (n - 1)",
+    r"\bsqrt\b": "write n ** 0.5",
+    r"\bint\(": "take n from x.shape without int(): torch.arange(n) follows it",
+    r"\bfloat\(": "take n from x.shape without float(): x / n follows it",
+    r"\bif\b": "compute without a branch on a size, such as F.pad(x, (0, -width % 4, 0, -height % 4))",
 }
 ANY_FORM = (
     "take sizes from x.shape as they are: torch.arange(n) and F.interpolate(..., size=x.shape[2:]) follow"
@@ -52,23 +51,28 @@ class BakedSizes:
 
 def form_for(code: str) -> str:
     """The form of a line of code that follows the size."""
-    return next((form for part, form in FORMS.items() if part in code), ANY_FORM)
+    return next((form for pattern, form in FORMS.items() if re.search(pattern, code)), ANY_FORM)
 
 
 @contextmanager
 def watching_sizes() -> Iterator[BakedSizes]:
     """While active, note where traced sizes become constants."""
     found = BakedSizes()
-    with ExitStack() as stack:
-        for name in (*TAKING_A_VALUE, DECIDING):
-            places = found.branches if name == DECIDING else found.values
-            stack.enter_context(patch.object(SymNode, name, _noting(getattr(SymNode, name), places)))
+    methods = {name: getattr(SymNode, name) for name in (*TAKING_A_VALUE, DECIDING)}
+    for name, method in methods.items():
+        decides = name == DECIDING
+        places = found.branches if decides else found.values
+        setattr(SymNode, name, _noting(method, places, directly=decides))
+    try:
         yield found
+    finally:
+        for name, method in methods.items():
+            setattr(SymNode, name, method)
 
 
-def _noting(method: Callable[..., Any], places: dict[Place, None]) -> Callable[..., Any]:
+def _noting(method: Callable[..., Any], places: dict[Place, None], *, directly: bool) -> Callable[..., Any]:
     def noting(node: SymNode, file: str, line: int) -> Any:
-        place = None if node.is_constant() else place_here(directly=method.__name__ == DECIDING)
+        place = None if node.is_constant() else place_here(directly=directly)
         if place is not None:
             places[place] = None
         return method(node, file, line)
