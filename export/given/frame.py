@@ -13,7 +13,7 @@ from onnx.utils import Extractor
 from torch import Tensor, nn
 
 from regard.contract.answers import Answer
-from regard.contract.answers.kind import AnswerKind
+from regard.contract.answers.kind import AnswerKind, Upsampling
 from regard.contract.card import Card
 from regard.contract.image_input import ImageInput
 from regard.contract.names import IMAGE
@@ -77,7 +77,7 @@ class OfScores(nn.Module):
         super().__init__()
         self.found = found
         self.rows = image.rows
-        self.upsampling = answer.upsampled_by or UPSAMPLING
+        self.upsampling: Upsampling = answer.upsampled_by or UPSAMPLING
         self.serve = serving(found, answer)
 
     def forward(self, given: Tensor, x: Tensor) -> Tensor:
