@@ -1,7 +1,7 @@
 """From a checkpoint of another library to weights of the catalog's network, with their Card beside them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from regard.models.convert.namings import guess_library, naming_of
 from regard.models.convert.rules import Row, rename
 from regard.models.load.catalog_network import build_seeded, default_card
 from regard.models.options import CLASSES, split_options, with_classes
+from regard.models.placed_names import unwrapped
 
 SUFFIX = ".safetensors"
 
@@ -45,17 +46,21 @@ def convert_checkpoint(
     options: Mapping[str, Any] | None = None,
     drop: Sequence[str] = (),
     keep: Sequence[str] = (),
+    key: str | None = None,
+    report: Callable[[str], None] = lambda note: None,
 ) -> Conversion:
     """Write a checkpoint under the names of a catalog network.
 
     Args:
-        checkpoint: a .safetensors, .pt or .pth state dict.
+        checkpoint: a file with a state dict, see `read_state_dict`.
         name: of the catalog; options may follow it, `NAME?key=value&key=value`.
         output: the .safetensors file to write; its Card goes beside it as .json.
         library: whose names the checkpoint has, one of `namings.LIBRARIES`; found out where None.
         options: of the network's builder, `classes` among them.
         drop: see `rename`.
         keep: likewise.
+        key: which state dict of the checkpoint, where it holds several.
+        report: told where in the checkpoint it was, and what was stripped of the names.
 
     Raises:
         InvalidWeights: the checkpoint cannot be read, or not every key has its place.
@@ -68,7 +73,9 @@ def convert_checkpoint(
     name, options = split_options(name, options or {})
     options = with_classes(options)
     network = build_seeded(name, options)  # what is kept untrained is the same every time
-    state = read_state_dict(checkpoint)
+    state, notes = unwrapped(read_state_dict(checkpoint, key, report=report))
+    for note in notes:
+        report(f"{checkpoint}: {note}")
     library = library or guess_library(state)
     expected = network.state_dict()
     renamed, rows = rename(

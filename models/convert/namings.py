@@ -76,13 +76,12 @@ def naming_of(library: str, network: nn.Module) -> Naming:
 
 def guess_library(keys: Mapping[str, Tensor]) -> str:
     """The library whose names these are."""
-    plain = [key.removeprefix("module.") for key in keys]
     if any(
         key.startswith(("decode_head.", "auxiliary_head.", "backbone.stem.")) or key == "head.fc.weight"
-        for key in plain
+        for key in keys
     ):
         return "mmseg"
-    return "timm" if any(".se." in key for key in plain) else "torchvision"
+    return "timm" if any(".se." in key for key in keys) else "torchvision"
 
 
 _SQUEEZE_EXCITE = (

@@ -99,8 +99,6 @@ def rename(
             are left over or missing.
         InvalidInput: a pattern matches nothing.
     """
-    # what DataParallel puts before each
-    state = {key.removeprefix("module."): value for key, value in state.items()}
     _check_patterns("drop", drop, state)
     renamed: dict[str, Tensor] = {}
     rows: list[Row] = []

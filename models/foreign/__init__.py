@@ -18,8 +18,9 @@ from regard.models.padding import scores_of
 SMALLEST = (32, 64, 128, 256)  # sides tried for the smallest image of a network of dynamic size
 
 
-def build_foreign(name: ForeignName, weights: Path | None) -> Foreign:
-    """Build a network as its library does, untrained; `weights` is the file that the caller is going to load.
+def build_foreign(name: ForeignName, weights: Path | None, key: str | None = None) -> Foreign:
+    """Build a network as its library does, untrained; `weights` is the file that the caller is going to load,
+    from this key.
 
     Raises:
         UnknownName: the library has no such network.
@@ -29,7 +30,7 @@ def build_foreign(name: ForeignName, weights: Path | None) -> Foreign:
     if name.library == "timm":
         return timm_models.TimmModel(name)
     if name.library == "torchvision":
-        return torchvision_models.TorchvisionModel(name, weights)
+        return torchvision_models.TorchvisionModel(name, weights, key)
     return smp_models.SmpModel(name)
 
 

@@ -28,7 +28,7 @@ GET_WEIGHTS = (
 )
 # they ask for init_weights, and normalize once more if their published weights are used
 INCEPTIONS = ("googlenet", "inception_v3")
-AUXILIARY = "aux_classifier."
+AUXILIARY = ".aux_classifier."
 
 
 class TorchvisionModel(Foreign):
@@ -38,6 +38,7 @@ class TorchvisionModel(Foreign):
     Args:
         name: what to build.
         weights: the file that will be loaded, None for random weights.
+        key: the place in the file, see `read_state_dict`.
 
     Raises:
         UnknownName: torchvision has no such network.
@@ -45,7 +46,7 @@ class TorchvisionModel(Foreign):
         InvalidWeights: the file cannot be read.
     """
 
-    def __init__(self, name: ForeignName, weights: Path | None) -> None:
+    def __init__(self, name: ForeignName, weights: Path | None, key: str | None = None) -> None:
         models = import_library("torchvision").models
         classifiers = models.list_models(module=models)
         segmenters = models.list_models(module=models.segmentation)
@@ -70,7 +71,7 @@ class TorchvisionModel(Foreign):
             options["num_classes"] = options.pop("classes")
             if options["num_classes"] == 0:  # which torchvision builds
                 raise InvalidInput("classes must be at least 1, got 0")
-        options = self._implied(models.get_model_builder(name.network), weights) | options
+        options = self._implied(models.get_model_builder(name.network), weights, key) | options
         try:
             self.network = models.get_model(name.network, weights=None, **options)
         except Exception as error:  # whatever its constructors raise
@@ -78,7 +79,7 @@ class TorchvisionModel(Foreign):
                 f"torchvision cannot build {name.network} with {options or 'no options'}: {error}"
             ) from None
 
-    def _implied(self, builder: Any, weights: Path | None) -> dict[str, Any]:
+    def _implied(self, builder: Any, weights: Path | None, key: str | None) -> dict[str, Any]:
         """Options that torchvision's builder sets itself when it loads published weights, or that keep it
         from downloading.
         """
@@ -87,7 +88,7 @@ class TorchvisionModel(Foreign):
         if self.task == "segmentation":
             if "weights_backbone" in inspect.signature(builder).parameters:
                 implied["weights_backbone"] = None
-            if weights is not None and any(key.startswith(AUXILIARY) for key in read_state_dict(weights)):
+            if weights is not None and any(AUXILIARY in f".{name}" for name in read_state_dict(weights, key)):
                 implied["aux_loss"] = True
         if network in INCEPTIONS:
             implied["init_weights"] = False

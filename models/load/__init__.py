@@ -8,7 +8,7 @@ resolve("timm:resnet18", weights="resnet18.pt")                networks of timm,
 resolve("my_package.my_module:build", weights="w.pt", card=Path("card.json"))
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,12 @@ from torch import nn
 
 from regard.contract.card import Card
 from regard.contract.reading import card_from_file
-from regard.errors import InvalidWeights
+from regard.errors import InvalidInput, InvalidWeights
 from regard.models.foreign.name import is_foreign
 from regard.models.load.catalog_network import from_catalog
 from regard.models.load.library_network import from_library
 from regard.models.load.own_callable import from_callable
-from regard.models.load.weights import RANDOM, shipped_weights
+from regard.models.load.weights import RANDOM, Loader, shipped_weights
 from regard.models.options import split_options
 
 
@@ -31,6 +31,8 @@ def resolve(
     options: Mapping[str, Any] | None = None,
     weights: str | None = None,
     card: Path | Card | None = None,
+    key: str | None = None,
+    report: Callable[[str], None] = lambda note: None,
 ) -> tuple[nn.Module, Card]:
     """Build a network with its weights, in evaluation mode, and find its Card.
 
@@ -40,14 +42,17 @@ def resolve(
             its Card. Options may follow any of them: `NAME?key=value&key=value`.
         options: keyword arguments of the network's builder, `classes` among them, besides those in the name.
             The Card's are taken without being said; those given are recorded in it.
-        weights: a .safetensors or .pt file, or "random": as the builder draws them, the same every time, and
-            changed where the answers would not depend on the image (see `regard.models.load.awake`; a
-            callable's own weights stay). For a catalog name also the tag of weights that come with regard.
-            None means the weights that come with regard if there are just one for this name, or the
-            callable's own.
+        weights: a .safetensors file or PyTorch's, or "random": as the builder draws them, the same every
+            time, and changed where the answers would not depend on the image (see
+            `regard.models.load.awake`; a callable's own weights stay). For a catalog name also the tag of
+            weights that come with regard. None means the weights that come with regard if there are just one
+            for this name, or the callable's own.
         card: the Card, or its file. None means the JSON file of the same stem beside the weights, the
             callable's own, the library's evaluation preprocessing, or, for a catalog network, ImageNet's
             input; the last two number the labels.
+        key: which state dict of the weights' file, where it holds several, see
+            `regard.models.state_dict.find_state_dict`.
+        report: told where in the file the weights were, and what was stripped of their names.
 
     Raises:
         UnknownName: nothing has this name, or the builder no such option; with the nearest ones.
@@ -55,13 +60,16 @@ def resolve(
         InvalidInput: there is no Card, it belongs to another network or contradicts the options, an option's
             value is refused, the callable returns no network, or the library is not installed.
     """
+    if key is not None and weights in (None, RANDOM):
+        raise InvalidInput(f"the key {key!r} names a part of a file of weights; give one")
     name, asked = split_options(name, options or {})
     given = card_from_file(card) if isinstance(card, Path) else card
+    loader = Loader(key, report)
     if is_foreign(name):
-        return from_library(name, asked, weights, given)
+        return from_library(name, asked, weights, given, loader)
     if ":" in name:
-        return from_callable(name, asked, weights, given)
-    return from_catalog(name, asked, weights, given)
+        return from_callable(name, asked, weights, given, loader)
+    return from_catalog(name, asked, weights, given, loader)
 
 
 def network_of(card: Card, weights: Path | None = None) -> nn.Module:

@@ -11,10 +11,11 @@ from regard.models.options import CLASSES, agreed, split_options, with_classes
 
 
 def card_beside(weights: Path | None) -> Card | None:
-    """The Card in the JSON file of the weights' stem, if there is one."""
-    if weights is None or not weights.with_suffix(".json").is_file():
+    """The Card in the JSON file of the weights' stem, `w.json` for `w.pth.tar` too, if there is one."""
+    if weights is None:
         return None
-    return card_from_file(weights.with_suffix(".json"))
+    beside = weights.with_name(weights.name.removesuffix(".tar")).with_suffix(".json")
+    return card_from_file(beside) if beside.is_file() else None
 
 
 def with_options(card: Card, name: str, asked: Mapping[str, Any]) -> tuple[Card, dict[str, Any]]:

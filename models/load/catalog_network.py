@@ -13,12 +13,12 @@ from regard.models import catalog
 from regard.models.load.awake import awaken
 from regard.models.load.card import card_beside, with_options
 from regard.models.load.seeded import seeded
-from regard.models.load.weights import load_file, weights_of, with_digest
+from regard.models.load.weights import Loader, weights_of, with_digest
 from regard.models.options import with_classes
 
 
 def from_catalog(
-    name: str, options: Mapping[str, Any], weights: str | None, card: Card | None
+    name: str, options: Mapping[str, Any], weights: str | None, card: Card | None, loader: Loader
 ) -> tuple[nn.Module, Card]:
     """A network of the catalog and its Card, see `regard.models.load.resolve`."""
     catalog.find(name)
@@ -38,7 +38,7 @@ def from_catalog(
         network = build_seeded(name, options)
     network.eval()
     if path is not None:
-        load_file(network, path, advice)
+        loader.load(network, path, advice)
     else:
         awaken(network, card)
     return network, with_digest(card, path)

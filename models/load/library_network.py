@@ -15,12 +15,12 @@ from regard.models.foreign.name import foreign_name
 from regard.models.load.awake import awaken
 from regard.models.load.card import card_beside, with_options
 from regard.models.load.seeded import seeded
-from regard.models.load.weights import RANDOM, load_file, with_digest
+from regard.models.load.weights import RANDOM, Loader, with_digest
 from regard.models.options import with_classes
 
 
 def from_library(
-    name: str, options: Mapping[str, Any], weights: str | None, card: Card | None
+    name: str, options: Mapping[str, Any], weights: str | None, card: Card | None, loader: Loader
 ) -> tuple[nn.Module, Card]:
     """A network of one of these libraries and its Card, see `regard.models.load.resolve`."""
     asked = foreign_name(name, with_classes(options))
@@ -35,9 +35,9 @@ def from_library(
         card, said = with_options(card, name, options)
         asked = foreign_name(name, said)
     with seeded():
-        foreign = build_foreign(asked, path)
+        foreign = build_foreign(asked, path, loader.key)
     if path is not None:
-        load_file(foreign.network, path, f"For another number of classes name it {name}?classes=N")
+        loader.load(foreign.network, path, f"For another number of classes name it {name}?classes=N")
     foreign.network.eval()
     contract = foreign.contract() if card is None else card.input
     network = foreign.adapted().eval()

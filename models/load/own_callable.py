@@ -16,14 +16,14 @@ from regard.contract.card import Card, explained
 from regard.contract.record import Record
 from regard.errors import InvalidInput, UnknownName
 from regard.models.load.card import card_beside
-from regard.models.load.weights import RANDOM, load_file, with_digest
+from regard.models.load.weights import RANDOM, Loader, with_digest
 from regard.models.options import agreed
 from regard.models.own_code import place_of
 from regard.models.signatures import keywords
 
 
 def from_callable(
-    name: str, options: Mapping[str, Any], weights: str | None, card: Card | None
+    name: str, options: Mapping[str, Any], weights: str | None, card: Card | None, loader: Loader
 ) -> tuple[nn.Module, Card]:
     """What a callable returns for these options, and its Card, see `regard.models.load.resolve`.
 
@@ -53,7 +53,7 @@ def from_callable(
     if options:
         card = card.updated(origin=card.origin.model_dump() | {"builder": name, "options": dict(options)})
     if path is not None:
-        load_file(network, path)
+        loader.load(network, path)
     return network.eval(), with_digest(card, path)
 
 

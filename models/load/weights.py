@@ -1,5 +1,7 @@
 """The file of weights: which one is meant, into the network, and whether it is the one the Card describes."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from torch import nn
@@ -12,7 +14,7 @@ from regard.models.checkpoint import load_weights, read_state_dict
 from regard.models.weights_index import shipped
 
 RANDOM = "random"
-SUFFIXES = (".safetensors", ".pt", ".pth")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 
 
 def weights_of(name: str, weights: str | None) -> Path | None:
@@ -36,7 +38,7 @@ def weights_of(name: str, weights: str | None) -> Path | None:
         return next(iter(tags.values()))
     if weights in tags:
         return tags[weights]
-    if Path(weights).suffix not in SUFFIXES:
+    if Path(weights).suffix not in SUFFIXES and not Path(weights).is_file():
         raise UnknownName(
             f"no weights {weights!r}: neither a file ({', '.join(SUFFIXES)}) nor {RANDOM!r}; {known}"
         )
@@ -55,17 +57,29 @@ def shipped_weights(card: Card) -> Path:
     raise InvalidInput(f"the weights of {card.name} do not come with regard; name their file")
 
 
-def load_file(network: nn.Module, path: Path, advice: str = "") -> None:
-    """Load a file of weights; where they are those of another network, the error ends with the advice.
+@dataclass(frozen=True)
+class Loader:
+    """How a file of weights is read.
 
-    Raises:
-        InvalidWeights: they cannot be read, or do not fit.
+    Attributes:
+        key: which state dict, where the file holds several.
+        report: told where in the file it was, and what was stripped of its names.
     """
-    state = read_state_dict(path)
-    try:
-        load_weights(network, state, source=str(path))
-    except InvalidWeights as error:
-        raise InvalidWeights(f"{error}. {advice}" if advice else str(error)) from None
+
+    key: str | None = None
+    report: Callable[[str], None] = lambda note: None
+
+    def load(self, network: nn.Module, path: Path, advice: str = "") -> None:
+        """Load a file into a network; where it is of another network, the error ends with the advice.
+
+        Raises:
+            InvalidWeights: it cannot be read, or does not fit.
+        """
+        state = read_state_dict(path, self.key, report=self.report)
+        try:
+            load_weights(network, state, source=str(path), report=self.report)
+        except InvalidWeights as error:
+            raise InvalidWeights(f"{error}. {advice}" if advice else str(error)) from None
 
 
 def with_digest(card: Card, path: Path | None) -> Card:

@@ -21,6 +21,7 @@ from regard.models.convert.namings import guess_library, naming_of
 from regard.models.convert.rules import rename
 from regard.models.foreign.library import import_library
 from regard.models.load import resolve
+from regard.models.placed_names import unwrapped
 from regard.serving.cli.app import app
 
 K, INNER = 4, 32
@@ -256,7 +257,9 @@ def test_every_key_of_mmsegmentation_has_its_place(head: str) -> None:
     assert guess_library(state) == "mmseg"
     expected = network.state_dict()
     renamed, rows = rename(
-        {f"module.{key}": value for key, value in state.items()}, expected, naming_of("mmseg", network)
+        unwrapped({f"module.{key}": value for key, value in state.items()})[0],
+        expected,
+        naming_of("mmseg", network),
     )
     assert renamed.keys() == expected.keys()
     assert {row.source for row in rows} - {None} == state.keys()
@@ -370,6 +373,26 @@ def test_the_command(tmp_path: Path) -> None:
     assert {"source": "decode_head.cca.gamma.scale", "target": "head.attention.gamma"}.items() <= next(
         row for row in answer["keys"] if row["target"] == "head.attention.gamma"
     ).items()
+
+
+def test_a_checkpoint_of_a_training_script(tmp_path: Path) -> None:
+    state, _ = mmseg_pair("ccnet")
+    inside = {f"module._orig_mod.model.{key}": value for key, value in state.items()}
+    path, output = saved(tmp_path, {"model": inside, "ema": inside}), tmp_path / "ours.safetensors"
+    options = [f"--set={key}={value}" for key, value in {**OPTIONS, "classes": K}.items()]
+    unsure = run(path, "--to", "ccnet_resnet18", "-o", output, *options)
+    assert isinstance(unsure.exception, InvalidWeights)
+    assert "several state dicts, model, ema; name one as the key" in str(unsure.exception)
+    done = run(path, "--to", "ccnet_resnet18", "-o", output, "--key", "ema", "--json", *options)
+    assert json.loads(done.stdout)["from"] == "mmseg"
+    assert done.stderr.splitlines() == [
+        f"{path}: took ema, {len(state)} tensors",
+        f"{path}: stripped _orig_mod. of the names",
+        f"{path}: stripped module. of the names",
+        f"{path}: stripped model. of the names",
+    ]
+    network, _ = resolve("ccnet_resnet18", weights=str(output))
+    assert torch.equal(network.head.attention.query.bias, state["decode_head.cca.query_conv.bias"])
 
 
 def test_the_output_must_be_safetensors(tmp_path: Path) -> None:
