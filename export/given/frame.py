@@ -19,7 +19,8 @@ from regard.contract.image_input import ImageInput
 from regard.contract.names import IMAGE
 from regard.export.answer_size import UPSAMPLING
 from regard.export.given.answer import GivenAnswer
-from regard.export.given.model import GivenImage, GivenModel
+from regard.export.given.image import GivenImage
+from regard.export.given.model import GivenModel
 from regard.export.graph.opset import opset_of
 from regard.export.graph.served_graph import Normalize, image_dims
 from regard.export.graph.tracing import Input, to_onnx
@@ -113,7 +114,9 @@ class Frame(nn.Module):
         return self.prologue(image), self.epilogue(given, x)
 
 
-def frame(given: GivenModel, found: GivenAnswer, card: Card) -> tuple[GraphProto, GraphProto]:
+def frame(
+    given: GivenModel, found: GivenAnswer, card: Card, report: Callable[[str], None]
+) -> tuple[GraphProto, GraphProto]:
     """The prologue, from IMAGE to TAKEN, and the epilogue, from ANSWER and TAKEN_AGAIN to the served answer,
     both in the model's opset.
 
@@ -139,6 +142,7 @@ def frame(given: GivenModel, found: GivenAnswer, card: Card) -> tuple[GraphProto
         [TAKEN, card.answer.tensor],
         opset=opset_of(given.proto),
         name=f"the frame of {given.path}",
+        report=lambda stage: report(f"{stage} what stands around it"),
     )
     halves = Extractor(compose.add_prefix(model, PREFIX, rename_inputs=False, rename_outputs=False))
     return (

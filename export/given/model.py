@@ -2,55 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, TensorProto
 
 from regard.contract.digest import sha256
+from regard.contract.image_input import ImageInput
 from regard.errors import InvalidInput
-from regard.export.graph.nodes import nodes_of
+from regard.export.artifact import check_fits
+from regard.export.given.image import GivenImage, given_image
+from regard.export.given.plain import plain
+from regard.export.graph.nodes import inner_graphs, nodes_of
+from regard.export.proof.bounds import FLOAT16, FLOAT32, Precision
 
-FLOATS: dict[int, type[np.floating[Any]]] = {
-    TensorProto.FLOAT: np.float32,
-    TensorProto.FLOAT16: np.float16,
-    TensorProto.DOUBLE: np.float64,
-}
-PLAIN = ("", "ai.onnx", "ai.onnx.ml")  # operator sets that every runtime knows
 # they do not change what the values mean
 PASSING = ("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Transpose")
-
-
-@dataclass(frozen=True)
-class GivenImage:
-    """A model's input.
-
-    Attributes:
-        name: of the tensor (batch, channels, height, width), or (batch, height, width, channels) with
-            `channels_last`.
-        elem_type: a key of FLOATS.
-        channels_last: the layout.
-        batch, height, width: where they are fixed, None where any will do.
-    """
-
-    name: str
-    elem_type: int
-    channels_last: bool
-    batch: int | None
-    height: int | None
-    width: int | None
-
-    @property
-    def rows(self) -> int:
-        """The axis of the height; the width's is the next."""
-        return 1 if self.channels_last else 2
-
-    @property
-    def dtype(self) -> type[np.floating[Any]]:
-        """The same type in numpy."""
-        return FLOATS[self.elem_type]
 
 
 @dataclass(frozen=True)
@@ -59,34 +26,39 @@ class GivenModel:
 
     Attributes:
         path: its file; external data beside it is in `proto`.
-        proto: what is in it.
+        proto: what is in it, in plain form.
+        notes: what was done for that.
         image: its input.
         answer: name of the output to serve.
         last: type of the operator that makes the answer, "" where the graph hands an input through.
+        precision: that it computes in, somewhere at least.
         digest: SHA-256 of the file.
     """
 
     path: Path
     proto: ModelProto
+    notes: tuple[str, ...]
     image: GivenImage
     answer: str
     last: str
+    precision: Precision
     digest: str
 
 
-def read_given(path: Path, answer: str | None = None, *, channels: int = 3) -> GivenModel:
+def read_given(path: Path, contract: ImageInput, answer: str | None = None) -> GivenModel:
     """Read a model and refuse what cannot be served.
 
     Args:
         path: the file.
+        contract: of its images.
         answer: the output to take, where there are several.
-        channels: of its images.
 
     Raises:
         InvalidInput: not a valid ONNX model, or with operators of its own, several inputs or outputs, or an
             input that is no image.
+        ExportError: it is too large.
     """
-    proto = _load(path)
+    proto, notes = _load(path)
     constants = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in constants]
     if len(inputs) != 1:
@@ -102,21 +74,25 @@ def read_given(path: Path, answer: str | None = None, *, channels: int = 3) -> G
     if answer is not None and answer not in outputs:
         raise InvalidInput(f"{path} has no output {answer!r}; it has {', '.join(outputs)}")
     name = answer or outputs[0]
+    image = given_image(inputs[0], path, contract)
     return GivenModel(
         path=path,
         proto=proto,
-        image=_given_image(inputs[0], path, channels),
+        notes=tuple(notes),
+        image=image,
         answer=name,
         last=_last_operator(proto.graph, name),
+        precision=_computes_in(proto, image),
         digest=sha256(path),
     )
 
 
-def _load(path: Path) -> ModelProto:
+def _load(path: Path) -> tuple[ModelProto, list[str]]:
     try:
         proto = onnx.load(path)
-        _refuse_custom_operators(proto)
-        onnx.checker.check_model(path)
+        check_fits(sum(len(tensor.raw_data) for tensor in proto.graph.initializer), str(path))
+        proto, notes = plain(proto, name=str(path))
+        onnx.checker.check_model(proto)
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None
     except (DecodeError, onnx.checker.ValidationError, ValueError) as error:
@@ -124,47 +100,27 @@ def _load(path: Path) -> ModelProto:
         raise InvalidInput(f"{path} is not a valid ONNX model: {reason}") from None
     if not proto.graph.node:
         raise InvalidInput(f"{path} holds an empty graph")
-    return proto
+    return proto, notes
 
 
-def _refuse_custom_operators(proto: ModelProto) -> None:
-    own = {function.domain for function in proto.functions}
-    custom = sorted(
-        {
-            f"{node.domain}.{node.op_type}"
-            for node in nodes_of(proto)
-            if node.domain not in PLAIN and node.domain not in own
-        }
-    )
-    if custom:
-        raise InvalidInput(
-            f"the model uses operators outside of ONNX: {', '.join(custom)}. Export it without a runtime's "
-            "own optimizations, or with these operators written as model-local functions."
-        )
-
-
-def _given_image(value: ValueInfoProto, path: Path, channels: int) -> GivenImage:
-    tensor = value.type.tensor_type
-    dims = [
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None for dim in tensor.shape.dim
+def _computes_in(proto: ModelProto, image: GivenImage) -> Precision:
+    """float16 where any of its tensors is."""
+    tensors = [
+        *(tensor for graph in (proto.graph, *inner_graphs(proto.graph)) for tensor in graph.initializer),
+        *(attribute.t for node in nodes_of(proto) for attribute in node.attribute),
     ]
-    if tensor.elem_type not in FLOATS:
-        kind = TensorProto.DataType.Name(tensor.elem_type).lower()
-        raise InvalidInput(
-            f"{path} takes {value.name} of type {kind}; only floating-point images, normalized, can be fed "
-            "to a model"
-        )
-    if len(dims) != 4:
-        raise InvalidInput(f"{path} takes {value.name} of {len(dims)} dimensions; an image batch has four")
-    first, last = dims[1] == channels, dims[3] == channels
-    if first == last:
-        shown = [dim or "any" for dim in dims]
-        raise InvalidInput(
-            f"{path} takes {value.name} {shown}: not clearly (batch, {channels}, height, width) or (batch, "
-            f"height, width, {channels}); fix its channels at export, or correct the Card's"
-        )
-    height, width = (dims[1], dims[2]) if last else (dims[2], dims[3])
-    return GivenImage(value.name, tensor.elem_type, last, batch=dims[0], height=height, width=width)
+    types = {
+        image.elem_type,
+        *(tensor.data_type for tensor in tensors),
+        *(
+            a.i
+            for node in nodes_of(proto)
+            if node.op_type == "Cast"
+            for a in node.attribute
+            if a.name == "to"
+        ),
+    }
+    return FLOAT16 if TensorProto.FLOAT16 in types else FLOAT32
 
 
 def _last_operator(graph: GraphProto, name: str) -> str:

@@ -1,6 +1,6 @@
 """The served graph of a model that others exported: the frame around the model as it is."""
 
-from collections.abc import MutableSequence
+from collections.abc import Callable, MutableSequence
 
 from onnx import ModelProto, ValueInfoProto, compose, helper
 
@@ -13,18 +13,19 @@ from regard.export.graph.metadata import describe
 PREFIX = "given/"  # keeps the model's names apart from the served graph's
 
 
-def wrapped(given: GivenModel, found: GivenAnswer, card: Card) -> ModelProto:
+def wrapped(given: GivenModel, found: GivenAnswer, card: Card, report: Callable[[str], None]) -> ModelProto:
     """The served graph of a given model, with its Card inside.
 
     Args:
         given: the model, in the opset it is to be served in.
         found: what its answer is.
         card: what is served.
+        report: told of each step as it begins.
 
     Raises:
         ExportError: that opset lacks an operator of the frame.
     """
-    prologue, epilogue = frame(given, found, card)
+    prologue, epilogue = frame(given, found, card, report)
     model = compose.add_prefix(given.proto, PREFIX)
     x, answer = PREFIX + given.image.name, PREFIX + given.answer
     _keep_only(x, model.graph.input)  # an old model's constants are inputs as well

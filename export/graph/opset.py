@@ -1,6 +1,6 @@
 """The version of ONNX's operators."""
 
-from onnx import ModelProto, inliner, version_converter
+from onnx import ModelProto, version_converter
 
 from regard.errors import InvalidInput
 
@@ -17,7 +17,7 @@ def at_opset(model: ModelProto, *, name: str) -> tuple[ModelProto, str]:
     """The model in OPSET where it is older and ONNX can convert it, and a note about it.
 
     Args:
-        model: of any opset; its own functions are written out where they are to be converted.
+        model: of any opset, without functions of its own.
         name: its file, for messages.
 
     Raises:
@@ -27,8 +27,7 @@ def at_opset(model: ModelProto, *, name: str) -> tuple[ModelProto, str]:
     if opset >= OPSET:
         return model, f"opset {opset} is kept"
     try:
-        plain = inliner.inline_local_functions(model) if model.functions else model
-        converted = version_converter.convert_version(plain, OPSET)
+        converted = version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter is C++, and raises RuntimeError and others
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         if opset < OLDEST_OPSET:

@@ -30,6 +30,7 @@ def check_neighbours(
     alone: Mapping[int, Arrays],
     batch: Pixels,
     *,
+    tolerance: float,
     subject: str,
     reference: str,
     layer: DependentLayer | None = None,
@@ -40,6 +41,7 @@ def check_neighbours(
         together: the answers to the batch.
         alone: the answers to some of its images alone, by their index.
         batch: the images (B, H, W, 3).
+        tolerance: the difference that passes as rounding, over the largest value.
         subject: what is to be proven, for messages.
         reference: what answered.
         layer: names the first layer that gives the image another result.
@@ -49,7 +51,7 @@ def check_neighbours(
     """
     for image, answers in alone.items():
         for name, values in together.items():
-            if differ(answers[name], values[image : image + 1]):
+            if differ(answers[name], values[image : image + 1], tolerance):
                 found = layer(batch, image) if layer else None
                 where = f", first in {found}" if found else ""
                 raise ExportError(
@@ -74,13 +76,13 @@ def dependent_layer(network: nn.Module, card: Card, batch: Pixels, image: int) -
     return None
 
 
-def differ(alone: npt.NDArray[Any], beside: npt.NDArray[Any]) -> bool:
+def differ(alone: npt.NDArray[Any], beside: npt.NDArray[Any], tolerance: float = FLOAT32.error) -> bool:
     """Whether two answers to one image are more than rounding apart; NaN is told of elsewhere."""
     if not (np.isfinite(alone).all() and np.isfinite(beside).all()):
         return False
     if np.issubdtype(alone.dtype, np.integer):
         return float((alone != beside).mean()) > 1e-3
-    return relative(largest_difference(alone, beside), alone) > FLOAT32.error
+    return relative(largest_difference(alone, beside), alone) > tolerance
 
 
 def _shares(
