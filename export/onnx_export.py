@@ -38,7 +38,6 @@ from regard.export.proof.reference_check import check_reference
 from regard.export.proof.trials import Trial, trials_of
 from regard.models.explain import Explain
 
-STAGES = ("checking the Card", "tracing", "writing the draft", "certifying", "putting it in place")
 TOOLS = {module.__name__: module.__version__ for module in (torch, onnx, onnxscript, onnxruntime)}
 
 
@@ -65,7 +64,7 @@ def export_onnx(
         images_from: where they come from, for the record.
         explain: add an explanation as outputs: "weights" of attention, or a class activation map, "cam" or
             "gradcam".
-        report: told each of STAGES as it begins.
+        report: told each stage as it begins, such as "tracing" or "proving 2 of 3, batch 1 of 224 x 224".
 
     Raises:
         ParityError: the graph departs from the network; names the first departing layer and the draft, which
@@ -74,7 +73,7 @@ def export_onnx(
             it, or the folder cannot be written.
         InvalidInput: the Card contradicts the network, or there are no images.
     """
-    report(STAGES[0])
+    report("checking the network")
     trials = trials_of(images, card.input)
     folder = folder.resolve()
     check_fits(sum(value.nbytes for value in network.state_dict().values()), card.name)
@@ -90,17 +89,15 @@ def export_onnx(
     )
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
     with whole_folder(folder, files=OWN_FILES, keep=ParityError) as draft:
-        report(STAGES[1])
         with watching_sizes() as sizes:
-            model = trace(network, card, trials[0], explain=explain)
-        report(STAGES[2])
+            model = trace(network, card, trials[0], explain=explain, report=report)
+        report("writing the draft")
         describe(model, card)
         write_graph(model, draft / MODEL_FILE)
-        report(STAGES[3])
         reference = NetworkRunner(network, card, explain=explain)
         candidate = served_graph_runner(draft / MODEL_FILE, card)
         try:
-            certificates = certify(reference, candidate, trials, images_from=images_from)
+            certificates = certify(reference, candidate, trials, images_from=images_from, report=report)
         except ParityError as error:
             (draft / CARD_FILE).write_text(card.updated(certificates=error.certificates).to_json())
             trial = next(trial for trial in trials if trial.shape == error.shape)
@@ -113,14 +110,22 @@ def export_onnx(
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)
         (draft / CARD_FILE).write_text(card.to_json())
+        report("making the goldens")
         write_goldens(draft, card, images, reference=reference, candidate=candidate)
         write_manifest(draft)
         artifact = Artifact(folder, card, candidate.sha256)
-        report(STAGES[4])
+        report("putting it in place")
     return artifact
 
 
-def trace(network: nn.Module, card: Card, example: Trial, *, explain: Explain | None = None) -> ModelProto:
+def trace(
+    network: nn.Module,
+    card: Card,
+    example: Trial,
+    *,
+    explain: Explain | None = None,
+    report: Callable[[str], None] = lambda stage: None,
+) -> ModelProto:
     """The served graph of a network as ONNX, unproven.
 
     Raises:
@@ -133,6 +138,7 @@ def trace(network: nn.Module, card: Card, example: Trial, *, explain: Explain | 
         output_names(network, card, explain=explain),
         opset=OPSET,
         name=card.name,
+        report=report,
     )
     name_dims(model, card)
     check_graph(model, card)

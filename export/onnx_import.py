@@ -25,7 +25,7 @@ from regard.contract.preprocess import Pixels
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
 from regard.export.answer_size import stating_upsampling
-from regard.export.artifact import OWN_FILES, Artifact, check_fits, write_graph
+from regard.export.artifact import OWN_FILES, Artifact, write_graph
 from regard.export.given.answer import GivenAnswer, find_answer
 from regard.export.given.model import GivenModel, read_given
 from regard.export.given.reference import GivenRunner, GivenSession
@@ -40,7 +40,6 @@ from regard.export.proof.reference_check import check_reference
 from regard.export.proof.runner import SCORES, CannotRun
 from regard.export.proof.trials import Trial, trials_of
 
-STAGES = ("reading the model", "writing the draft", "certifying", "putting it in place")
 TOOLS = {module.__name__: module.__version__ for module in (onnx, onnxruntime)}
 
 
@@ -73,7 +72,7 @@ def import_onnx(
         images: for the certificate, of any size.
         images_from: where they come from, for the record.
         answer: name of the output to serve, where there are several.
-        report: told each of STAGES as it begins.
+        report: told each stage as it begins, such as "proving 2 of 3, batch 1 of 224 x 224".
 
     Raises:
         InvalidInput: the model cannot be served, for a reason that is told, or the Card contradicts it.
@@ -81,13 +80,13 @@ def import_onnx(
         ExportError: ONNX Runtime does not take it, its answers prove nothing, or the folder cannot be
             written.
     """
-    report(STAGES[0])
-    given = read_given(path, answer, channels=card.input.channels)
-    check_fits(sum(len(tensor.raw_data) for tensor in given.proto.graph.initializer), str(path))
+    report("reading the model")
+    given = read_given(path, card.input, answer)
     _check_size(given, card)
     trials = trials_of(images, card.input, traced=given.image.batch)
     folder = folder.resolve()
     session = GivenSession(given, card)
+    report("finding out what it answers")
     answers = [_answer(session, trial) for trial in trials]
     found = find_answer(given, card, answers, [trial.shape for trial in trials])
     reference = GivenRunner(session, found)
@@ -96,33 +95,33 @@ def import_onnx(
         trials,
         answer=card.answer,
         subject=f"the graph of {card.name}",
-        tolerance=FLOAT32.error,
+        tolerance=given.precision.error,
     )
     proto, note = at_opset(given.proto, name=str(path))
     card = stating_upsampling(card) if found.resize else card
     card = card.updated(certificates=(), tools=card.tools | TOOLS)
     with whole_folder(folder, files=OWN_FILES, keep=ParityError) as draft:
-        report(STAGES[1])
-        model = wrapped(replace(given, proto=proto), found, card)
+        model = wrapped(replace(given, proto=proto), found, card, report)
+        report("writing the draft")
         write_graph(model, draft / MODEL_FILE)
         onnx.checker.check_model(draft / MODEL_FILE)
         (draft / CARD_FILE).write_text(card.to_json())
         check_graph(model, card)
-        report(STAGES[2])
         candidate = _served(draft / MODEL_FILE, reference)
         try:
-            certificates = _certify(reference, candidate, trials, images_from)
+            certificates = _certify(reference, candidate, trials, images_from, report)
         except ParityError as error:
             (draft / CARD_FILE).write_text(card.updated(certificates=error.certificates).to_json())
             message = f"{error}.{_batch_hint(given)} The draft is kept in {draft}"
             raise ParityError(message, shape=error.shape, certificates=error.certificates) from None
         card = card.updated(certificates=certificates)
         (draft / CARD_FILE).write_text(card.to_json())
+        report("making the goldens")
         write_goldens(draft, card, images, reference=reference, candidate=candidate)
         write_manifest(draft)
         artifact = Artifact(folder, card, candidate.sha256)
-        report(STAGES[3])
-    return Imported(artifact, (note, *_notes(given, found, card)))
+        report("putting it in place")
+    return Imported(artifact, (*given.notes, note, *_notes(given, found, card)))
 
 
 def _check_size(given: GivenModel, card: Card) -> None:
@@ -159,7 +158,11 @@ def _served(path: Path, reference: GivenRunner) -> GraphRunner:
 
 
 def _certify(
-    reference: GivenRunner, candidate: GraphRunner, trials: Sequence[Trial], images_from: str
+    reference: GivenRunner,
+    candidate: GraphRunner,
+    trials: Sequence[Trial],
+    images_from: str,
+    report: Callable[[str], None],
 ) -> tuple[Certificate, ...]:
     """Compare the served graph with the model as given."""
     card = reference.session.card
@@ -168,9 +171,10 @@ def _certify(
         candidate,
         trials,
         answer=card.answer,
-        precision=FLOAT32,
+        precision=reference.session.given.precision,
         subject=f"the graph of {card.name}",
         images_from=images_from,
+        report=report,
     )
 
 
@@ -187,8 +191,10 @@ def _notes(given: GivenModel, found: GivenAnswer, card: Card) -> list[str]:
     image = given.image
     layout = "(batch, height, width, channels)" if image.channels_last else "(batch, channels, height, width)"
     notes = [f"takes {image.name} {layout}, answers {found.kind} in {given.answer}"]
-    if image.elem_type != TensorProto.FLOAT:
-        notes.append(f"computes in {np.dtype(image.dtype).name}")
+    if given.precision != FLOAT32:
+        notes.append(f"computes in {given.precision.name}")
+    elif image.elem_type != TensorProto.FLOAT:
+        notes.append(f"takes {np.dtype(image.dtype).name}")
     if image.batch is not None:
         notes.append(f"exported for a batch of {image.batch}; proven at others")
     if found.resize:

@@ -1,7 +1,7 @@
 """From a PyTorch module to ONNX, by PyTorch's exporter and regard's own translations."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,7 +26,13 @@ class Input:
 
 
 def to_onnx(
-    module: nn.Module, inputs: Mapping[str, Input], outputs: Sequence[str], *, opset: int, name: str
+    module: nn.Module,
+    inputs: Mapping[str, Input],
+    outputs: Sequence[str],
+    *,
+    opset: int,
+    name: str,
+    report: Callable[[str], None] = lambda stage: None,
 ) -> ModelProto:
     """The module as an ONNX model.
 
@@ -36,6 +42,7 @@ def to_onnx(
         outputs: names of the results, in order.
         opset: version of ONNX's operators.
         name: what is exported, for messages.
+        report: told of tracing and translating as each begins.
 
     Raises:
         ExportError: PyTorch cannot trace it, or an operator has no translation, or none in this opset.
@@ -44,6 +51,7 @@ def to_onnx(
     dynamic = tuple(dict.fromkeys(each.dims, torch.export.Dim.DYNAMIC) for each in inputs.values())
     # one implementation of attention for every pass over the graph: another lays its answer out otherwise,
     # which a view then refuses
+    report("tracing")
     with quiet(), sdpa_kernel(SDPBackend.MATH), watching_sizes() as sizes:
         # traced apart from torch.onnx.export, which would try again with dimensions made constant
         # oblivious of the example's sizes: a map that happens to be of size 1 in it would otherwise be taken
@@ -54,6 +62,7 @@ def to_onnx(
         except Exception as error:  # whatever the network's own code meets under tracing; it ran well outside
             reason = f" for every size: {sizes}" if sizes.values else f": {_reason(error)}"
             raise ExportError(f"{name} cannot be traced{reason}") from error
+        report("translating")
         try:
             program = torch.onnx.export(
                 traced,

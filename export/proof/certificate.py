@@ -5,7 +5,7 @@ see real images at the shapes of `trials_of`, so that a number baked into the gr
 maps are compared as well; Grad-CAM's gradient, written out by hand in the graph, is held against autograd's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import onnx
@@ -32,7 +32,12 @@ def served_graph_runner(model: Path, card: Card) -> GraphRunner:
 
 
 def certify(
-    reference: NetworkRunner, candidate: GraphRunner, trials: Sequence[Trial], *, images_from: str
+    reference: NetworkRunner,
+    candidate: GraphRunner,
+    trials: Sequence[Trial],
+    *,
+    images_from: str,
+    report: Callable[[str], None] = lambda stage: None,
 ) -> tuple[Certificate, ...]:
     """Prove that a served graph gives its network's answers, and explanation where it has one.
 
@@ -41,6 +46,7 @@ def certify(
         candidate: its graph.
         trials: what both are asked, of `trials_of`.
         images_from: where their images come from, for the record.
+        report: told of each trial as a side is asked it.
 
     Returns:
         The certificate of the scores, and in an explain export another of its maps. Both have passed.
@@ -58,4 +64,5 @@ def certify(
         subject=f"the graph of {card.name}",
         images_from=images_from,
         maps=NAMES[explain] if explain is not None else None,
+        report=report,
     )

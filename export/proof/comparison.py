@@ -6,7 +6,7 @@ the top-1 class, the labels that apply, or the label of every pixel. The maps of
 certificate of their own.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,6 +52,7 @@ def prove(
     subject: str,
     images_from: str,
     maps: str | None = None,
+    report: Callable[[str], None] = lambda stage: None,
 ) -> tuple[Certificate, ...]:
     """Prove that a candidate gives its reference's answers, and explanation where it has one.
 
@@ -64,6 +65,7 @@ def prove(
         subject: the candidate, for messages.
         images_from: where the trials' images come from, for the record.
         maps: what the maps are, for the record; None where there are none.
+        report: told of each trial as a side is asked it.
 
     Returns:
         The certificate of the answers and, with `maps`, another of these. All have passed.
@@ -74,8 +76,11 @@ def prove(
     """
     observations = []
     bounds = precision.bounds(answer)
-    answers = expected_answers(reference, trials, answer=answer, subject=subject, tolerance=bounds.error)
-    for trial, expected in zip(trials, answers, strict=True):
+    answers = expected_answers(
+        reference, trials, answer=answer, subject=subject, tolerance=bounds.error, report=report
+    )
+    for turn, (trial, expected) in enumerate(zip(trials, answers, strict=True), 1):
+        report(f"proving {turn} of {len(trials)}, {trial.shape}")
         try:
             observations.append(Observation(trial, expected, candidate.run(trial.inputs)))
         except CannotRun as error:

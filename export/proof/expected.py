@@ -1,6 +1,6 @@
 """What the reference answers to the trials, refused where it proves nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,7 +14,13 @@ from regard.export.proof.trials import Shape, Trial
 
 
 def expected_answers(
-    reference: Runner, trials: Sequence[Trial], *, answer: AnswerKind, subject: str, tolerance: float
+    reference: Runner,
+    trials: Sequence[Trial],
+    *,
+    answer: AnswerKind,
+    subject: str,
+    tolerance: float,
+    report: Callable[[str], None] = lambda stage: None,
 ) -> list[Arrays]:
     """The reference's answers, one for each trial.
 
@@ -24,13 +30,15 @@ def expected_answers(
         answer: the kind that it gives.
         subject: what is to be proven, for messages.
         tolerance: the error that passes, over the largest score.
+        report: told of each trial as it begins.
 
     Raises:
         InvalidInput: the reference stops at a shape that the Card allows.
         ExportError: it answers NaN or infinity to one of the images, or the answers prove nothing.
     """
     answers = []
-    for trial in trials:
+    for turn, trial in enumerate(trials, 1):
+        report(f"asking the reference {turn} of {len(trials)}, {trial.shape}")
         answers.append(asked(reference, trial.image, subject))
         check_finite(answers[-1], trial, reference.name, subject)
     check_scores(answers, answer=answer, subject=subject, tolerance=tolerance)

@@ -42,4 +42,12 @@ def check_reference(
         image: asked(reference, crowd.image[image : image + 1], subject)
         for image in (0, len(crowd.image) - 1)
     }
-    check_neighbours(answers, alone, crowd.image, subject=subject, reference=reference.name, layer=layer)
+    check_neighbours(
+        answers,
+        alone,
+        crowd.image,
+        tolerance=tolerance,
+        subject=subject,
+        reference=reference.name,
+        layer=layer,
+    )

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from regard.errors import InvalidInput
 from regard.serving.cli.connection import ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
 from regard.serving.cli.console import err, out
+from regard.serving.cli.stages import stages
 
 
 class Endpoint(str, Enum):
@@ -93,11 +93,8 @@ def bench(
         weights=weights,
         settings=Settings(duration=duration, repeats=repeats),
     )
-    with Progress(
-        SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=err, transient=True
-    ) as bar:
-        task = bar.add_task(f"asking for {model}", total=None)
-        report = bench(options, lambda step: bar.update(task, description=step))
+    with stages(f"asking for {model}") as shown:
+        report = bench(options, shown.begin)
     if json_file == "-":
         print(report.to_json(), end="")
     else:

@@ -8,11 +8,12 @@ import typer
 from rich.table import Table
 
 from regard.serving.cli.console import out
-from regard.serving.cli.settings import Settings
+from regard.serving.cli.settings import Settings, WeightsKey
+from regard.serving.cli.stages import say
 
 
 def convert(
-    checkpoint: Annotated[Path, typer.Argument(help="A state dict: .safetensors, .pt or .pth.")],
+    checkpoint: Annotated[Path, typer.Argument(help="A file with a state dict: .safetensors, or PyTorch's.")],
     to: Annotated[str, typer.Option(help="The network it is for, a name of `regard models`.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The .safetensors file to write; its Card goes beside it.")
@@ -30,6 +31,7 @@ def convert(
         list[str] | None,
         typer.Option(help="Pattern of the network's keys to leave untrained, such as 'auxiliary.*'."),
     ] = None,
+    key: WeightsKey = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Convert a public checkpoint, and account for every key of both sides; keys without a place are an error
@@ -48,6 +50,8 @@ def convert(
         options=parse_options(settings or []),
         drop=drop or [],
         keep=keep or [],
+        key=key,
+        report=say,
     )
     if as_json:
         rows = [row.__dict__ for row in done.rows]

@@ -10,7 +10,7 @@ from rich.filesize import decimal
 from regard.models.explain import Explain
 from regard.serving.cli.console import out
 from regard.serving.cli.proof import proof_images, proving, show_certificates
-from regard.serving.cli.settings import Settings
+from regard.serving.cli.settings import Settings, WeightsKey
 
 
 def export(
@@ -29,11 +29,13 @@ def export(
         str | None,
         typer.Option(
             help=(
-                "A .safetensors or .pt file, a tag such as fashion_mnist, or 'random' for an untrained "
-                "network, whose last layer is drawn even where it would start at zero."
+                "A .safetensors file or PyTorch's (.pt, .pth, .bin, .ckpt, .pth.tar), a tag such as "
+                "fashion_mnist, or 'random' for an untrained network, whose last layer is drawn even where "
+                "it would start at zero."
             )
         ),
     ] = None,
+    key: WeightsKey = None,
     card: Annotated[
         Path | None, typer.Option(help="The Card's JSON file; by default the one beside the weights.")
     ] = None,
@@ -59,12 +61,19 @@ def export(
 
     Example: regard export se_resnet18 --weights fashion_mnist -o exported/garments
     """
-    with proving("loading the network", quietly=as_json) as report:
+    with proving("loading the network", quietly=as_json) as stages:
         from regard.export.onnx_export import export_onnx
         from regard.models.load import resolve
         from regard.models.options import parse_options
 
-        network, found = resolve(name, options=parse_options(settings or []), weights=weights, card=card)
+        network, found = resolve(
+            name,
+            options=parse_options(settings or []),
+            weights=weights,
+            card=card,
+            key=key,
+            report=stages.note,
+        )
         if rename is not None:
             found = found.updated(name=rename)
         real_images, images_from = proof_images(images, found)
@@ -75,7 +84,7 @@ def export(
             images=real_images,
             images_from=images_from,
             explain=explain,
-            report=report,
+            report=stages.begin,
         )
     if as_json:
         card_fields = artifact.card.model_dump(mode="json")

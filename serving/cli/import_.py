@@ -36,7 +36,7 @@ def import_(
 
     Example: regard import model.onnx --card card.json -o exported/model
     """
-    with proving("loading", quietly=as_json) as report:
+    with proving("loading", quietly=as_json) as stages:
         from regard.contract.reading import card_from_file
         from regard.export.onnx_import import import_onnx
 
@@ -45,7 +45,13 @@ def import_(
             found = found.updated(name=rename)
         real_images, images_from = proof_images(images, found)
         imported = import_onnx(
-            model, found, output, images=real_images, images_from=images_from, answer=answer, report=report
+            model,
+            found,
+            output,
+            images=real_images,
+            images_from=images_from,
+            answer=answer,
+            report=stages.begin,
         )
     artifact = imported.artifact
     if as_json:

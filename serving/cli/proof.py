@@ -2,15 +2,15 @@
 terminal.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from regard.serving.cli.console import err, out
+from regard.serving.cli.console import out
+from regard.serving.cli.stages import Stages, stages
 
 if TYPE_CHECKING:  # these take their time
     from regard.contract.card import Card
@@ -21,22 +21,20 @@ IMAGES = 6  # as many as the largest batches of a certificate need together
 
 
 @contextmanager
-def proving(first_stage: str, *, quietly: bool) -> Iterator[Callable[[str], None]]:
-    """Show each stage that the yielded function is told, and, unless `quietly`, the certificates of a proof
-    that failed.
-    """
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err, transient=True) as progress:
-        stage = progress.add_task(first_stage)
+def proving(first_stage: str, *, quietly: bool) -> Iterator[Stages]:
+    """Show the stages inside, and, unless `quietly`, the certificates of a proof that failed."""
+    with stages(first_stage) as shown:
         from regard.export.proof.comparison import ParityError
 
+        failed: ParityError | None = None
         try:
-            yield lambda description: progress.update(stage, description=description)
+            yield shown
         except ParityError as error:
-            progress.stop()
-            if not quietly:
-                show_certificates(error.certificates)
-            raise
+            failed = error
+    if failed is not None:
+        if not quietly:
+            show_certificates(failed.certificates)
+        raise failed
 
 
 def proof_images(folder: Path | None, card: "Card") -> "tuple[list[Pixels], str]":

@@ -1,22 +1,28 @@
+import argparse
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 import typer
 from onnx import numpy_helper
 from PIL import Image
+from rich.console import Console
 from tests.export.conftest import Exported
 from torch import nn
 from typer.testing import CliRunner, Result
 
 from regard.contract.card import Card
-from regard.errors import InvalidInput, UnknownName
+from regard.contract.digest import sha256
+from regard.errors import InvalidInput, InvalidWeights, UnknownName
 from regard.export import onnx_export
 from regard.export.artifact import read_artifact
 from regard.export.proof.comparison import ParityError
-from regard.models.load import own_callable
+from regard.models.load import own_callable, resolve
+from regard.serving.cli import stages
 from regard.serving.cli.export import export
 
 app = typer.Typer()
@@ -61,6 +67,66 @@ def test_options_reach_the_builder_and_the_card(
     result = run("-o", tmp_path / "other", "--set", "widht=16")
     assert isinstance(result.exception, UnknownName)
     assert "named 'widht'. Did you mean 'width'?" in str(result.exception)
+
+
+def test_the_stages_are_lines_where_there_is_no_terminal(ready: Exported, tmp_path: Path) -> None:
+    result = run("-o", tmp_path / "out", "--json")
+    json.loads(result.stdout)
+    lines = result.stderr.splitlines()
+    assert [line.partition(" s  ")[2] for line in lines[:2]] == [
+        "loading the network",
+        "checking the network",
+    ]
+    seconds = [float(line.partition(" s  ")[0]) for line in lines]
+    assert seconds == sorted(seconds)
+    assert any(line.endswith("s  proving 2 of 5, batch 1 of 24 x 24") for line in lines)
+    assert "\x1b" not in result.stderr
+
+
+def test_the_stages_are_one_line_in_a_terminal(
+    ready: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100, _environ={"TERM": "xterm"})
+    monkeypatch.setattr(stages, "err", console)
+    result = run("-o", tmp_path / "out", "--json")
+    json.loads(result.stdout)
+    assert "putting it in place" in screen.getvalue()
+    assert screen.getvalue().endswith("\x1b[2K")  # cleared at the end
+
+
+def test_what_was_unwrapped_is_said(ready: Exported, tmp_path: Path) -> None:
+    path = tmp_path / "w.pth.tar"
+    state = {f"module.{name}": value for name, value in ready.network.state_dict().items()}
+    torch.save({"state_dict": state, "ema": state, "args": argparse.Namespace(lr=0.1)}, path)
+    result = run("-o", tmp_path / "out", "--weights", path)
+    assert isinstance(result.exception, InvalidWeights)
+    assert "several state dicts, state_dict, ema; name one as the key" in str(result.exception)
+    result = run("-o", tmp_path / "out", "--weights", path, "--key", "ema", "--json")
+    assert f"{path}: took ema, {len(state)} tensors\n" in result.stderr
+    assert f"{path}: stripped module. of the names\n" in result.stderr
+    assert json.loads(result.stdout)["card"]["origin"]["weights_sha256"] == sha256(path)
+
+
+@pytest.mark.parametrize("suffix", [".ckpt", ".bin"])
+def test_a_checkpoint_of_a_training_script_is_exported(suffix: str, tmp_path: Path) -> None:
+    """Traced, translated and proven, with the weights of the file."""
+    name = "resnet18?classes=3&width=8"
+    trained, card = resolve(name, weights="random")
+    path = tmp_path / f"w{suffix}"
+    state = {f"model.{name}": value * 1.01 for name, value in trained.state_dict().items()}
+    torch.save({"state_dict": state, "hyper_parameters": {"root": Path("data"), "lr": np.float64(0.1)}}, path)
+    small = card.updated(inputs=[card.input.model_dump() | {"height": 32, "width": 32}])
+    (tmp_path / "w.json").write_text(small.to_json())
+    result = CliRunner().invoke(
+        app, [name, "--weights", str(path), "-o", str(tmp_path / "out")], catch_exceptions=False
+    )
+    assert "proven equal" in result.stdout
+    assert "stripped model. of the names" in result.stderr
+    assert "translating" in result.stderr
+    model = onnx.load(read_artifact(tmp_path / "out").model)
+    bias = next(tensor for tensor in model.graph.initializer if tensor.name.endswith("fc.bias"))
+    np.testing.assert_array_equal(numpy_helper.to_array(bias), state["model.fc.bias"].numpy())
 
 
 def test_for_machines(ready: Exported, tmp_path: Path) -> None:

@@ -221,7 +221,7 @@ def second_input() -> tuple[onnx.ValueInfoProto, ...]:
     [
         (POOLED, {"extra": second_input()}, r"2 inputs \(x, threshold\)"),
         (POOLED, {"outputs": ("pooled",)}, "2 outputs; name the answer to serve, one of scores, pooled"),
-        (POOLED, {"image": ["n", "c", "h", "w"]}, "fix its channels at export"),
+        ([node("Flatten", ["x"], "scores")], {"image": ["n", "c", "h", "w"]}, "fix its channels at export"),
         (
             POOLED,
             {"image": ["n", 1, "h", "w"], "constants": {"weight": WEIGHT[:, :1]}},
