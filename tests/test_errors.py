@@ -1,8 +1,21 @@
 """Unknown names: the nearest five, and the others where a reader can take them in."""
 
-from regard.errors import FEW, UnknownName
+import regard
+from regard import errors
+from regard.errors import FEW, RegardError, UnknownName
 
 MANY = [f"network{number}" for number in range(FEW + 1)]
+
+
+def test_every_error_is_offered_by_the_package() -> None:
+    kinds = {
+        name: kind
+        for name, kind in vars(errors).items()
+        if isinstance(kind, type) and issubclass(kind, RegardError)
+    }
+    assert kinds
+    assert {name: getattr(regard, name) for name in kinds} == kinds
+    assert kinds.keys() <= set(regard.__all__)
 
 
 def test_few_names_are_all_listed() -> None:

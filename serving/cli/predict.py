@@ -19,7 +19,9 @@ SHOWN_LABELS = 4  # of a segmentation, in the table
 
 def predict(
     model: Annotated[str, typer.Argument(help="A model's name on the server.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files, and folders of them.")],
+    images: Annotated[
+        list[Path], typer.Argument(help="Image files, folders of them, and patterns in quotes.")
+    ],
     folder: Annotated[
         Path | None,
         typer.Option("--out", help="Write a segmentation's masks and overlays (PNG) to this folder."),

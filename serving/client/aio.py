@@ -15,6 +15,7 @@ from regard.serving.client.core import raw_request
 from regard.serving.client.images import ImageLike, Images, is_stream, items
 from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps
 from regard.serving.client.tasks import Task
+from regard.serving.client.version import Version, written
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.connect import connect_async
 from regard.serving.protocol.credentials import Credentials
@@ -73,9 +74,9 @@ class AsyncClient(
         except Fault:
             return False
 
-    async def card(self, model: str, *, version: str = "", timeout: float | None = None) -> Card:
+    async def card(self, model: str, *, version: Version = "", timeout: float | None = None) -> Card:
         """The Card of a model on the server: its input, its labels, its origin."""
-        return await self._run(self._core.card(model, version, self._deadline(timeout)))
+        return await self._run(self._core.card(model, written(version), self._deadline(timeout)))
 
     async def infer(
         self,
@@ -83,13 +84,13 @@ class AsyncClient(
         inputs: Mapping[str, Array],
         outputs: Iterable[str] | None = None,
         *,
-        version: str = "",
+        version: Version = "",
         timeout: float | None = None,
     ) -> Outputs:
         """Tensors in, tensors out, by name; the batch is the first axis. outputs: the names wanted, by
         default all.
         """
-        request = raw_request(model, version, inputs, None if outputs is None else tuple(outputs))
+        request = raw_request(model, written(version), inputs, None if outputs is None else tuple(outputs))
         return await self._run(self._core.infer(request, self._deadline(timeout)))
 
     @staticmethod

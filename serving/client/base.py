@@ -12,9 +12,11 @@ from regard.contract.card import Card
 from regard.errors import InvalidInput, RegardError
 from regard.serving.client.core import Core
 from regard.serving.client.images import ImageLike, Images
+from regard.serving.client.persistence import Persistence
 from regard.serving.client.regions import Regions
 from regard.serving.client.retry import Retry
 from regard.serving.client.tasks import Classify, Segment, Task
+from regard.serving.client.version import Version, written
 from regard.serving.protocol.address import Address, address_of
 from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.deadline import Deadline, checked_timeout
@@ -73,32 +75,12 @@ class BaseClient(
             ca=ca, certificate=certificate, key=key, api_key=api_key, token=token, headers=headers or {}
         )
         share = address.is_loopback if shared_memory is None else shared_memory
-        self._core = Core(address, retry or Retry(), Regions(share), insist=shared_memory is True)
+        self._core = Core(
+            address, Persistence(retry or Retry()), Regions(share), insist=shared_memory is True
+        )
         self._transport = self._connect(address, credentials) if transport is None else transport
         self._closed = False
 
-    @overload
-    def classify(
-        self,
-        model: str,
-        images: Iterator[ImageLike],
-        *,
-        top_k: int = 5,
-        on_error: Literal["raise"] = "raise",
-        version: str = "",
-        timeout: float | None = None,
-    ) -> ClassStream: ...
-    @overload
-    def classify(
-        self,
-        model: str,
-        images: Iterator[ImageLike],
-        *,
-        top_k: int = 5,
-        on_error: Literal["return"],
-        version: str = "",
-        timeout: float | None = None,
-    ) -> ClassErrorStream: ...
     @overload
     def classify(
         self,
@@ -107,7 +89,7 @@ class BaseClient(
         *,
         top_k: int = 5,
         on_error: Literal["raise"] = "raise",
-        version: str = "",
+        version: Version = "",
         timeout: float | None = None,
     ) -> ClassList: ...
     @overload
@@ -118,9 +100,31 @@ class BaseClient(
         *,
         top_k: int = 5,
         on_error: Literal["return"],
-        version: str = "",
+        version: Version = "",
         timeout: float | None = None,
     ) -> ClassErrorList: ...
+    @overload
+    def classify(
+        self,
+        model: str,
+        images: Iterator[ImageLike],
+        *,
+        top_k: int = 5,
+        on_error: Literal["raise"] = "raise",
+        version: Version = "",
+        timeout: float | None = None,
+    ) -> ClassStream: ...
+    @overload
+    def classify(
+        self,
+        model: str,
+        images: Iterator[ImageLike],
+        *,
+        top_k: int = 5,
+        on_error: Literal["return"],
+        version: Version = "",
+        timeout: float | None = None,
+    ) -> ClassErrorStream: ...
     def classify(
         self,
         model: str,
@@ -128,17 +132,19 @@ class BaseClient(
         *,
         top_k: int = 5,
         on_error: str = "raise",
-        version: str = "",
+        version: Version = "",
         timeout: float | None = None,
     ) -> Any:
         """The class of each image, in the images' order.
 
         Args:
-            model: its name on the server.
-            images: a path, the bytes of an image file, a PIL image, a uint8 array (H, W, 3) RGB or (H, W)
-                grey; a directory; or a sequence of these: a list comes back (AsyncClient: awaited). An
-                iterator, such as a generator, is read as the results are asked for, and an iterator comes
-                back (AsyncClient: for `async for`); closing that one cancels what is under way.
+            model: its name on the server; that of its endpoint for images, <name>_image, takes image files
+                alone.
+            images: a path, the bytes of an image file, a file opened in binary mode, a PIL image, a uint8
+                array (H, W, 3) RGB or (H, W) grey; a directory; a pattern such as "images/*.jpg"; or a
+                sequence of these: a list comes back (AsyncClient: awaited). An iterator, such as a generator,
+                is read as the results are asked for, and an iterator comes back (AsyncClient: for
+                `async for`); closing that one cancels what is under way.
             top_k: how many runners-up, the likeliest included.
             on_error: "raise" the first bad image's error, or "return" it in the image's place.
             version: of the model; by default the server's choice, the latest.
@@ -150,30 +156,10 @@ class BaseClient(
     def segment(
         self,
         model: str,
-        images: Iterator[ImageLike],
-        *,
-        on_error: Literal["raise"] = "raise",
-        version: str = "",
-        timeout: float | None = None,
-    ) -> MapStream: ...
-    @overload
-    def segment(
-        self,
-        model: str,
-        images: Iterator[ImageLike],
-        *,
-        on_error: Literal["return"],
-        version: str = "",
-        timeout: float | None = None,
-    ) -> MapErrorStream: ...
-    @overload
-    def segment(
-        self,
-        model: str,
         images: Images,
         *,
         on_error: Literal["raise"] = "raise",
-        version: str = "",
+        version: Version = "",
         timeout: float | None = None,
     ) -> MapList: ...
     @overload
@@ -183,16 +169,36 @@ class BaseClient(
         images: Images,
         *,
         on_error: Literal["return"],
-        version: str = "",
+        version: Version = "",
         timeout: float | None = None,
     ) -> MapErrorList: ...
+    @overload
+    def segment(
+        self,
+        model: str,
+        images: Iterator[ImageLike],
+        *,
+        on_error: Literal["raise"] = "raise",
+        version: Version = "",
+        timeout: float | None = None,
+    ) -> MapStream: ...
+    @overload
+    def segment(
+        self,
+        model: str,
+        images: Iterator[ImageLike],
+        *,
+        on_error: Literal["return"],
+        version: Version = "",
+        timeout: float | None = None,
+    ) -> MapErrorStream: ...
     def segment(
         self,
         model: str,
         images: Images | Iterator[ImageLike],
         *,
         on_error: str = "raise",
-        version: str = "",
+        version: Version = "",
         timeout: float | None = None,
     ) -> Any:
         """The class of each pixel of each image as it was sent, upright and of its size; images, order and
@@ -222,12 +228,12 @@ class BaseClient(
         model: str,
         images: Images | Iterator[ImageLike],
         on_error: str,
-        version: str,
+        version: Version,
         timeout: float | None,
     ) -> Any:
         if on_error not in ("raise", "return"):
             raise InvalidInput(f"on_error must be 'raise' or 'return', got {on_error!r}")
-        return self._answers(make, model, images, on_error, version, timeout)
+        return self._answers(make, model, images, on_error, written(version), timeout)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline.after(self._timeout if timeout is None else timeout)

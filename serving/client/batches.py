@@ -17,6 +17,11 @@ from regard.serving.client.images import Encoded, Item, Raw, Refused, decoded
 from regard.serving.protocol.wire import Array
 
 
+def image_endpoint(model: str) -> str:
+    """The name that takes image files; a model may be asked for by it, and is then served for these alone."""
+    return model if model.endswith(IMAGE_ENDPOINT) else model + IMAGE_ENDPOINT
+
+
 @dataclass(frozen=True)
 class Batch:
     """Neighbouring images that fit into one request, to the same endpoint and of the same size; or one
@@ -48,7 +53,7 @@ class Batch:
         if encoded:
             column = np.empty((len(encoded), 1), dtype=object)
             column[:, 0] = encoded
-            return model + IMAGE_ENDPOINT, ENCODED_IMAGE, column
+            return image_endpoint(model), ENCODED_IMAGE, column
         pixels = [item.pixels for item in self.items if isinstance(item, Raw)]
         return model, IMAGE, pixels[0][None] if len(pixels) == 1 else np.stack(pixels)
 

@@ -11,12 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from regard.contract.card import Card
-from regard.contract.names import IMAGE_ENDPOINT
+from regard.contract.names import IMAGE
 from regard.errors import InferenceError, InvalidInput, RegardError
-from regard.serving.client.batches import Batch
-from regard.serving.client.exchange import attempts, exchange
+from regard.serving.client.batches import Batch, image_endpoint
+from regard.serving.client.persistence import Persistence
 from regard.serving.client.regions import Regions
-from regard.serving.client.retry import Retry
 from regard.serving.client.shared_exchange import shared_exchange
 from regard.serving.client.steps import ReadConfig, ReadIndex, Steps
 from regard.serving.client.tasks import Task
@@ -41,7 +40,7 @@ class Core:
     """
 
     address: Address
-    retry: Retry
+    persistence: Persistence
     regions: Regions
     insist: bool
     _cards: dict[tuple[str, str], Card] = field(default_factory=dict)
@@ -54,24 +53,25 @@ class Core:
             known = self._cards.get((model, version))
         if known is not None:
             return known
-        files_only = False
+        endpoint = model
         try:
             try:
                 config = yield from self._config(model, version, deadline)
             except Fault as fault:
                 if fault.code != "NOT_FOUND":
                     raise
+                endpoint = image_endpoint(model)
                 try:
-                    config = yield from self._config(model + IMAGE_ENDPOINT, version, deadline)
+                    config = yield from self._config(endpoint, version, deadline)
                 except Fault:
                     raise fault from None
-                files_only = True
         except Fault as fault:
             raise (yield from self._explained(fault, model, model, version, deadline)) from None
         card = served_card(config, model)
         with self._lock:
             self._cards[model, version] = card
-            (self._files_only.add if files_only else self._files_only.discard)(model)
+            alone = endpoint == image_endpoint(model)
+            (self._files_only.add if alone else self._files_only.discard)(model)
         return card
 
     def decodes(self, model: str, version: str) -> bool:
@@ -81,8 +81,8 @@ class Core:
         return bool(version) and model not in self._files_only
 
     def _config(self, model: str, version: str, deadline: Deadline) -> Steps[Mapping[str, Any]]:
-        config: Mapping[str, Any] = yield from attempts(
-            lambda timeout: ReadConfig(model, version, timeout), self.retry, deadline
+        config: Mapping[str, Any] = yield from self.persistence.ask(
+            lambda timeout: ReadConfig(model, version, timeout), deadline
         )
         return config
 
@@ -103,14 +103,14 @@ class Core:
         if batch.refused:
             return [batch.refused]
         endpoint, name, tensor = batch.tensor(model)
-        if endpoint == model and model in self._files_only:
+        if name == IMAGE and model in self._files_only:
             with self._lock:  # perhaps the endpoint has been added: let the next call look
                 self._cards.pop((model, version), None)
             return [InvalidInput(f"{item.where}: {takes_files_alone(model)}") for item in batch.items]
         request = Request(endpoint, version, {name: tensor}, (task.answer.tensor,))
         size = task.answer.nbytes(len(batch.items), *batch.size)
         try:
-            outputs = yield from self._exchange(request, {task.answer.tensor: size}, deadline)
+            outputs = yield from self._sent(request, model, {task.answer.tensor: size}, deadline)
         except Fault as fault:
             if fault.code == "INVALID_ARGUMENT" and len(batch.items) > 1:  # find out whose fault it is
                 apart: list[T | RegardError] = []
@@ -130,10 +130,26 @@ class Core:
                 self._cards.pop((model, version), None)
             raise
 
+    def _sent(
+        self, request: Request, model: str, sizes: Mapping[str, int], deadline: Deadline
+    ) -> Steps[Outputs]:
+        """Send a request to an endpoint of a model whose Card was read; raises Fault.
+
+        One that is not found and never answered may not be there, or its server is being started again: then
+        the model is not found either, and waited for.
+        """
+        try:
+            return (yield from self._exchange(request, sizes, deadline))
+        except Fault as fault:
+            if fault.code != "NOT_FOUND" or self.persistence.met(request.model, request.version):
+                raise
+        yield from self._config(model, request.version, deadline)
+        return (yield from self._exchange(request, sizes, deadline))
+
     def _exchange(self, request: Request, sizes: Mapping[str, int], deadline: Deadline) -> Steps[Outputs]:
         """Send a request. sizes: bytes of the outputs, where known; raises Fault."""
         if not self.regions.enabled:
-            return (yield from exchange(request, self.retry, deadline)).arrays
+            return (yield from self.persistence.infer(request, deadline)).arrays
         return (
             yield from shared_exchange(
                 request,
@@ -141,7 +157,7 @@ class Core:
                 self.regions,
                 self.address,
                 insist=self.insist,
-                retry=self.retry,
+                persistence=self.persistence,
                 deadline=deadline,
             )
         )

@@ -1,10 +1,11 @@
 """Whatever a user calls an image, as the bytes of a file or as RGB pixels, one at a time."""
 
+import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,18 @@ from regard.contract.image_files import as_served, images_in
 from regard.contract.preprocess import BadImage, Pixels
 from regard.errors import InvalidInput
 
-ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Image.Image | npt.NDArray[Any]
+
+class Readable(Protocol):
+    """A file opened in binary mode, or what reads like one."""
+
+    def read(self) -> bytes: ...
+
+
+ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Readable | Image.Image | npt.NDArray[Any]
 Images: TypeAlias = ImageLike | Sequence[ImageLike]
 
+ONE_IMAGE = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray)
+MAGIC = "*?["  # of patterns
 PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # chunks that may say it
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
@@ -53,34 +63,52 @@ Item: TypeAlias = Encoded | Raw | Refused
 
 def is_stream(images: object) -> bool:
     """Whether images are drawn one by one from an iterator, and the results with them."""
-    return isinstance(images, Iterator)
+    return isinstance(images, Iterator) and not _is_file(images)
 
 
 def items(images: Images | Iterable[ImageLike]) -> Iterator[Item]:
-    """Each image in order, read when its turn comes; a directory stands for the images in it, sorted by name.
+    """Each image in order, read when its turn comes; see `files_of` for directories and patterns.
 
     Raises:
         InvalidInput: not an image nor a collection of them; a directory without images.
     """
-    if isinstance(images, (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray)):
+    if isinstance(images, ONE_IMAGE) or _is_file(images):
         yield from _expand(images, "the image")
     elif isinstance(images, Iterable):
         for index, image in enumerate(images):
             yield from _expand(image, f"images[{index}]")
     else:
         raise InvalidInput(
-            "images must be a path, bytes, a PIL image, a NumPy array or several of these, got "
+            "images must be a path, bytes, an open file, a PIL image, a NumPy array or several of these, got "
             f"{type(images).__name__}"
         )
 
 
 def _expand(image: object, where: str) -> Iterator[Item]:
     if isinstance(image, (str, os.PathLike)):
-        path = Path(image)
-        if path.is_dir():
-            yield from (_item(file, where) for file in images_in(path))
-            return
-    yield _item(image, where)
+        yield from (_item(file, where) for file in files_of(Path(image)))
+    else:
+        yield _item(image, where)
+
+
+def files_of(path: Path) -> list[Path]:
+    """The files that a path stands for, sorted by name: the images in a directory; where there is no such
+    file, those that match it as a pattern (`*`, `?`, `[...]`, `**`); else itself, whether or not it is there.
+
+    Raises:
+        InvalidInput: a directory without images.
+    """
+    written = os.fspath(path)
+    if os.path.isdir(written):  # noqa: PTH112 - Path's own fails on a name that is too long
+        return images_in(path)
+    if os.path.lexists(written) or not set(MAGIC) & set(written):
+        return [path]
+    matching = sorted(map(Path, glob.glob(written, recursive=True)))  # noqa: PTH207 - Path's takes no root
+    return [file for file in matching if file.is_file()] or [path]
+
+
+def _is_file(image: object) -> bool:
+    return hasattr(image, "read")
 
 
 def _item(image: object, where: str) -> Item:
@@ -95,8 +123,11 @@ def _item(image: object, where: str) -> Item:
             return Raw(where, _pixels_of_image(image))
         if isinstance(image, np.ndarray):
             return Raw(where, _pixels_of_array(image))
+        if _is_file(image):
+            return encoded(_rest_of(image), where)
         raise BadImage(
-            f"a {type(image).__name__} is not an image; give a path, bytes, a PIL image or a NumPy array"
+            f"a {type(image).__name__} is not an image; give a path, bytes, an open file, a PIL image or a "
+            "NumPy array"
         )
     except BadImage as error:
         return Refused(where, InvalidInput(f"{where}: {error}"))
@@ -105,8 +136,20 @@ def _item(image: object, where: str) -> Item:
 def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except OSError as error:
-        raise BadImage(f"cannot read the file: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # a name may hold what no file's can
+        raise BadImage(f"cannot read the file: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _rest_of(file: Any) -> bytes:
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:
+        raise BadImage(f"cannot read the file: {getattr(error, 'strerror', None) or error}") from None
+    if not isinstance(data, bytes):
+        raise BadImage(f"reading the file gives {type(data).__name__}, not bytes; open it in mode 'rb'")
+    if not data:
+        raise BadImage("the file holds nothing from where it stands; seek(0) after writing or reading it")
+    return data
 
 
 def encoded(data: bytes, where: str) -> Encoded:

@@ -2,15 +2,20 @@
 nothing.
 """
 
+import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from regard.contract.image_files import images_in, read_pixels
+from regard.contract.image_files import read_pixels
 from regard.contract.results import Classification, Segmentation, save_png
 from regard.errors import InvalidInput, RegardError
+from regard.serving.client.images import files_of
 from regard.serving.client.sync import Client
+
+LONGEST_STEM = 200  # bytes; a file's name has 255, and its draft's is longer by "._12345_overlay.png.draft"
 
 
 @dataclass(frozen=True)
@@ -45,29 +50,38 @@ class Entry:
 
 
 def expand(images: Sequence[Path]) -> list[Path]:
-    """The files named, each directory replaced by the images in it, sorted by name.
+    """The files named, directories and patterns replaced by what they stand for; see `files_of`.
 
     Raises:
         InvalidInput: a directory without images.
     """
-    return [file for image in images for file in (images_in(image) if image.is_dir() else [image])]
+    return [file for image in images for file in files_of(image)]
 
 
 def unique_names(files: Sequence[Path]) -> list[str]:
     """A name for each file: its stem, with _2, _3, ... where another file has that name already, in any
     letter case.
     """
-    stems = {file.stem.lower() for file in files}
+    stems = [_short(file.stem) for file in files]
+    first_choices = {stem.lower() for stem in stems}
     taken: set[str] = set()
     names = []
-    for file in files:
-        name, number = file.stem, 1
-        while name.lower() in taken or (number > 1 and name.lower() in stems):
+    for stem in stems:
+        name, number = stem, 1
+        while name.lower() in taken or (number > 1 and name.lower() in first_choices):
             number += 1
-            name = f"{file.stem}_{number}"
+            name = f"{stem}_{number}"
         taken.add(name.lower())
         names.append(name)
     return names
+
+
+def _short(stem: str) -> str:
+    """The stem; of one that leaves no room for what is added to it, the beginning and a digest of it all."""
+    name = os.fsencode(stem)
+    if len(name) <= LONGEST_STEM:
+        return stem
+    return f"{name[:LONGEST_STEM].decode(errors='ignore')}_{hashlib.sha256(name).hexdigest()[:12]}"
 
 
 def make_folder(folder: Path) -> None:
@@ -96,13 +110,15 @@ def predict_files(
     given.
 
     Raises:
-        RegardError: what concerns every file: no server, no such model, a folder that cannot be written.
+        RegardError: what concerns every file: no server, no such model, a folder that cannot be made.
     """
     names = unique_names(files)
     if out is not None:
         make_folder(out)
-        inputs = {file.resolve() for file in files}
-        lost = [path for name in names for path in targets(out, name).values() if path.resolve() in inputs]
+        inputs = {os.path.realpath(file) for file in files}
+        lost = [
+            path for name in names for path in targets(out, name).values() if os.path.realpath(path) in inputs
+        ]
         if lost:
             raise InvalidInput(
                 f"{lost[0]} is one of the images and would be overwritten; choose another folder"
@@ -118,9 +134,12 @@ def predict_files(
         if not isinstance(segmentation, Segmentation):
             yield Entry(file, segmentation, {})
             continue
-        written = {}
-        if out is not None:
-            written = targets(out, name)
-            segmentation.save(written["mask"])
-            save_png(segmentation.overlay(read_pixels(file)), written["overlay"])
-        yield Entry(file, segmentation.area, written)
+        written = {} if out is None else targets(out, name)
+        try:
+            if written:
+                segmentation.save(written["mask"])
+                save_png(segmentation.overlay(read_pixels(file)), written["overlay"])
+        except InvalidInput as error:
+            yield Entry(file, error, {})
+        else:
+            yield Entry(file, segmentation.area, written)

@@ -11,6 +11,7 @@ import threading
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tritonclient.utils import shared_memory as shm
 from regard.serving.protocol.tensors import payload
 from regard.serving.protocol.wire import Array, Span
 
+FOLDER = Path("/dev/shm")  # noqa: S108 - where a region is a file
 SMALLEST_REGION = 1 << 20
 # bytes; below this a copy through the socket costs less than two spans in the request
 WORTH_SHARING = 1 << 15
@@ -60,6 +62,19 @@ class Region:
         return view.copy()
 
 
+def _reserve(region: Region) -> None:
+    """Take the region's pages now: where there are none left, a later write would end the process (SIGBUS).
+
+    Raises:
+        OSError: there are none left.
+    """
+    descriptor = os.open(FOLDER / region.name, os.O_RDWR)
+    try:
+        os.posix_fallocate(descriptor, 0, region.size)
+    finally:
+        os.close(descriptor)
+
+
 def room_for(inputs: Mapping[str, Array], outputs: Mapping[str, int]) -> int:
     """Bytes that `place` needs."""
     return sum(_aligned(payload(array).nbytes) for array in inputs.values()) + sum(
@@ -83,7 +98,7 @@ class Regions:
 
     def lend(self, size: int) -> Region | None:
         """A region of at least so many bytes, a new one if need be; None where this machine cannot make
-        one.
+        one, or is short of shared memory.
         """
         with self._lock:
             fitting = sorted(
@@ -101,6 +116,11 @@ class Regions:
         except shm.SharedMemoryException:
             return None
         region = Region(name, capacity, handle)
+        try:
+            _reserve(region)
+        except OSError:
+            self.destroy(region)
+            return None
         with self._lock:
             self._lent.add(region)
         return region

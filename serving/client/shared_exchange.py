@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from regard.errors import InvalidInput
-from regard.serving.client.exchange import exchange
+from regard.serving.client.persistence import Persistence
 from regard.serving.client.regions import WORTH_SHARING, Region, Regions, room_for
-from regard.serving.client.retry import Retry
-from regard.serving.client.steps import Register, Steps
+from regard.serving.client.retry import passing
+from regard.serving.client.steps import Infer, Register, Steps
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.deadline import Deadline
 from regard.serving.protocol.wire import Answer, Fault, Outputs, Request
@@ -22,10 +22,11 @@ def shared_exchange(
     address: Address,
     *,
     insist: bool,
-    retry: Retry,
+    persistence: Persistence,
     deadline: Deadline,
 ) -> Steps[Outputs]:
-    """Send a request; raises Fault.
+    """Send a request; raises Fault. Only the first attempt goes through shared memory: a server that was
+    started again knows no region, and one that may still write into a region must not meet it twice.
 
     sizes: bytes of the outputs, where known.
     insist: a server's refusal is an error instead of a reason to do without.
@@ -35,27 +36,23 @@ def shared_exchange(
     if sum(array.nbytes for array in request.inputs.values()) + sum(outputs.values()) >= WORTH_SHARING:
         region = yield from _registered(room_for(request.inputs, outputs), regions, address, insist, deadline)
     if region is None:
-        answer: Answer = yield from exchange(request, retry, deadline)
-        return answer.arrays
+        return (yield from persistence.infer(request, deadline)).arrays
     reusable = False
     try:
-        spans = region.place(request.inputs, outputs)
-        answer = yield from exchange(replace(request, spans=spans), retry, deadline)
+        shared = replace(request, spans=region.place(request.inputs, outputs))
+        answer: Answer = yield from persistence.once(Infer(shared, deadline.remaining()))
         reusable = True
         return answer.arrays | {
-            name: region.read(spans[name], *facts) for name, facts in answer.written.items()
+            name: region.read(shared.spans[name], *facts) for name, facts in answer.written.items()
         }
     except Fault as fault:
-        if _in_doubt(fault):
-            raise
-        if "shared memory" not in fault.message.lower():
-            reusable = True
+        forgotten = "shared memory" in fault.message.lower()  # by the server
+        reusable = not (_in_doubt(fault) or forgotten)
+        if not (forgotten or passing(fault, met=persistence.met(request.model, request.version))):
             raise
     finally:
         (regions.give_back if reusable else regions.destroy)(region)
-    # the server has forgotten the region
-    answer = yield from exchange(request, retry, deadline)
-    return answer.arrays
+    return (yield from persistence.infer(request, deadline)).arrays
 
 
 def _registered(
@@ -69,7 +66,7 @@ def _registered(
         yield Register(region, deadline.remaining())
         region.registered = True
     except Fault as fault:
-        if _in_doubt(fault):
+        if _in_doubt(fault) and not fault.restricted:
             return None  # sending the request will tell
         regions.enabled = False
         if insist:

@@ -19,6 +19,11 @@ class Infer:
     request: Request
     timeout: float
 
+    @property
+    def subject(self) -> tuple[str, str]:
+        """The model that is asked, and which version of it."""
+        return self.request.model, self.request.version
+
 
 @dataclass(frozen=True)
 class ReadConfig:
@@ -27,6 +32,11 @@ class ReadConfig:
     model: str
     version: str
     timeout: float
+
+    @property
+    def subject(self) -> tuple[str, str]:
+        """Likewise."""
+        return self.model, self.version
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from regard.serving.client.core import raw_request
 from regard.serving.client.images import ImageLike, Images, is_stream, items
 from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps
 from regard.serving.client.tasks import Task
+from regard.serving.client.version import Version, written
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.cancellation import Cancellation
 from regard.serving.protocol.connect import connect
@@ -54,11 +55,12 @@ class Client(
         api_key: sent with every call as `x-api-key`.
         token: sent with every call as `authorization: Bearer`.
         headers: sent with every call, such as those that a restricted server asks for.
-        timeout: seconds for a whole call, retries included; for a stream of images, for each request.
+        timeout: seconds for a whole call, a restart of the server that it waits for included; for a stream of
+            images, for each request.
         shared_memory: hand large tensors to a server on this machine through /dev/shm. None does so where the
             address is loopback and the server agrees; True raises InvalidInput where it refuses; False never
             does.
-        retry: how often and how slowly to try again.
+        retry: how slowly to try again what passes; see `regard.serving.client.retry`.
         transport: replaces the connection, for tests and measurements.
 
     A remote address is reached through the environment's proxy, this machine never. Every call raises
@@ -90,9 +92,9 @@ class Client(
         except Fault:
             return False
 
-    def card(self, model: str, *, version: str = "", timeout: float | None = None) -> Card:
+    def card(self, model: str, *, version: Version = "", timeout: float | None = None) -> Card:
         """The Card of a model on the server: its input, its labels, its origin."""
-        return self._run(self._core.card(model, version, self._deadline(timeout)))
+        return self._run(self._core.card(model, written(version), self._deadline(timeout)))
 
     def infer(
         self,
@@ -100,13 +102,13 @@ class Client(
         inputs: Mapping[str, Array],
         outputs: Iterable[str] | None = None,
         *,
-        version: str = "",
+        version: Version = "",
         timeout: float | None = None,
     ) -> Outputs:
         """Tensors in, tensors out, by name; the batch is the first axis. outputs: the names wanted, by
         default all.
         """
-        request = raw_request(model, version, inputs, None if outputs is None else tuple(outputs))
+        request = raw_request(model, written(version), inputs, None if outputs is None else tuple(outputs))
         return self._run(self._core.infer(request, self._deadline(timeout)))
 
     @staticmethod

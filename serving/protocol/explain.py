@@ -77,9 +77,11 @@ def public_error(
 
 def takes_files_alone(model: str) -> str:
     """Why tensors cannot be sent, and what to do."""
+    name = model.removesuffix(IMAGE_ENDPOINT)
+    other = "add it with its endpoint for tensors" if name == model else f"ask {name!r}"
     return (
         f"model {model!r} is served for image files alone: give the path or the bytes of a JPEG, PNG or WebP "
-        "file, or add it with its endpoint for tensors"
+        f"file, or {other}"
     )
 
 

@@ -15,10 +15,11 @@ from regard.serving.protocol.wire import Fault
 OPTIONS: list[tuple[str, Any]] = [
     ("grpc.max_send_message_length", -1),
     ("grpc.max_receive_message_length", -1),
-    # gRPC's own second would outlast our retries. Its min_reconnect_backoff is none, but the longest that a
-    # connection may take, encryption included: a distant server needs more than a few hundred milliseconds
+    # left alone, gRPC waits a second before it looks for a server that was away, then longer and longer. Its
+    # min_reconnect_backoff is none, but the longest that a connection may take, encryption included: a
+    # distant server needs more than a few hundred milliseconds
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_reconnect_backoff_ms", 250),
     ("grpc.use_local_subchannel_pool", 1),  # a client never inherits another one's back-off
 ]
 # gRPC says UNAVAILABLE about a connection, too, as Triton does about a model: these words tell them apart

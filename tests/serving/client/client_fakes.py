@@ -19,7 +19,7 @@ from regard.serving.client.sync import Client
 from regard.serving.protocol.cancellation import Cancellation
 from regard.serving.protocol.wire import Answer, Fault, Request
 
-QUICK = Retry(first=0.001, longest=0.002)
+QUICK = Retry(first=0.001, longest=0.002, unmet=0.02)
 
 
 def make_card(task: str = "classification", **changes: Any) -> Card:

@@ -1,8 +1,14 @@
 """Both clients on a transport without a server: order, batches, errors, retries, deadlines, cancellation."""
 
 import asyncio
+import errno
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +22,14 @@ from regard.contract.results import Classification, Segmentation
 from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.client.aio import AsyncClient
 from regard.serving.client.base import IN_FLIGHT
-from regard.serving.client.retry import Retry, worth_retrying
+from regard.serving.client.regions import Regions
+from regard.serving.client.retry import Retry, passing
 from regard.serving.client.sync import Client
 from regard.serving.protocol.wire import Fault
 
 LOST = Fault("UNAVAILABLE", "Connection refused", answered=False)
 BUSY = Fault("UNAVAILABLE", "Exceeds maximum queue size")
+RESTRICTED = Fault("UNAVAILABLE", "This protocol is restricted, expecting header 'triton-grpc-protocol-key'")
 
 
 def mixed(count):
@@ -163,6 +171,15 @@ def test_several_requests_are_in_flight_but_not_more():
     with Client(transport=fake) as client:
         client.classify("net", mixed(60))
     assert 2 <= fake.most_running <= IN_FLIGHT
+
+
+@pytest.mark.parametrize("version", [0, -1, "0", "01", "one", "1.0", 1.5, True, None, "1 ", "١"], ids=repr)
+def test_a_version_is_a_number_from_one_on(ask, version):
+    fake = FakeTransport()
+    for method, given in (("classify", [plain(1)]), ("infer", [{"image": plain(1)[None]}]), ("card", [])):
+        with pytest.raises(InvalidInput, match="version must be a whole number from 1 on"):
+            ask(fake, method, "net", *given, version=version)
+    assert not fake.requests
 
 
 def test_a_version_is_reached_by_the_tensor_endpoint(ask):
@@ -330,24 +347,74 @@ def test_a_fault_of_the_server_is_an_inference_error(ask):
 # retries
 
 
-def test_a_lost_or_busy_server_is_tried_again(ask):
+GONE = Fault("NOT_FOUND", "Request for unknown model: 'net' has no available versions")
+STUB = Fault("INTERNAL", "Stub process 'net_0_0' is not healthy.")
+
+
+@pytest.mark.parametrize("fault", [LOST, BUSY, GONE, STUB], ids=["lost", "busy", "gone", "stub"])
+def test_a_restart_is_ridden_out(ask, fault):
+    """For longer than a server that was never met is waited for."""
     fake = FakeTransport()
-    fake.faults = [LOST, BUSY, LOST]
+    fake.faults = [fault] * 99
     assert classes(ask(fake, "classify", "net", plain(7))) == ["class 7"]
-    assert len(fake.requests) == 4
+    assert len(fake.requests) == 100
 
 
-def test_tries_come_to_an_end(ask):
+def test_a_restart_is_ridden_out_by_every_call(ask):
     fake = FakeTransport()
-    fake.faults = [LOST] * 9
+    fake.faults = [None] * 8 + [LOST, GONE, STUB, BUSY] * 25
+    assert classes(ask(fake, "classify", "net", iter(mixed(50)))) == expected(50)
+
+
+def test_the_first_image_file_may_meet_a_restart(ask):
+    """Its endpoint has not answered yet, and is not found, but neither is the model that did."""
+    fake = FakeTransport()
+    away = [GONE] * 9
+
+    def config(model, version, *, timeout):
+        if fake.requests and away:
+            raise away.pop()
+        return FakeTransport.config(fake, model, version, timeout=timeout)
+
+    fake.config = config
+    fake.faults = [GONE]
+    assert classes(ask(fake, "classify", "net", png(plain(7)))) == ["class 7"]
+    assert not away
+
+
+def test_a_model_that_went_for_good_is_named_at_the_deadline(ask):
+    fake = FakeTransport()
+    fake.faults = [GONE] * 999
+    fake.index = lambda timeout: []
+    with pytest.raises(UnknownName, match="no model named 'net'"):
+        ask(fake, "classify", "net", plain(7), client={"retry": Retry(first=0.05), "timeout": 0.5})
+    assert 1 < len(fake.requests) < 999
+
+
+def test_a_server_that_was_never_met_is_not_waited_for(ask):
+    fake = FakeTransport()
+
+    def config(model, version, *, timeout):
+        fake.configs += 1
+        raise LOST
+
+    fake.config = config
+    start = time.monotonic()
     with pytest.raises(
         ServerUnreachable, match=r"127.0.0.1:8001 \(Connection refused\). Start one with `regard serve`"
     ):
-        ask(fake, "classify", "net", plain(7))
-    assert len(fake.requests) == 4
-    fake.faults = [BUSY] * 9
-    with pytest.raises(InferenceError, match="UNAVAILABLE: Exceeds maximum queue size"):
-        ask(fake, "classify", "net", plain(7))
+        ask(fake, "classify", "net", plain(7), timeout=600)
+    assert fake.configs > 1
+    assert time.monotonic() - start < 60
+
+
+@pytest.mark.parametrize(("fault", "kind"), [(LOST, ServerUnreachable), (BUSY, InferenceError)])
+def test_the_deadline_ends_the_waiting(ask, fault, kind):
+    fake = FakeTransport()
+    fake.faults = [fault] * 999
+    with pytest.raises(kind, match=fault.message):
+        ask(fake, "classify", "net", plain(7), client={"retry": Retry(first=0.05), "timeout": 0.5})
+    assert 1 < len(fake.requests) < 999
 
 
 @pytest.mark.parametrize(
@@ -358,7 +425,7 @@ def test_tries_come_to_an_end(ask):
         Fault("PERMISSION_DENIED", "no"),
         Fault("INTERNAL", "boom"),
         Fault("DEADLINE_EXCEEDED", "late"),
-        Fault("UNAVAILABLE", "This protocol is restricted, expecting header 'triton-grpc-protocol-key'"),
+        RESTRICTED,
         Fault("FAILED_PRECONDITION", "its certificate is not trusted", answered=False),
     ],
     ids=lambda fault: fault.code,
@@ -369,28 +436,16 @@ def test_what_would_fail_again_is_not_tried_again(ask, fault):
     with pytest.raises(RegardError):
         ask(fake, "infer", "net", {"image": plain(7)[None]})
     assert len(fake.requests) == 1
-    assert not worth_retrying(fault)
+    assert not passing(fault, met=True)
 
 
 def test_pauses_grow_and_are_jittered():
-    assert list(Retry(attempts=5, first=0.1, longest=0.5, jitter=lambda: 1.0).pauses()) == pytest.approx(
-        [0.1, 0.2, 0.4, 0.5]
-    )
-    assert list(Retry(attempts=3, first=0.1, longest=0.5, jitter=lambda: 0.0).pauses()) == pytest.approx(
-        [0.05, 0.1]
-    )
-    assert list(Retry(attempts=1).pauses()) == []
-    with pytest.raises(InvalidInput, match="attempts"):
-        Retry(attempts=0)
-
-
-def test_the_timeout_covers_all_tries(ask):
-    fake = FakeTransport()
-    fake.faults = [LOST] * 999
-    patient = {"retry": Retry(attempts=1000, first=0.05, longest=0.05), "timeout": 0.5}
-    with pytest.raises(ServerUnreachable):
-        ask(fake, "classify", "net", plain(7), client=patient)
-    assert 1 < len(fake.requests) < 999
+    longest, shortest = Retry(first=0.1, longest=0.5, jitter=lambda: 1.0), Retry(jitter=lambda: 0.0)
+    assert list(islice(longest.pauses(), 5)) == pytest.approx([0.1, 0.2, 0.4, 0.5, 0.5])
+    assert list(islice(shortest.pauses(), 2)) == pytest.approx([0.05, 0.1])
+    for wrong in ({"first": 0}, {"first": 2, "longest": 1}, {"unmet": -1}):
+        with pytest.raises(InvalidInput, match="a retry takes"):
+            Retry(**wrong)
 
 
 def test_a_slow_server_meets_the_deadline(ask):
@@ -470,12 +525,18 @@ def big(fake, **options):
         )
 
 
-def test_a_refusal_of_shared_memory_is_no_error():
+@pytest.mark.parametrize(
+    "fault", [Fault("INTERNAL", "cannot open the region"), RESTRICTED], ids=["no", "key"]
+)
+def test_a_refusal_of_shared_memory_is_no_error_and_final(fault):
     fake = FakeTransport()
-    answer, left = big(fake)
+    fake.register_fault = fault
+    with Client(transport=fake, retry=QUICK) as client:
+        answer = client.infer("net", {"image": np.repeat(plain(3, 64, 64)[None], 4, 0)})
+        assert not client._core.regions.names()
+        assert not client._core.regions.enabled
     assert answer["probabilities"].argmax() == 3
     assert not fake.requests[0].spans
-    assert not left
 
 
 def test_a_refusal_is_an_error_where_shared_memory_was_asked_for():
@@ -521,8 +582,69 @@ def test_a_server_that_forgot_a_region_gets_the_tensor_instead():
 def test_regions_are_unlinked_after_faults(fault):
     fake = FakeTransport()
     fake.register_fault = None
-    fake.faults = [fault] * 4
-    with pytest.raises(RegardError):
+    fake.faults = [fault]
+    with suppress(RegardError):
         big(fake)
-    assert all(not Path("/dev/shm", request.spans["image"].region).exists() for request in fake.requests)
+    assert not Path("/dev/shm", fake.requests[0].spans["image"].region).exists()
     assert not fake.registered
+
+
+@pytest.mark.parametrize(("fault", "kept"), [(LOST, 0), (BUSY, 0), (STUB, 1)], ids=["lost", "busy", "stub"])
+def test_a_second_attempt_does_without_shared_memory(fault, kept):
+    """The server may have been started again meanwhile, or still write what it was asked for before."""
+    fake = FakeTransport()
+    fake.register_fault = None
+    fake.faults = [fault]
+    answer, left = big(fake)
+    assert answer["probabilities"].argmax() == 3
+    assert [bool(request.spans) for request in fake.requests] == [True, False]
+    assert len(left) == kept
+
+
+def test_a_region_has_its_pages_from_the_beginning():
+    """A write to a page that cannot be had any more would end the process."""
+    regions = Regions(enabled=True)
+    region = regions.lend(3 << 20)
+    assert Path("/dev/shm", region.name).stat().st_blocks * 512 >= region.size >= 3 << 20
+    regions.close()
+
+
+def test_without_room_for_a_region_tensors_go_over_the_connection(monkeypatch):
+    made = []
+
+    def full(descriptor, *_):
+        made.append(Path("/proc/self/fd", str(descriptor)).readlink())
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    fake = FakeTransport()
+    fake.register_fault = None
+    answer, left = big(fake, shared_memory=True)
+    assert answer["probabilities"].argmax() == 3
+    assert not fake.requests[0].spans
+    assert not left
+    assert made
+    assert not any(region.exists() for region in made)
+
+
+SMALL = """
+import os
+import numpy as np
+from regard.serving.client.regions import Regions
+
+regions = Regions(enabled=True)
+lent = [regions.lend(1 << 20) for _ in range(4)]
+assert [region is None for region in lent] == [False, False, True, True], lent
+for region in lent[:2]:
+    region.place({"x": np.ones(1 << 20, np.uint8)}, {})
+regions.close()
+assert os.listdir("/dev/shm") == []
+"""
+
+
+def test_a_small_dev_shm_does_not_end_the_process():
+    enter = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs -o size=2560k none /dev/shm && exec "$@"', "-"]
+    if subprocess.run([*enter, "true"], capture_output=True).returncode:
+        pytest.skip("this user may not mount a small /dev/shm")
+    done = subprocess.run([*enter, sys.executable, "-c", SMALL], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")

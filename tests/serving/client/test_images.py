@@ -11,7 +11,7 @@ from PIL import Image, PngImagePlugin
 from regard.contract import preprocess
 from regard.errors import InvalidInput
 from regard.serving.client.batches import batches
-from regard.serving.client.images import Encoded, Raw, Refused, items
+from regard.serving.client.images import Encoded, Raw, Refused, is_stream, items
 
 
 def only(image):
@@ -31,6 +31,42 @@ def test_paths_bytes_images_and_arrays(tmp_path):
         item = only(image)
         assert isinstance(item, Raw)
         np.testing.assert_array_equal(item.pixels, pixels)
+
+
+def test_open_files(tmp_path):
+    """One is an image, though an iterator of lines by its type; it is read from where it stands."""
+    data = png(plain(3, 4, 5))
+    (tmp_path / "a.png").write_bytes(data)
+    with (tmp_path / "a.png").open("rb") as file:
+        assert not is_stream(file)
+        assert only(file).data == data
+        assert "holds nothing from where it stands; seek(0)" in str(only(file).error)
+    assert only(io.BytesIO(data)).data == data
+    assert [item.data for item in items([io.BytesIO(data), io.BytesIO(data)])] == [data, data]
+    assert "'rb'" in str(only(io.StringIO("text")).error)
+    assert "closed file" in str(only(file).error)
+
+
+def test_patterns(tmp_path):
+    for name in ("b.png", "a.png", "c.jpg", "deep/d.png", "e[1].png", "e1.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(png(plain(3)))
+
+    def found(pattern):
+        return [str(Path(item.where).relative_to(tmp_path)) for item in items(f"{tmp_path}/{pattern}")]
+
+    assert found("[ab].png") == ["a.png", "b.png"]
+    assert found("?.jpg") == ["c.jpg"]
+    assert found("**/[a-d].png") == ["a.png", "b.png", "deep/d.png"]
+    assert found("e[1].png") == ["e[1].png"]  # there is such a file
+    assert found("[ad]*") == ["a.png"]  # without the folder
+    (nothing,) = items([f"{tmp_path}/*.gif"])
+    assert "*.gif: cannot read the file: No such file" in str(nothing.error)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b.png"], ids=["long", "null"])
+def test_what_no_file_can_be_called(name):
+    assert "cannot read the file" in str(only(name).error)
 
 
 @pytest.mark.parametrize("shape", [(4, 5), (4, 5, 1)])

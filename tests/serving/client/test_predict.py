@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -99,6 +100,55 @@ def test_same_stems_do_not_overwrite_one_another(served, run, folder, tmp_path):
     assert (out / "a_overlay.png").read_bytes() != (out / "a_2_overlay.png").read_bytes()
 
 
+LONG = "x" * 246  # and _mask.png, _overlay.png would be more than a file's name may have
+
+
+def test_a_long_name_is_shortened_and_stays_its_own(served, run, folder, tmp_path):
+    """The longest that a file may have, and two that differ at their end alone."""
+    files = [folder / f"{LONG}{end}.png" for end in ("abcde", "abcdf")] + [folder / "b.png"]
+    for file in files[:2]:
+        file.write_bytes((folder / "a.png").read_bytes())
+    out = tmp_path / "out"
+    result = run(served.segmenter, *files, "--out", out, "--json")
+    assert result.exit_code == 0
+    written = [entry["mask"] for entry in json.loads(result.stdout)]
+    assert len(set(written)) == 3
+    assert sorted(map(str, out.glob("*_mask.png"))) == sorted(written)
+
+
+def test_long_names_of_any_letters():
+    names = unique_names([Path(f"{'ü' * 127}.png"), Path(f"{'ü' * 126}é.png"), Path("b\udcff.png")])
+    assert len(set(names)) == 3
+    assert all(len(os.fsencode(f"._{name}_overlay.png.draft")) <= 255 for name in names)
+
+
+def test_what_cannot_be_written_does_not_stop_the_others(served, run, folder, tmp_path):
+    out = tmp_path / "out"
+    (out / "b_overlay.png").mkdir(parents=True)
+    result = run(served.segmenter, *(folder / f"{name}.png" for name in "abd"), "--out", out, "--json")
+    assert result.exit_code == 1
+    entries = json.loads(result.stdout)
+    assert ["error" in entry for entry in entries] == [False, True, False]
+    assert "cannot write" in entries[1]["error"]
+
+
+def test_what_is_no_name_of_a_file_does_not_stop_the_others(served, run, folder):
+    result = run(served.classifier, folder / "a.png", "x" * 300, folder / "b.png", "--json")
+    assert result.exit_code == 1
+    assert ["error" in entry for entry in json.loads(result.stdout)] == [False, True, False]
+
+
+def test_a_pattern(served, run, folder):
+    result = run(served.classifier, f"{folder}/[ab].*", "--json")
+    assert [Path(entry["image"]).name for entry in json.loads(result.stdout)] == ["a.png", "b.png"]
+
+
+def test_the_endpoint_for_images_by_its_own_name(served, run, folder):
+    by_endpoint = run(f"{served.classifier}_image", folder / "a.png", "--json")
+    assert by_endpoint.exit_code == 0
+    assert by_endpoint.stdout == run(served.classifier, folder / "a.png", "--json").stdout
+
+
 def test_names_are_unique_in_any_case(tmp_path):
     files = [tmp_path / name for name in ("x/a.png", "y/a.jpg", "a_2.png", "A.png")]
     assert unique_names(files) == ["a", "a_3", "a_2", "A_4"]
@@ -139,7 +189,7 @@ def test_what_is_done_survives_the_servers_death(served, folder, tmp_path):
     http, grpc, metrics = free_ports(3)
     out = tmp_path / "out"
     with EmbeddedTriton(served.repository, http_port=http, grpc_port=grpc, metrics_port=metrics) as server:
-        with Client(server.grpc_url) as client:
+        with Client(server.grpc_url, timeout=3) as client:
             entries = predict_files(client, served.segmenter, [folder / "a.png"] * 200, top_k=1, out=out)
             assert not next(entries).failed
             os.kill(server.pid, signal.SIGKILL)

@@ -6,11 +6,14 @@ import asyncio
 import io
 import os
 import signal
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from client_fakes import bomb, half, png
@@ -23,7 +26,9 @@ from regard.contract.results import Classification, Segmentation
 from regard.contract.rle import decode as decode_rle
 from regard.errors import InferenceError, InvalidInput, ServerUnreachable, UnknownName
 from regard.serving.client.aio import AsyncClient
+from regard.serving.client.retry import passing
 from regard.serving.client.sync import Client
+from regard.serving.protocol.wire import Fault, Request
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
 
@@ -214,6 +219,32 @@ def test_unknown_names_and_versions(served, client):
             )
 
 
+@pytest.mark.parametrize("version", [1, "1"])
+def test_a_version_may_be_a_number(served, client, version):
+    assert client.card(served.classifier, version=version).name == served.classifier
+    by_tensor = client.classify(served.classifier, photo(1), version=version)
+    by_image = client.classify(served.classifier, png(photo(1)), version=version)
+    assert by_tensor[0].label == by_image[0].label
+    assert client.infer(served.classifier, {"image": photo(1)[None]}, version=version)
+
+
+@pytest.mark.parametrize("version", [7, "7", 2**31, 2**63, "9" * 30], ids=str)
+def test_a_version_that_is_not_there(served, client, version):
+    expected = f"model '{served.classifier}' has no version {version} on .*Served: 1."
+    with pytest.raises(InvalidInput, match=expected):
+        client.classify(served.classifier, photo(1), version=version)
+    with pytest.raises(InvalidInput, match=expected):
+        client.infer(served.classifier, {"image": photo(1)[None]}, version=version)
+
+
+def test_the_endpoint_for_images_by_its_own_name(served, client):
+    """It takes image files, as the model does, and nothing else."""
+    endpoint = f"{served.classifier}_image"
+    assert client.classify(endpoint, png(photo(1))) == client.classify(served.classifier, png(photo(1)))
+    with pytest.raises(InvalidInput, match=f"image files alone: give .* or ask '{served.classifier}'"):
+        client.classify(endpoint, photo(1))
+
+
 @pytest.mark.parametrize(
     "inputs",
     [
@@ -374,10 +405,15 @@ def test_the_other_protocols_port(served, wrong):
 
 
 def test_a_server_that_dies_amid_a_batch(served):
-    """kill -9: a clear error from every client, which does not wait for its timeout, and no region left."""
+    """kill -9, and nobody starts it again: a clear error from every client at its deadline, and no region
+    left.
+    """
     http, grpc, metrics = free_ports(3)
     with EmbeddedTriton(served.repository, http_port=http, grpc_port=grpc, metrics_port=metrics) as server:
-        clients = [Client(server.grpc_url), Client(server.http_url, protocol="http")]
+        clients = [
+            Client(server.grpc_url, timeout=3),
+            Client(server.http_url, protocol="http", timeout=3),
+        ]
         streams = [
             each.segment(served.segmenter, (photo(seed, 256, 256) for seed in range(10**6)))
             for each in clients
@@ -386,7 +422,6 @@ def test_a_server_that_dies_amid_a_batch(served):
             assert isinstance(next(stream), Segmentation)
         regions = [name for each in clients for name in each._core.regions.names()]
         os.kill(server.pid, signal.SIGKILL)
-        start = time.monotonic()
         for stream, each in zip(streams, clients, strict=True):
             with pytest.raises(ServerUnreachable, match="no server answers"):
                 for _ in stream:
@@ -394,9 +429,57 @@ def test_a_server_that_dies_amid_a_batch(served):
             with pytest.raises(ServerUnreachable):
                 each.classify(served.classifier, photo(1))
             each.close()
-        assert time.monotonic() - start < TIMEOUT
         assert regions
         assert not [name for name in regions if Path("/dev/shm", name).exists()]
+
+
+def stub_of(server, model):
+    """The process of a model's one instance that was started last."""
+    return max(
+        child.pid for child in psutil.Process(server.pid).children() if f"/{model}/1/" in str(child.cmdline())
+    )
+
+
+def test_restarts_lose_nothing(served):
+    """After a model's process was killed, in good order, and after the server was killed; under clients of
+    every way and both endpoints.
+    """
+    http, grpc, metrics = free_ports(3)
+    server = EmbeddedTriton(served.repository, http_port=http, grpc_port=grpc, metrics_port=metrics)
+    image, done = photo(1, 256, 256), threading.Event()
+
+    def ask(way, given):
+        protocol, shared_memory = way
+        with connect(server, protocol, shared_memory=shared_memory, timeout=120) as client:
+            (first,) = client.segment(served.segmenter, given)
+            ready.wait(timeout=120)
+            answers = []
+            while not done.is_set():
+                answers += client.segment(served.segmenter, given)
+            return [bool((answer.label_map == first.label_map).all()) for answer in answers]
+
+    kinds = [(way, given) for way in WAYS.values() for given in (image, png(image))]
+    ready = threading.Barrier(len(kinds) + 1)
+    with ThreadPoolExecutor(len(kinds)) as threads:
+        server.start()
+        try:
+            asked = [threads.submit(ask, *kind) for kind in kinds]
+            ready.wait(timeout=120)
+            os.kill(stub_of(server, served.segmenter), signal.SIGKILL)
+            request = Request(served.segmenter, "", {"image": image[None]})
+            with pytest.raises(Fault) as caught:  # another instance may answer first
+                all(server.connection.infer(request, timeout=60) for _ in count())
+            assert passing(caught.value, met=False)
+            for stop in (lambda: server.stop(grace=1), lambda: os.kill(server.pid, signal.SIGKILL)):
+                stop()
+                server.stop(grace=0)
+                server.resume()
+        finally:
+            done.set()
+            answers = [each.result() for each in asked]
+            server.stop(grace=0)
+    assert all(answers)  # not empty
+    assert all(right for each in answers for right in each)
 
 
 def test_a_restarted_server_is_found_again(served):
