@@ -9,6 +9,7 @@ from regard.contract.whole_file import write_text
 FOLDER = Path(__file__).parent
 ORDER = (
     *("image_endpoint", "served_throughput", "added_latency", "wire_bytes", "time_to_serve", "small_models"),
+    "faults",
     "perf_analyzer",
     *("attention_formulations", "segmentation_heads", "start_time"),
 )
