@@ -27,7 +27,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 from rich.console import Console
-from rich.table import Table
 
 from regard import Client
 from regard.contract.answers import LabelMap
@@ -38,6 +37,7 @@ from regard.errors import RegardError
 from regard.models.samples import folder
 from regard.models.weights_index import shipped
 from regard.serving.cli.app import app
+from regard.serving.cli.tables import Table
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
 
@@ -135,7 +135,7 @@ def main() -> None:
                 answers = client.classify(GARMENTS, files)
         with demo.step("Measure: images a second and latency against load"):
             for name in cards:
-                figures = f"--json {OUT}/bench_{name}.json --picture {OUT}/bench_{name}.png"
+                figures = f"--record {OUT}/bench_{name}.json --picture {OUT}/bench_{name}.png"
                 regard(f"bench {name} --url {url} {BENCH[name]} {figures}")
     finally:
         server.stop()
@@ -157,12 +157,19 @@ def draw(
     _draw_street(top.subplots(1, 2), cards[STREETS])
     for axes, file, answer in zip(middle.subplots(1, len(files)), files, answers, strict=True):
         axes.imshow(np.asarray(Image.open(file)), cmap="gray")
-        axes.set_title(f"{answer.label}\n{answer.probability:.0%}", fontsize=8)
+        right = is_label(file, answer.label)
+        colour = "black" if right else "#9e2a2b"
+        axes.set_title(f"{answer.label}\n{answer.probability:.0%}", fontsize=8, color=colour)
         axes.set(xticks=[], yticks=[])
-        axes.set_xlabel(f"is: {file.stem}", fontsize=7, color="grey")
+        axes.set_xlabel("right" if right else f"wrong: {file.stem}", fontsize=7, color=colour)
     for axes, name in zip(bottom.subplots(1, 2), cards, strict=True):
         _draw_throughput(axes, name, json.loads((OUT / f"bench_{name}.json").read_text()))
     figure.savefig(path, dpi=120)
+
+
+def is_label(file: Path, label: str) -> bool:
+    """Whether a sample image, which is named after what it shows, shows this: t-shirt.png a T-shirt/top."""
+    return file.stem.replace("_", " ") in label.lower().split("/")
 
 
 def _draw_street(panels: Sequence[Axes], card: Card) -> None:
@@ -202,21 +209,19 @@ def _draw_throughput(axes: Axes, name: str, report: dict[str, Any]) -> None:
 
 def summarize(steps: Sequence[Step], cards: dict[str, Card]) -> None:
     """Say what was done, how long it took, and where it is."""
-    times = Table("step", "seconds", title="What was done")
-    times.columns[1].justify = "right"
+    times = Table("step", "seconds", title="What was done", figures=("seconds",))
     for number, step in enumerate(steps, start=1):
-        times.add_row(f"{number}. {step.title}", f"{step.seconds:.1f}")
-    times.add_section()
-    times.add_row("together", f"{sum(step.seconds for step in steps):.1f}")
-    console.print(times)
-    places = Table("where", "what", title="Where it is")
+        times.add(f"{number}. {step.title}", f"{step.seconds:.1f}")
+    times.add("together", f"{sum(step.seconds for step in steps):.1f}")
+    console.print(times, "")
+    places = Table("where", "what", title="Where it is", whole=("where",))
     for name in cards:
-        places.add_row(f"{OUT}/exported/{name}", "the proven ONNX graph, and its Card with the certificates")
-    places.add_row(f"{OUT}/model_repository", "what Triton served; NVIDIA's container reads the same folder")
-    places.add_row(f"{OUT}/predictions", "masks and overlays of the street scenes")
-    places.add_row(f"{OUT}/bench_*.json, .png", "the short benchmark; benchmarks/ holds the long ones")
-    places.add_row(f"{OUT}/triton.log", "the server's log")
-    places.add_row(f"{OUT}/demo.png", "[bold]all of it in one picture[/bold]")
+        places.add(f"{OUT}/exported/{name}", "the proven ONNX graph, and its Card with the certificates")
+    places.add(f"{OUT}/model_repository", "what Triton served; NVIDIA's container reads the same folder")
+    places.add(f"{OUT}/predictions", "masks and overlays of the street scenes")
+    places.add(f"{OUT}/bench_*.json, .png", "the short benchmark; benchmarks/ holds the long ones")
+    places.add(f"{OUT}/triton.log", "the server's log")
+    places.add(f"{OUT}/demo.png", "all of it in one picture")
     console.print(places)
 
 

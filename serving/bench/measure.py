@@ -79,6 +79,13 @@ class Level:
     response_bytes: int
 
     @property
+    def name(self) -> str:
+        """The load in words."""
+        if self.kind == "open":
+            return f"{self.load:g} arrivals/s"
+        return "1 client" if self.load == 1 else f"{self.load:g} clients"
+
+    @property
     def client_saturated(self) -> bool:
         """Whether the figures may be the load generator's limit instead of the server's."""
         return self.client_cpu >= SATURATED
@@ -169,7 +176,7 @@ def _watch(
         steady=is_steady,
         client_cpu=cpu / clock,
         mean_latency=fmean([1e3 * (record.done - record.sent) for record in good]) if good else math.nan,
-        server=between(before, after, target.model),
+        server=between(before, after, target.name),
         request_bytes=sizes[0],
         response_bytes=sizes[1],
     )

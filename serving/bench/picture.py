@@ -1,13 +1,19 @@
 """The picture of a benchmark: throughput and latency against load, a row for each kind of load."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regard.contract.whole_file import whole_file
 from regard.errors import InvalidInput
 from regard.serving.bench.measure import Level
 from regard.serving.bench.report import Report
 from regard.serving.bench.statistics import Estimate
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
 AXES = {"closed": "clients", "open": "arrivals a second"}
@@ -34,11 +40,22 @@ def draw(report: Report, path: Path) -> None:
     Raises:
         InvalidInput: there is nothing to draw, or the file cannot be written.
     """
+    check_suffix(path)
+    figure = figure_of(report)
+    with whole_file(path) as draft:
+        figure.savefig(draft, format=path.suffix.removeprefix("."), dpi=150)
+
+
+def figure_of(report: Report) -> "Figure":
+    """The picture, not yet written.
+
+    Raises:
+        InvalidInput: there is nothing to draw.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     kinds = [kind for kind in AXES if any(level.kind == kind for level in report.levels)]
-    check_suffix(path)
     if not kinds:
         raise InvalidInput("there is no load to draw; measure a number of clients, or a rate of arrivals.")
     figure = Figure(figsize=(9, 3.6 * len(kinds)), layout="constrained")
@@ -55,7 +72,7 @@ def draw(report: Report, path: Path) -> None:
         throughput = figure.add_subplot(len(kinds), 2, 2 * row + 1)
         throughput.errorbar(
             loads,
-            *_bars([level.throughput for level in levels]),
+            *bars([level.throughput for level in levels]),
             marker="o",
             capsize=3,
             color=PERCENTILES[0][1],
@@ -65,20 +82,21 @@ def draw(report: Report, path: Path) -> None:
         for name, colour in PERCENTILES:
             latency.errorbar(
                 loads,
-                *_bars([_estimate(level, name) for level in levels]),
+                *bars([_estimate(level, name) for level in levels]),
                 marker="o",
                 capsize=3,
                 color=colour,
                 label=name,
             )
         latency.set(xlabel=AXES[kind], ylabel="latency in ms")
-        latency.legend()
         for axes in (throughput, latency):
+            _mark_unsteady(axes, levels)
+            if axes.get_legend_handles_labels()[1]:
+                axes.legend()
             axes.set_xticks(loads, [f"{load:g}" for load in loads])
             axes.set_ylim(bottom=0)
             axes.grid(alpha=0.3)
-    with whole_file(path) as draft:
-        figure.savefig(draft, format=path.suffix.removeprefix("."), dpi=150)
+    return figure
 
 
 def _estimate(level: Level, name: str) -> Estimate:
@@ -86,5 +104,15 @@ def _estimate(level: Level, name: str) -> Estimate:
     return estimates[name]
 
 
-def _bars(estimates: list[Estimate]) -> tuple[list[float], list[float]]:
-    return [estimate.value for estimate in estimates], [estimate.half_width or 0.0 for estimate in estimates]
+def bars(estimates: Sequence[Estimate]) -> tuple[list[float], list[list[float]]]:
+    """Values, and how far their bars reach down and up; none reaches below zero, where no figure can lie."""
+    values = [estimate.value for estimate in estimates]
+    up = [estimate.half_width or 0.0 for estimate in estimates]
+    return values, [[min(width, value) for width, value in zip(up, values, strict=True)], up]
+
+
+def _mark_unsteady(axes: "Axes", levels: Sequence[Level]) -> None:
+    """A dotted line at each load whose figures are not to be relied on."""
+    label = "not steady" if levels[0].kind == "closed" else "not sustained"
+    for number, level in enumerate(level for level in levels if not level.steady):
+        axes.axvline(level.load, color="black", linestyle=":", label=label if number == 0 else None)

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from regard.contract.answers.kind import AnswerKind, Array
+from regard.contract.names import IMAGE_ENDPOINT
 from regard.errors import InvalidInput, UnknownName
 from regard.serving.bench.baseline import Step, onnxruntime_step, torch_step
 from regard.serving.bench.compare import Compared, Runner, compare, in_process
@@ -98,7 +99,7 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
         )
         levels = []
         for clients in options.concurrency:
-            report(f"{clients} clients")
+            report("1 client" if clients == 1 else f"{clients} clients")
             levels.append(closed_loop(target, clients, options.settings))
         for rate in options.rates:
             report(f"{rate:g} arrivals a second")
@@ -132,12 +133,13 @@ def _compare(target: Target, options: Options, report: Callable[[str], None]) ->
         steps["torch"] = torch_step(network_of(target.card, options.weights), target.card)
     if "onnxruntime" in options.compare:
         # an ensemble has one version, whatever the model in it has
-        computing = options.model if options.model in target.steps else target.model
-        with explained(target.connection, computing, timeout=TIMEOUT):
+        model = target.model.removesuffix(IMAGE_ENDPOINT)
+        computing = model if model in target.steps else target.name
+        with explained(target.connection, target.model, endpoint=computing, timeout=TIMEOUT):
             statistics = target.connection.statistics(computing, timeout=TIMEOUT)
         version = max(int(entry["version"]) for entry in statistics)
         steps["onnxruntime"] = onnxruntime_step(
-            graph_of(options.repository, options.model, version, target.card), target.card
+            graph_of(options.repository, model, version, target.card), target.card
         )
     # then PyTorch's are other random numbers, which takes the same time
     untrained = target.card.origin.weights_sha256 is None
@@ -166,7 +168,7 @@ def _compare(target: Target, options: Options, report: Callable[[str], None]) ->
 
 
 def _served_answer(target: Target, group: Sequence[bytes]) -> Array:
-    with explained(target.connection, target.model, timeout=TIMEOUT):
+    with explained(target.connection, target.model, endpoint=target.name, timeout=TIMEOUT):
         answer = target.connection.infer(target.request(group), timeout=TIMEOUT)
     return answer.arrays[target.card.answer.tensor]
 

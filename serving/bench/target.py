@@ -34,7 +34,8 @@ class Target:
     """A model on a server, and how its requests look."""
 
     connection: Connection
-    model: str  # as Triton knows it: with _image for the image endpoint
+    model: str  # as it was asked for
+    name: str  # of its endpoint on the server: with _image for the image endpoint
     card: Card
     steps: tuple[str, ...]  # an ensemble's composing models
     endpoint: Endpoint
@@ -45,8 +46,8 @@ class Target:
     def snapshot(self) -> Snapshot:
         """Triton's statistics now."""
         found = {}
-        for name in (self.model, *self.steps):
-            with explained(self.connection, name, timeout=TIMEOUT):
+        for name in (self.name, *self.steps):
+            with explained(self.connection, self.model, endpoint=name, timeout=TIMEOUT):
                 found[name] = self.connection.statistics(name, timeout=TIMEOUT)
         return snapshot(found)
 
@@ -55,9 +56,9 @@ class Target:
         wanted = (self.card.answer.tensor,)
         if self.endpoint == "image":
             column = np.array([[image] for image in encoded], dtype=np.object_)
-            return Request(self.model, "", {ENCODED_IMAGE: column}, wanted)
+            return Request(self.name, "", {ENCODED_IMAGE: column}, wanted)
         pixels = np.stack([pixels_of(image, self.card) for image in encoded])
-        return Request(self.model, "", {IMAGE: pixels}, wanted)
+        return Request(self.name, "", {IMAGE: pixels}, wanted)
 
 
 def find_target(
@@ -69,22 +70,23 @@ def find_target(
     images: Sequence[bytes] | None,
     shared_memory: bool,
 ) -> Target:
-    """Ask the server about `model` (without _image) and choose its endpoint.
+    """Ask the server about a model and choose its endpoint.
 
+    model: its name, or that of its endpoint for images.
     images: encoded; None stands for those that come with regard and fit the Card.
 
     Raises:
         ServerUnreachable, InferenceError, UnknownName: as the client does.
         InvalidInput: a model without a Card, or images that do not fit.
     """
-    name = model + IMAGE_ENDPOINT if endpoint == "image" else model
+    name = model.removesuffix(IMAGE_ENDPOINT) + (IMAGE_ENDPOINT if endpoint == "image" else "")
     with explained(connection, model, endpoint=name, timeout=TIMEOUT):
         config = connection.config(name, "", timeout=TIMEOUT)
     card = served_card(config, name)
     chosen = tuple(images if images is not None else sample_images(card))
     batches(chosen, card, batch)  # refuses early what cannot be batched
     return Target(
-        connection, name, card, tuple(composing_models(config)), endpoint, batch, chosen, shared_memory
+        connection, model, name, card, tuple(composing_models(config)), endpoint, batch, chosen, shared_memory
     )
 
 

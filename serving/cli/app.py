@@ -18,6 +18,7 @@ from regard.serving.cli.export import export
 from regard.serving.cli.extras import missing
 from regard.serving.cli.import_ import import_
 from regard.serving.cli.models import models
+from regard.serving.cli.options import APP
 from regard.serving.cli.predict import predict
 from regard.serving.cli.repo import app as repo
 from regard.serving.cli.serve import serve
@@ -26,10 +27,12 @@ from regard.serving.cli.train import train
 from regard.serving.cli.verify import verify
 
 app = typer.Typer(
-    help="Put a trained PyTorch attention model into production: export, prove, serve, predict, measure.",
-    no_args_is_help=True,
+    help=(
+        "Put a trained PyTorch attention model into production: export, prove, serve, predict, measure.\n\n"
+        "Example: regard export se_resnet18 --weights fashion_mnist --out exported/garments"
+    ),
     pretty_exceptions_enable=False,
-    add_completion=False,
+    **APP,
 )
 for verb in (models, train, export, show, serve, verify, predict, bench):
     app.command()(verb)
@@ -57,7 +60,7 @@ def main() -> None:
     """Run the command line."""
     warnings.showwarning = lambda message, *_: _say(message)
     try:
-        app()
+        app(prog_name="regard")  # also as `python -m regard`
     except RegardError as error:
         _say(error)
         sys.exit(1)

@@ -7,8 +7,10 @@ from typing import Annotated
 import typer
 
 from regard.errors import InvalidInput
+from regard.serving.cli.completion import served_models
 from regard.serving.cli.connection import ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
 from regard.serving.cli.console import err, out
+from regard.serving.cli.options import DEFAULT_REPOSITORY, Json, Repository
 from regard.serving.cli.stages import stages
 
 
@@ -20,7 +22,7 @@ class Endpoint(str, Enum):
 
 
 def bench(
-    model: Annotated[str, typer.Argument(help="The served model's name, as `regard repo list` shows it.")],
+    model: Annotated[str, typer.Argument(autocompletion=served_models, help="A model's name on the server.")],
     images: Annotated[
         Path | None,
         typer.Option(help="A folder of images, of which the first 64 are sent; by default regard's samples."),
@@ -28,7 +30,9 @@ def bench(
     concurrency: Annotated[
         str, typer.Option(help="Clients of each closed loop, with commas; '' for none.")
     ] = "1,2,4,8,16",
-    rate: Annotated[str, typer.Option(help="Arrivals a second of each open loop, with commas.")] = "",
+    rate: Annotated[
+        str, typer.Option(help="Arrivals a second of each open loop, with commas; by default none.")
+    ] = "",
     endpoint: Annotated[
         Endpoint, typer.Option(help="Send encoded images to MODEL_image, or decoded pixels to MODEL.")
     ] = Endpoint.image,
@@ -39,19 +43,21 @@ def bench(
     duration: Annotated[float, typer.Option(help="Seconds of one measured window.")] = 2.0,
     repeats: Annotated[int, typer.Option(min=1, help="Measured windows of each load.")] = 5,
     compare: Annotated[
-        str, typer.Option(help="Runners of the same images, with commas: torch, onnxruntime, triton.")
+        str,
+        typer.Option(
+            help=(
+                "Runners of the same images, with commas: torch, onnxruntime, triton. The repository must be "
+                "the server's."
+            )
+        ),
     ] = "",
-    repository: Annotated[Path, typer.Option(help="With --compare: the server's model repository.")] = Path(
-        "model_repository"
-    ),
+    repository: Repository = DEFAULT_REPOSITORY,
     weights: Annotated[
         Path | None,
         typer.Option(help="With --compare torch: the weights, where they do not come with regard."),
     ] = None,
-    json_file: Annotated[
-        str | None,
-        typer.Option("--json", help="Write the figures as JSON to this file; - for stdout, without a table."),
-    ] = None,
+    record: Annotated[Path | None, typer.Option(help="Write the figures to this file as JSON, too.")] = None,
+    as_json: Json = False,
     picture: Annotated[
         Path | None, typer.Option(help="Draw throughput and latency against load: .png, .svg or .pdf.")
     ] = None,
@@ -71,8 +77,8 @@ def bench(
     from regard.contract.whole_file import write_text
     from regard.serving.bench.measure import Settings
     from regard.serving.bench.picture import check_suffix, draw
-    from regard.serving.bench.report import tables
     from regard.serving.bench.run import Options, bench
+    from regard.serving.cli.bench_tables import tables
     from regard.serving.protocol.credentials import Credentials
 
     if picture is not None:
@@ -95,13 +101,13 @@ def bench(
     )
     with stages(f"asking for {model}") as shown:
         report = bench(options, shown.begin)
-    if json_file == "-":
+    if as_json:
         print(report.to_json(), end="")
     else:
         out.print(tables(report))
-        if json_file is not None:
-            write_text(Path(json_file), report.to_json())
-            out.print(f"figures -> {json_file}")
+    if record is not None:
+        write_text(record, report.to_json())
+        err.print(f"figures -> {record}")
     if picture is not None:
         draw(report, picture)
         err.print(f"picture -> {picture}")

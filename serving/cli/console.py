@@ -5,16 +5,11 @@ turn its text around is shown as a sign. JSON is printed apart, and escapes them
 """
 
 import re
-import sys
 from collections.abc import Iterable
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
-
-# columns of a table that no terminal limits, where rich would take 80 and break file names; `models --long`
-# needs them
-WIDE = 200
 
 # control characters but line feed and tab, marks of direction, and what is no UTF-8 in a file's name
 HIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -36,5 +31,5 @@ class VisibleConsole(Console):
         return super().render(visible(renderable) if isinstance(renderable, str) else renderable, options)
 
 
-out = VisibleConsole(soft_wrap=True, width=None if sys.stdout.isatty() else WIDE)
+out = VisibleConsole(soft_wrap=True)
 err = VisibleConsole(stderr=True, soft_wrap=True)

@@ -5,18 +5,22 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
+from regard.serving.cli.completion import networks
 from regard.serving.cli.console import out
+from regard.serving.cli.options import Json
 from regard.serving.cli.settings import Settings, WeightsKey
 from regard.serving.cli.stages import say
+from regard.serving.cli.tables import Table
 
 
 def convert(
     checkpoint: Annotated[Path, typer.Argument(help="A file with a state dict: .safetensors, or PyTorch's.")],
-    to: Annotated[str, typer.Option(help="The network it is for, a name of `regard models`.")],
-    output: Annotated[
-        Path, typer.Option("--output", "-o", help="The .safetensors file to write; its Card goes beside it.")
+    to: Annotated[
+        str, typer.Option(autocompletion=networks, help="The network it is for, a name of `regard models`.")
+    ],
+    file: Annotated[
+        Path, typer.Option("--out", "-o", help="The .safetensors file to write; its Card goes beside it.")
     ],
     library: Annotated[
         str | None,
@@ -32,7 +36,7 @@ def convert(
         typer.Option(help="Pattern of the network's keys to leave untrained, such as 'auxiliary.*'."),
     ] = None,
     key: WeightsKey = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Convert a public checkpoint, and account for every key of both sides; keys without a place are an error
     unless you drop them.
@@ -45,7 +49,7 @@ def convert(
     done = convert_checkpoint(
         checkpoint,
         to,
-        output,
+        file,
         library=library,
         options=parse_options(settings or []),
         drop=drop or [],
@@ -63,12 +67,14 @@ def convert(
         )
         return
     table = Table(
-        "in the checkpoint", "in the network", "", title=f"{checkpoint} with the names of {done.library}"
+        *("in the checkpoint", "in the network", ""),
+        title=f"{checkpoint} with the names of {done.library}",
+        whole=("in the checkpoint", "in the network"),
     )
     for row in done.rows:
         if row.what != "as it is":
-            table.add_row(row.source or "", row.target or "", row.what)
-    if table.row_count:
+            table.add(row.source or "", row.target or "", row.what)
+    if table.rows:
         out.print(table)
     counts = ", ".join(f"{count} {what}" for what, count in done.counts.items())
     out.print(f"{len(done.rows)} keys: {counts}", markup=False)

@@ -8,7 +8,9 @@ import typer
 from rich.filesize import decimal
 
 from regard.models.explain import Explain
+from regard.serving.cli.completion import networks
 from regard.serving.cli.console import out
+from regard.serving.cli.options import Json
 from regard.serving.cli.proof import proof_images, proving, show_certificates
 from regard.serving.cli.settings import Settings, WeightsKey
 
@@ -17,13 +19,14 @@ def export(
     name: Annotated[
         str,
         typer.Argument(
+            autocompletion=networks,
             help=(
                 "A name of `regard models`; timm:NAME, torchvision:NAME or smp:ARCH; or "
                 "package.module:callable of your own. NAME?key=value sets options as --set does."
-            )
+            ),
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    out_folder: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     settings: Settings = None,
     weights: Annotated[
         str | None,
@@ -31,7 +34,8 @@ def export(
             help=(
                 "A .safetensors file or PyTorch's (.pt, .pth, .bin, .ckpt, .pth.tar), a tag such as "
                 "fashion_mnist, or 'random' for an untrained network, whose last layer is drawn even where "
-                "it would start at zero."
+                "it would start at zero; by default those that come with regard for this name, or the "
+                "callable's own."
             )
         ),
     ] = None,
@@ -54,7 +58,7 @@ def export(
     rename: Annotated[
         str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Export a network to ONNX, and prove on real images that ONNX Runtime gives PyTorch's answers; exit 1,
     keeping the draft, if not.
@@ -80,7 +84,7 @@ def export(
         artifact = export_onnx(
             network,
             found,
-            output,
+            out_folder,
             images=real_images,
             images_from=images_from,
             explain=explain,

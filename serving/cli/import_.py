@@ -8,6 +8,7 @@ import typer
 from rich.filesize import decimal
 
 from regard.serving.cli.console import out
+from regard.serving.cli.options import Json
 from regard.serving.cli.proof import proof_images, proving, show_certificates
 
 
@@ -19,7 +20,7 @@ def import_(
         ),
     ],
     card: Annotated[Path, typer.Option(help="The Card's JSON file: what the model takes and answers.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder to write.")],
+    out_folder: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")],
     answer: Annotated[
         str | None, typer.Option(help="The output to serve, where the model has several.")
     ] = None,
@@ -29,7 +30,7 @@ def import_(
     rename: Annotated[
         str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
 ) -> None:
     """Wrap an existing ONNX model into the served contract, and prove on real images that it gives the given
     file's answers; exit 1 if not.
@@ -47,7 +48,7 @@ def import_(
         imported = import_onnx(
             model,
             found,
-            output,
+            out_folder,
             images=real_images,
             images_from=images_from,
             answer=answer,

@@ -6,23 +6,32 @@ from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from regard.serving.cli.console import WIDE, out
+from regard.serving.cli.completion import networks_and_systems
+from regard.serving.cli.console import out
+from regard.serving.cli.options import Json
+from regard.serving.cli.tables import Table
 
 if TYPE_CHECKING:
-    from regard.models.listing import Row, System
+    from regard.models.listing import Row
 
 Weights = Mapping[str, Sequence[str]]  # names of trained weights by the network they are for
-FACTS = ("multiply-adds", "nodes", "error", "PyTorch ms", "ORT ms")
+FACTS = ("M params", "G adds", "nodes", "error", "torch ms", "ORT ms")
+MEANING = (
+    "M params: millions of parameters. G adds: 10^9 multiply-adds for an image. Nodes of the ONNX graph, and "
+    "its largest error relative to the largest logit. ms: processor time of an image in PyTorch and ONNX "
+    "Runtime, one thread."
+)
 LONGEST_DEFAULT = 60  # letters; a list of boxes or labels may have thousands
 
 
 def models(
     name: Annotated[
-        str | None, typer.Argument(help="A system or a network, to show its networks and options.")
+        str | None,
+        typer.Argument(
+            autocompletion=networks_and_systems,
+            help="A system or a network, to show its networks and options.",
+        ),
     ] = None,
     task: Annotated[str | None, typer.Option(help="Only 'classification' or 'segmentation'.")] = None,
     long: Annotated[
@@ -31,58 +40,69 @@ def models(
             "--long", help="What was measured instead of the paper: multiply-adds, ONNX nodes, error, time."
         ),
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON: every network, with everything that was measured.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """List the systems of the catalog, each with the depths or backbones that it comes in, its paper, and the
     trained weights that come with regard; or show one of them, or one network, with its options.
 
     Example: regard models --task segmentation --long
     """
-    from regard.models.listing import find_networks, list_networks, systems, trained
+    from regard.models.listing import find_networks, list_networks, trained
 
     rows = list_networks(task) if name is None else find_networks(name)
     weights = trained()
     if as_json:
         print(json.dumps([_fields(row, weights, options=name is not None) for row in rows], indent=2))
+    elif name is None and long:
+        out.print(_networks_table([row for row in rows if row.measured is not None]))
     elif name is None:
-        (Console(width=WIDE) if long else out).print(_systems_table(systems(rows), weights, long))
+        for each in dict.fromkeys(row.task for row in rows):
+            out.print(_systems_table(each, [row for row in rows if row.task == each]), "")
+        out.print(_weights_table(rows, weights))
     else:
         first = rows[0]
         out.print(
             f"{first.paper}, {first.year}. {first.task.capitalize()} of {first.size} x {first.size} pixels."
         )
-        out.print(_networks_table(rows, weights))
+        out.print(_networks_table(rows))
+        if any(row.name in weights for row in rows):
+            out.print("", _weights_table(rows, weights))
         for row in rows:
             if row.why_not is not None:
                 out.print(f"{row.name} was not exported: {row.why_not}", markup=False)
-        out.print(_options_table(first.name))
+        out.print("", _options_table(first.name))
 
 
-def _systems_table(systems: "Sequence[System]", weights: Weights, measured: bool) -> Table:
-    about = ("parameters", "measured", *FACTS) if measured else ("task", "paper", "year", "parameters")
-    table = _table("name", "*", *about, "trained weights")
-    for system in systems:
+def _systems_table(task: str, rows: "Sequence[Row]") -> Table:
+    from regard.models.listing import systems
+
+    table = Table("name", "*", "paper", "M params", title=task, whole=("name",), figures=("M params",))
+    for system in systems(rows):
         first = system.networks[0]
-        cells = (
-            (_parameters(system), *_measured_lines(system))
-            if measured
-            else (first.task, first.paper, str(first.year), _parameters(system))
+        counts = sorted(row.parameters for row in system.networks)
+        least, most = _millions(counts[0]), _millions(counts[-1])
+        table.add(
+            system.pattern,
+            ", ".join(system.variants),
+            f"{first.paper}, {first.year}",
+            least if least == most else f"{least} - {most}",
         )
-        table.add_row(system.pattern, ", ".join(system.variants), *cells, _tags(system.networks, weights))
     return table
 
 
-def _networks_table(rows: "Sequence[Row]", weights: Weights) -> Table:
-    table = _table("name", "parameters", *FACTS, "trained weights")
+def _weights_table(rows: "Sequence[Row]", weights: Weights) -> Table:
+    table = Table("trained weights", "of network", whole=("trained weights", "of network"))
     for row in rows:
-        table.add_row(row.name, f"{row.parameters:,}", *_facts(row), _tags([row], weights))
+        for tag in weights.get(row.name, []):
+            table.add(tag, row.name)
     return table
 
 
-def _tags(rows: "Sequence[Row]", weights: Weights) -> str:
-    return "\n".join(tag for row in rows for tag in weights.get(row.name, []))
+def _networks_table(rows: "Sequence[Row]") -> Table:
+    table = Table("name", *FACTS, caption=MEANING, whole=("name",), figures=FACTS)
+    for row in rows:
+        table.add(row.name, _millions(row.parameters), *_facts(row))
+    return table
 
 
 def _options_table(name: str) -> Table:
@@ -91,11 +111,15 @@ def _options_table(name: str) -> Table:
     from regard.models.signatures import type_name
 
     options = catalog.options(name)
-    table = Table("option", "default", "type", title=f"options of {name}, for --set")
+    placed = "attention" in options and options["attention"].default is None
+    table = Table(
+        *("option", "default", "type"),
+        title=f"options of {name}, for --set",
+        caption=f"attention: {', '.join(ATTENTION)}" if placed else "",
+        whole=("option",),
+    )
     for key, parameter in options.items():
-        table.add_row(key, escape(_written(parameter.default)), escape(type_name(parameter)))
-    if "attention" in options and options["attention"].default is None:
-        table.caption = f"attention: {', '.join(ATTENTION)}"
+        table.add(key, _written(parameter.default), type_name(parameter))
     return table
 
 
@@ -108,31 +132,12 @@ def _fields(row: "Row", weights: Weights, *, options: bool) -> dict[str, Any]:
     return fields
 
 
-def _table(*columns: str) -> Table:
-    table = Table(*columns)
-    table.columns[0].no_wrap = True
-    table.columns[-1].overflow = "fold"  # names of weights are typed again
-    for column in table.columns:
-        if column.header in ("parameters", *FACTS):
-            column.justify = "right"
-    return table
-
-
-def _parameters(system: "System") -> str:
-    """Of the smallest and the largest network, in millions."""
-    counts = sorted(row.parameters / 1e6 for row in system.networks)
-    least, most = f"{counts[0]:.1f}", f"{counts[-1]:.1f}"
-    return f"{least} M" if least == most else f"{least} - {most} M"
-
-
-def _measured_lines(system: "System") -> list[str]:
-    """A cell for the variant and each of FACTS, with a line for each network that was measured."""
-    lines = [(row.variant or row.name, *_facts(row)) for row in system.networks if row.measured is not None]
-    return ["\n".join(column) for column in zip(*lines, strict=True)] or [""] * (1 + len(FACTS))
+def _millions(parameters: int) -> str:
+    return f"{parameters / 1e6:.1f}"
 
 
 def _facts(row: "Row") -> tuple[str, ...]:
-    work = f"{row.multiply_adds / 1e9:.2f} G"
+    work = f"{row.multiply_adds / 1e9:.2f}"
     if row.measured is None:
         return (work, "", "", "", "")
     found = row.measured

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import track
-from rich.table import Table
 
+from regard.serving.cli.completion import served_models
 from regard.serving.cli.connection import ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
 from regard.serving.cli.console import err, out
+from regard.serving.cli.options import Json
+from regard.serving.cli.tables import Table
 
 if TYPE_CHECKING:
     from regard.serving.client.output import Entry
@@ -18,17 +20,24 @@ SHOWN_LABELS = 4  # of a segmentation, in the table
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="A model's name on the server.")],
+    model: Annotated[str, typer.Argument(autocompletion=served_models, help="A model's name on the server.")],
     images: Annotated[
         list[Path], typer.Argument(help="Image files, folders of them, and patterns in quotes.")
     ],
     folder: Annotated[
         Path | None,
-        typer.Option("--out", help="Write a segmentation's masks and overlays (PNG) to this folder."),
+        typer.Option("--out", "-o", help="Write a segmentation's masks and overlays (PNG) to this folder."),
+    ] = None,
+    clear: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LABEL|NUMBER",
+            help="Leave this class out of the overlays, such as a background; may be repeated.",
+        ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes of a classification to show.")] = 3,
     timeout: Annotated[float, typer.Option(help="Seconds for each request.")] = 30.0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     url: Url = None,
     protocol: ProtocolOption = None,
     ca: Ca = None,
@@ -61,7 +70,7 @@ def predict(
     ) as client:
         try:
             progress = track(
-                predict_files(client, model, files, top_k=top, out=folder),
+                predict_files(client, model, files, top_k=top, out=folder, clear=_classes(clear or [])),
                 total=len(files),
                 console=err,
                 transient=True,
@@ -84,12 +93,17 @@ def predict(
         raise typer.Exit(1)
 
 
+def _classes(named: list[str]) -> list[str | int]:
+    return [int(each) if each.isdecimal() else each for each in named]
+
+
 def _table(entries: "list[Entry]", top: int) -> Table:
     from rich.text import Text
 
     from regard.contract.results import Classification
 
-    table = Table("image", "answer", "files")
+    files = ("files",) if any(entry.written for entry in entries) else ()
+    table = Table("image", "answer", *files, whole=("image", "files"))
     for entry in entries:
         if isinstance(entry.result, Classification):
             answer = Text(
@@ -100,7 +114,6 @@ def _table(entries: "list[Entry]", top: int) -> Table:
             answer = Text(", ".join(f"{label} {fraction:.1%}" for label, fraction in largest if fraction))
         else:
             answer = Text("failed, see below", style="red")
-        table.add_row(Text(str(entry.image)), answer, Text("\n".join(map(str, entry.written.values()))))
-    if not any(entry.written for entry in entries):
-        table.columns.pop()
+        written = "\n".join(map(str, entry.written.values()))
+        table.add(str(entry.image), answer, *([written] if files else ()))
     return table

@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from regard.serving.cli.console import out
 from regard.serving.cli.stages import Stages, stages
+from regard.serving.cli.tables import Table
 
 if TYPE_CHECKING:  # these take their time
     from regard.contract.card import Card
@@ -50,7 +49,7 @@ def proof_images(folder: Path | None, card: "Card") -> "tuple[list[Pixels], str]
 def show_certificates(certificates: "Sequence[Certificate]") -> None:
     """A table for each certificate: what was compared, and whether it passed."""
     for certificate in certificates:
-        verdict = "[green]proven equal[/green]" if certificate.passed else "[red]NOT equal[/red]"
+        verdict = "proven equal" if certificate.passed else "NOT equal"
         bounds = (
             f"at most {certificate.max_error:.2g} error, at least {certificate.min_agreement:.1%} agreement"
         )
@@ -63,9 +62,10 @@ def show_certificates(certificates: "Sequence[Certificate]") -> None:
             "agreement",
             title=f"{certificate.reference} and {certificate.candidate}: {verdict}",
             caption=f"{certificate.images}; {bounds}",
+            figures=("batch", "size", "max error", "relative", "agreement"),
         )
         for row in certificate.comparisons:
-            table.add_row(
+            table.add(
                 str(row.batch),
                 f"{row.height} x {row.width}",
                 "yes" if row.traced else "no",

@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from regard.serving.cli.console import out
+from regard.serving.cli.completion import served_models
+from regard.serving.cli.console import err, out
+from regard.serving.cli.options import APP, DEFAULT_REPOSITORY, Json, Repository
+from regard.serving.cli.tables import Table
 
 app = typer.Typer(
-    help="Add exported models to a Triton model repository, remove, list and renew them.",
-    no_args_is_help=True,
+    help=(
+        "Add exported models to a Triton model repository, remove, list and renew them.\n\n"
+        "Example: regard repo add exported/garments"
+    ),
+    **APP,
 )
-
-Repository = Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-DEFAULT = Path("model_repository")
 
 
 class Endpoints(str, Enum):
@@ -31,7 +32,7 @@ class Endpoints(str, Enum):
 @app.command()
 def add(
     artifact: Annotated[Path, typer.Argument(help="The folder that `regard export` wrote.")],
-    repository: Repository = DEFAULT,
+    repository: Repository = DEFAULT_REPOSITORY,
     name: Annotated[str | None, typer.Option(help="The served name; the model's own by default.")] = None,
     instances: Annotated[
         int | None,
@@ -78,6 +79,7 @@ def add(
         instances=instances,
         endpoints=None if endpoints is None else endpoints.value,
         batching=batching,
+        report=err.print,
     )
     if as_json:
         print(
@@ -100,8 +102,10 @@ def add(
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="The model's name in the repository.")],
-    repository: Repository = DEFAULT,
+    name: Annotated[
+        str, typer.Argument(autocompletion=served_models, help="The model's name in the repository.")
+    ],
+    repository: Repository = DEFAULT_REPOSITORY,
     version: Annotated[int | None, typer.Option(help="Remove this version only.")] = None,
 ) -> None:
     """Remove a model, or one of its versions.
@@ -110,16 +114,19 @@ def remove(
     """
     from regard.serving.repository import remove as remove_model
 
-    remove_model(repository, name, version=version)
+    remove_model(repository, name, version=version, report=err.print)
     out.print(f"removed {name}{f' version {version}' if version else ''} from {repository}")
 
 
 @app.command()
 def renew(
     name: Annotated[
-        str | None, typer.Argument(help="The model's name in the repository; by default every model.")
+        str | None,
+        typer.Argument(
+            autocompletion=served_models, help="The model's name in the repository; by default every model."
+        ),
     ] = None,
-    repository: Repository = DEFAULT,
+    repository: Repository = DEFAULT_REPOSITORY,
 ) -> None:
     """Bring a model that an earlier regard added to the present layout, in place; what you changed in its
     configuration is kept.
@@ -128,7 +135,7 @@ def renew(
     """
     from regard.serving.repository import renew as renew_models
 
-    renewed = renew_models(repository, name)
+    renewed = renew_models(repository, name, report=err.print)
     if renewed:
         out.print(f"renewed {', '.join(renewed)} in {repository}")
     else:
@@ -136,7 +143,7 @@ def renew(
 
 
 @app.command(name="list")
-def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
+def list_(repository: Repository = DEFAULT_REPOSITORY, as_json: Json = False) -> None:
     """List the models: task, versions, endpoints, largest batch, labels, and whether they were proven.
 
     Example: regard repo list --json
@@ -153,14 +160,18 @@ def list_(repository: Repository = DEFAULT, as_json: Json = False) -> None:
         ]
         print(json.dumps(rows, indent=2))
         return
-    table = Table("name", "task", "versions", "endpoints", "largest batch", "labels", "proof")
+    table = Table(
+        *("name", "task", "versions", "endpoints", "largest batch", "labels", "proof"),
+        whole=("name", "endpoints"),
+        figures=("largest batch", "labels"),
+    )
     for entry in entries:
         task, labels = (entry.card.task, str(len(entry.card.answer.labels))) if entry.card else ("", "")
-        table.add_row(
+        table.add(
             entry.name,
             task,
             ", ".join(map(str, entry.versions)),
-            ", ".join(entry.endpoints),
+            "\n".join(entry.endpoints),
             str(entry.max_batch),
             labels,
             entry.proof,

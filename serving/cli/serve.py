@@ -9,9 +9,10 @@ from types import FrameType
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
 from regard.serving.cli.console import err, out
+from regard.serving.cli.options import DEFAULT_REPOSITORY, Repository
+from regard.serving.cli.tables import Table
 
 
 class _Stop(BaseException):
@@ -19,9 +20,7 @@ class _Stop(BaseException):
 
 
 def serve(
-    repository: Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")] = Path(
-        "model_repository"
-    ),
+    repository: Repository = DEFAULT_REPOSITORY,
     host: Annotated[
         str,
         typer.Option(
@@ -77,14 +76,14 @@ def serve(
     try:
         with err.status(f"starting Triton on {repository}"):
             server.start()
-        table = Table("model", "task", "versions", "endpoints", "proof")
+        table = Table(*("model", "task", "versions", "endpoints", "proof"), whole=("model", "endpoints"))
         served = server.served
         for entry in entries(repository, served.keys()):
-            table.add_row(
+            table.add(
                 entry.name,
                 entry.card.task if entry.card else "",
                 ", ".join(map(str, served[entry.endpoints[0]])),
-                ", ".join(entry.endpoints),
+                "\n".join(entry.endpoints),
                 entry.proof,
             )
         out.print(table)

@@ -1,14 +1,15 @@
 """`regard show`: what an exported model or a model of a repository is, on one page."""
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.table import Table
 
+from regard.serving.cli.completion import served_models
 from regard.serving.cli.console import out
+from regard.serving.cli.options import DEFAULT_REPOSITORY, Json, Repository
 from regard.serving.cli.proof import show_certificates
+from regard.serving.cli.tables import Table
 
 if TYPE_CHECKING:
     from regard.serving.show import Page
@@ -16,12 +17,15 @@ if TYPE_CHECKING:
 
 def show(
     what: Annotated[
-        str, typer.Argument(metavar="ARTIFACT|MODEL", help="An exported model's folder, or a model's name.")
+        str,
+        typer.Argument(
+            metavar="ARTIFACT|MODEL",
+            autocompletion=served_models,
+            help="An exported model's folder, or the name of a model in the repository.",
+        ),
     ],
-    repository: Annotated[
-        Path, typer.Option("--repository", "-r", help="The repository to look for the name in.")
-    ] = Path("model_repository"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    repository: Repository = DEFAULT_REPOSITORY,
+    as_json: Json = False,
 ) -> None:
     """Show the Card, inputs and outputs, variants, certificates and files of a model; of one in a repository
     also the settings that differ from what regard writes.
@@ -41,21 +45,21 @@ def _print(page: "Page") -> None:
     card = page.card
     proven = "[green]proven[/green]" if page.unproven is None else f"[red]unproven[/red]: {page.unproven}"
     out.print(f"[bold]{card.name}[/bold] in {page.folder}: {card.task}, {proven}")
-    facts = Table(show_header=False)
+    facts = Table("", "")
     for name, value in page.facts.items():
-        facts.add_row(name, value)
+        facts.add(name, value)
     out.print(facts)
-    tensors = Table("", "tensor", "type", "dimensions")
+    tensors = Table("", "tensor", "type", "dimensions", whole=("tensor",))
     for tensor in page.tensors:
-        tensors.add_row(tensor.direction, tensor.name, tensor.type, str(list(tensor.dims)))
+        tensors.add(tensor.direction, tensor.name, tensor.type, str(list(tensor.dims)))
     out.print(tensors)
     show_certificates(card.certificates)
     for variant in page.variants:
         out.print(f"variant [bold]{variant.name}[/bold]: {variant.precision}, {variant.file}")
         show_certificates(variant.certificates)
-    files = Table("file", "bytes", "SHA-256")
+    files = Table("file", "bytes", "SHA-256", whole=("file", "SHA-256"), figures=("bytes",))
     for file in page.files:
-        files.add_row(file.path, str(file.bytes), file.sha256)
+        files.add(file.path, str(file.bytes), file.sha256)
     out.print(files)
     for setting in page.settings:
         out.print(f"set by the operator: {setting}")

@@ -5,18 +5,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
+from rich.text import Text
 
 from regard.errors import InferenceError
+from regard.serving.cli.completion import served_models
 from regard.serving.cli.connection import ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
 from regard.serving.cli.console import err, out
+from regard.serving.cli.options import DEFAULT_REPOSITORY, Json, Repository
+from regard.serving.cli.tables import Table
 
 
 def verify(
-    model: Annotated[str, typer.Argument(help="A model's name on the server.")],
-    repository: Annotated[
-        Path, typer.Option("--repository", "-r", help="The repository that the server serves.")
-    ] = Path("model_repository"),
+    model: Annotated[str, typer.Argument(autocompletion=served_models, help="A model's name on the server.")],
+    repository: Repository = DEFAULT_REPOSITORY,
     artifact: Annotated[
         Path | None,
         typer.Option(help="The exported model, where the server's repository is not on this machine."),
@@ -24,7 +25,7 @@ def verify(
     record: Annotated[
         Path | None, typer.Option(help="Write what was verified to this file as JSON, too.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: Json = False,
     url: Url = None,
     protocol: ProtocolOption = None,
     ca: Ca = None,
@@ -59,16 +60,20 @@ def verify(
     if as_json:
         print(text)
     else:
-        table = Table("golden", "endpoint", "error", "agreement", "error to reference", "agreement", "")
+        table = Table(
+            *("golden", "endpoint", "error", "agreement", "reference error", "reference agreement", ""),
+            whole=("endpoint",),
+            figures=("error", "agreement", "reference error", "reference agreement"),
+        )
         for check in done.checks:
-            table.add_row(
+            table.add(
                 check.golden,
                 check.endpoint,
                 f"{check.error:.2g}",
                 f"{check.agreement:.2%}",
                 f"{check.reference_error:.2g}",
                 f"{check.reference_agreement:.2%}",
-                "[green]equal[/green]" if check.passed else "[red]NOT equal[/red]",
+                Text("equal", "green") if check.passed else Text("NOT equal", "red"),
             )
         out.print(table)
     if not done.passed:

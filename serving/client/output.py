@@ -4,7 +4,7 @@ nothing.
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,10 +104,16 @@ def targets(folder: Path, name: str) -> dict[str, Path]:
 
 
 def predict_files(
-    client: Client, model: str, files: Sequence[Path], *, top_k: int, out: Path | None
+    client: Client,
+    model: str,
+    files: Sequence[Path],
+    *,
+    top_k: int,
+    out: Path | None,
+    clear: Collection[str | int] = (),
 ) -> Iterator[Entry]:
     """Predict files in their order, one entry each. Masks and overlays of segmentations go to `out`, if
-    given.
+    given; overlays leave the classes in `clear` as they are (`Segmentation.overlay`).
 
     Raises:
         RegardError: what concerns every file: no server, no such model, a folder that cannot be made.
@@ -138,7 +144,7 @@ def predict_files(
         try:
             if written:
                 segmentation.save(written["mask"])
-                save_png(segmentation.overlay(read_pixels(file)), written["overlay"])
+                save_png(segmentation.overlay(read_pixels(file), clear=clear), written["overlay"])
         except InvalidInput as error:
             yield Entry(file, error, {})
         else:

@@ -27,6 +27,7 @@ from regard.serving.repository.config import (
 )
 from regard.serving.repository.drafts import drafting, link_folder, move, writing
 from regard.serving.repository.layout import endpoints_in, endpoints_of, home_of
+from regard.serving.repository.lock import Report, changing, nobody
 from regard.serving.repository.numbering import last_version, note_version
 from regard.serving.repository.served_card import set_served_card
 from regard.serving.repository.signature import Signature, read_signature
@@ -52,6 +53,7 @@ def add(
     instances: int | None = None,
     endpoints: Endpoints | None = None,
     batching: bool | None = None,
+    report: Report = nobody,
 ) -> Added:
     """Add an exported model to a repository, which is made if there is none: a new model, or a new version
     where `name` exists.
@@ -67,6 +69,7 @@ def add(
             Without the endpoint for tensors the one for images computes on the CPU.
         batching: whether requests that wait are worked on together; by default where this machine has an
             NVIDIA GPU.
+        report: is told when another change of the repository is waited for.
 
     Raises:
         InvalidInput: not a repository, a bad name, or a version that contradicts those already served.
@@ -80,8 +83,22 @@ def add(
     if not repository.exists():
         with writing(repository):
             repository.mkdir(parents=True)
-    check_repository(repository)
     asked = None if endpoints is None else _named(endpoints, name)
+    with changing(repository, report):
+        return _add(artifact, signature, repository, name, asked, instances=instances, batching=batching)
+
+
+def _add(
+    artifact: Artifact,
+    signature: Signature,
+    repository: Path,
+    name: str,
+    asked: tuple[str, ...] | None,
+    *,
+    instances: int | None,
+    batching: bool | None,
+) -> Added:
+    check_repository(repository)
     home = home_of(repository, name)
     if home is None:
         check_new_model(repository, name)

@@ -5,22 +5,32 @@ from pathlib import Path
 from regard.contract.names import CARD_FILE
 from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput, UnknownName
+from regard.serving.repository.checks import check_repository
 from regard.serving.repository.drafts import drafting, move
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import parts_of
 from regard.serving.repository.listing import find
+from regard.serving.repository.lock import Report, changing, nobody
 from regard.serving.repository.numbering import last_version, note_version
 from regard.serving.repository.served_card import set_served_card
 
 
-def remove(repository: Path, name: str, *, version: int | None = None) -> None:
+def remove(repository: Path, name: str, *, version: int | None = None, report: Report = nobody) -> None:
     """Remove a model with its endpoints, or one version of it, whose number is never given again. A model
     that is added after all of it was removed is another, and begins with version 1.
+
+    report: is told when another change of the repository is waited for.
 
     Raises:
         InvalidInput: not a repository, or the version is the only one.
         UnknownName: no such model or version.
     """
+    check_repository(repository)
+    with changing(repository, report):
+        _remove(repository, name, version)
+
+
+def _remove(repository: Path, name: str, version: int | None) -> None:
     entry = find(repository, name)
     if version is None:
         with drafting(repository) as trash:

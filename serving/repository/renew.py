@@ -14,22 +14,31 @@ from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, MANIFEST_
 from regard.contract.reading import card_from_file
 from regard.contract.whole_folder import swap
 from regard.errors import InvalidInput
+from regard.serving.repository.checks import check_repository
 from regard.serving.repository.config import image_config, read_config, set_card, to_text
 from regard.serving.repository.drafts import drafting, link, link_folder, move
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import versions_in
 from regard.serving.repository.listing import Entry, find, listing
+from regard.serving.repository.lock import Report, changing, nobody
 
 
-def renew(repository: Path, name: str | None = None) -> tuple[str, ...]:
+def renew(repository: Path, name: str | None = None, *, report: Report = nobody) -> tuple[str, ...]:
     """Renew a model, or all that regard added, whole or not at all; returns the names of those that changed.
 
-    Versions keep their numbers, and configurations what an operator changed in them.
+    Versions keep their numbers, and configurations what an operator changed in them. `report` is told when
+    another change of the repository is waited for.
 
     Raises:
         InvalidInput: not a repository, regard did not add the model, or it cannot be written.
         UnknownName: no such model.
     """
+    check_repository(repository)
+    with changing(repository, report):
+        return _renew(repository, name)
+
+
+def _renew(repository: Path, name: str | None) -> tuple[str, ...]:
     entries = listing(repository) if name is None else [find(repository, name)]
     if name is not None and entries[0].card is None:
         raise InvalidInput(f"{repository / name} was not added by regard (no {CARD_FILE}); leave it as it is")

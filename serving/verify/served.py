@@ -20,7 +20,7 @@ def verify_served(
 
     Args:
         connection: to the server.
-        model: its name, without `_image`.
+        model: its name, or that of its endpoint for images.
         repository: the server's, which keeps the goldens of each version.
         artifact: the exported model, where the repository is elsewhere.
 
@@ -34,9 +34,10 @@ def verify_served(
     for entry in index:
         if entry.get("state") == "READY":
             ready.setdefault(entry["name"], []).append(int(entry.get("version") or 0))
+    typed, model = model, model.removesuffix(IMAGE_ENDPOINT)
     endpoints: list[Endpoint] = [endpoint for endpoint in ENDPOINTS if name_of(model, endpoint) in ready]
     if not endpoints:
-        raise UnknownName.among("ready model", model, {name.removesuffix(IMAGE_ENDPOINT) for name in ready})
+        raise UnknownName.among("ready model", typed, {name.removesuffix(IMAGE_ENDPOINT) for name in ready})
     first = name_of(model, endpoints[0])
     version = str(max(ready[first]))
     folder = repository / first / version if artifact is None else artifact

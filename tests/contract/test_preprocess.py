@@ -3,6 +3,7 @@ definition.
 """
 
 import ast
+import base64
 import io
 import math
 import struct
@@ -20,7 +21,16 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from regard.contract import preprocess
-from regard.contract.preprocess import MAX_PIXELS, BadImage, Pixels, decode, decode_and_fit, fit
+from regard.contract.preprocess import (
+    MAX_DATA_URI,
+    MAX_PIXELS,
+    BadImage,
+    Pixels,
+    decode,
+    decode_and_fit,
+    file_in,
+    fit,
+)
 
 BOUNDED = settings(
     max_examples=150, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
@@ -98,6 +108,31 @@ def test_one_pixel(form: str) -> None:
 def test_other_formats_are_refused(form: str) -> None:
     with pytest.raises(BadImage, match="not a JPEG, PNG or WebP image; convert it"):
         decode(encode(Image.fromarray(picture(16, 16)), form))
+
+
+def test_a_file_is_sent_as_it_is_or_as_a_data_uri() -> None:
+    file = bytes(range(256))
+    assert file_in(file) == file
+    for kind in (b"png", b"jpeg", b"svg+xml"):
+        assert file_in(b"data:image/" + kind + b";base64," + base64.b64encode(file)) == file
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (b"data:text/plain;base64,AAAA", "does not begin with data:image/"),
+        (b"data:image/png,AAAA", "does not begin with data:image/"),
+        (b"data:image/png;base64,AAAAA", "is not base64"),
+        (b"data:image/png;base64,AAA", "is not base64"),
+        (b"data:image/png;base64,AA\nAA", "is not base64"),
+        (b"data:image/png;base64,AA-_", "is not base64"),
+        (b"data:image/png;base64," + b"A" * MAX_DATA_URI, f"letters, more than {MAX_DATA_URI}"),
+    ],
+    ids=range(7),
+)
+def test_a_data_uri_that_holds_no_file(sent: bytes, message: str) -> None:
+    with pytest.raises(BadImage, match=message):
+        file_in(sent)
 
 
 def test_grey() -> None:

@@ -4,7 +4,10 @@ server and client.
 It needs numpy and Pillow alone, because the server's backend for image files runs a copy of this very file.
 """
 
+import base64
+import binascii
 import io
+import re
 import warnings
 
 import numpy as np
@@ -15,6 +18,8 @@ Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 50_000_000  # refused before decoding; 150 MB as RGB
 FORMATS = ("JPEG", "PNG", "WEBP")
+DATA_URI = re.compile(rb"data:image/[\w.+-]+;base64,")
+MAX_DATA_URI = 16 * 2**20  # letters: a file of 12 MiB
 UPRIGHT = {  # what undoes each EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -39,6 +44,30 @@ def decode(encoded: bytes) -> Pixels:
     """
     with open_image(encoded) as image:
         return rgb_pixels(image)
+
+
+def file_in(sent: bytes) -> bytes:
+    """The image file in a request: the bytes that were sent, or what they hold as a data URI (RFC
+    2397), since JSON cannot hold a file's bytes. No image begins as one does.
+
+    Raises:
+        BadImage: a data URI that is not base64 of an image, or longer than MAX_DATA_URI.
+    """
+    if not sent.startswith(b"data:"):
+        return sent
+    if len(sent) > MAX_DATA_URI:
+        raise BadImage(
+            f"the data URI has {len(sent)} letters, more than {MAX_DATA_URI}; send the file's own bytes"
+        )
+    head = DATA_URI.match(sent)
+    if head is None:
+        raise BadImage("the data URI does not begin with data:image/<kind>;base64, as it must")
+    try:
+        return base64.b64decode(sent[head.end() :], validate=True)
+    except binascii.Error as error:
+        raise BadImage(
+            f"the data URI is not base64 ({error}); write it without line breaks, and with its padding"
+        ) from None
 
 
 def open_image(encoded: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Image:

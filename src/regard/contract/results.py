@@ -1,5 +1,6 @@
 """What a prediction is, in the user's terms."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from regard.contract.palette import Colour
 from regard.contract.preprocess import Pixels
 from regard.contract.rle import Rle, encode
 from regard.contract.whole_file import whole_file
-from regard.errors import InvalidInput
+from regard.errors import InvalidInput, UnknownName
 
 CUT_OFF: Colour = (224, 224, 192)  # in masks; PASCAL VOC's colour of pixels without a label
 
@@ -66,23 +67,39 @@ class Segmentation:
         image.putpalette([channel for colour in colours for channel in colour])
         return image
 
-    def overlay(self, image: Image.Image | Pixels, *, alpha: float = 0.5) -> Image.Image:
+    def overlay(
+        self, image: Image.Image | Pixels, *, alpha: float = 0.5, clear: Collection[str | int] = ()
+    ) -> Image.Image:
         """The classes' colours laid over the image they were found in; what was cut off stays clear.
 
         Args:
             image: RGB, of any size; the label map is stretched to it.
             alpha: weight of the colours, from 0 (the image alone) to 1 (the mask alone).
+            clear: classes that leave the image as it is, such as a background: labels, or class numbers.
 
         Raises:
-            InvalidInput: alpha outside [0, 1].
+            InvalidInput: alpha outside [0, 1], or a number of no class.
+            UnknownName: a label of no class.
         """
+        left_out = [index for each in clear for index in self._classes(each)]
         if not 0 <= alpha <= 1:
             raise InvalidInput(f"alpha must lie between 0 and 1, got {alpha}")
         below = (Image.fromarray(image) if isinstance(image, np.ndarray) else image).convert("RGB")
-        above, clear = self.mask(), Image.fromarray(self._cut_off)
+        hidden = Image.fromarray(self._cut_off | np.isin(self.label_map, left_out))
+        above = self.mask()
         if above.size != below.size:
-            above, clear = (layer.resize(below.size, Image.Resampling.NEAREST) for layer in (above, clear))
-        return Image.composite(below, Image.blend(below, above.convert("RGB"), alpha), clear)
+            above, hidden = (layer.resize(below.size, Image.Resampling.NEAREST) for layer in (above, hidden))
+        return Image.composite(below, Image.blend(below, above.convert("RGB"), alpha), hidden)
+
+    def _classes(self, named: str | int) -> list[int]:
+        """The class numbers of a label, which may be several classes', or of a number."""
+        if isinstance(named, int):
+            if not 0 <= named < len(self.labels):
+                raise InvalidInput(f"the classes are 0 to {len(self.labels) - 1}, got {named}")
+            return [named]
+        if named not in self.labels:
+            raise UnknownName.among("label", named, self.labels)
+        return [index for index, label in enumerate(self.labels) if label == named]
 
     def save(self, path: str | Path) -> Path:
         """Write the mask as a palette PNG, whole or not at all.

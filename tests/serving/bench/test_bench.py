@@ -21,13 +21,14 @@ from regard.errors import InvalidInput, ServerUnreachable, UnknownName
 from regard.serving.bench.compare import Compared
 from regard.serving.bench.load import Load
 from regard.serving.bench.measure import Level, Settings, closed_loop, open_loop
-from regard.serving.bench.picture import draw
-from regard.serving.bench.report import Report, compared_table, machine, notes, versions
+from regard.serving.bench.picture import draw, figure_of
+from regard.serving.bench.report import Report, machine, notes, versions
 from regard.serving.bench.run import Options, bench, check_agreement
 from regard.serving.bench.statistics import Estimate
 from regard.serving.bench.target import Target, find_target, workers
-from regard.serving.bench.triton_times import between
+from regard.serving.bench.triton_times import ModelTime, ServerTime, between
 from regard.serving.cli.bench import bench as command
+from regard.serving.cli.bench_tables import compared_table, tables
 from regard.serving.protocol.address import address_of
 from regard.serving.protocol.connect import connect
 from regard.serving.protocol.credentials import Credentials
@@ -162,6 +163,61 @@ def test_a_saturated_client_is_said(served, photos: Path) -> None:
     assert any("may be the limit" in note for note in notes(report_of(replace(level, client_cpu=0.95))))
 
 
+def test_a_model_by_its_endpoint_for_images(served, photos: Path) -> None:
+    connection = connect(address_of(served.grpc_url), Credentials())
+    images = [path.read_bytes() for path in sorted(photos.iterdir())]
+    for endpoint, name in (("image", f"{served.classifier}_image"), ("tensor", served.classifier)):
+        target = find_target(
+            connection,
+            f"{served.classifier}_image",
+            endpoint=endpoint,
+            batch=1,
+            images=images,
+            shared_memory=False,
+        )
+        assert target.name == name
+    connection.close()
+
+
+def test_what_is_said_of_a_load() -> None:
+    """Figures that cannot be are said to be none, and unsteady ones are marked in the picture."""
+    wild = Estimate(2.0, 5.0, 2)
+    level = Level(
+        kind="closed",
+        load=1.0,
+        throughput=wild,
+        p50=wild,
+        p90=wild,
+        p99=wild,
+        requests=2,
+        errors={},
+        unanswered=0,
+        late=0.0,
+        warm_up_windows=12,
+        steady=False,
+        client_cpu=0.1,
+        mean_latency=2.0,
+        server=ServerTime(2, 0, 2.5, (ModelTime("m", 0.0, 0.0, 2.6, 0.0, 1.0),)),
+        request_bytes=1,
+        response_bytes=1,
+    )
+    report = report_of(level, replace(level, load=2.0, steady=True, server=None))
+    told = "\n".join(notes(report))
+    assert "1 client: not steady" in told
+    assert "1 client: wire and client came out at -0.50 ms, below zero" in told
+    assert "1 client: the rest of the server came out at -0.10 ms, below zero" in told
+    assert "2 clients" not in told
+    console = Console(width=80, force_terminal=True, file=io.StringIO(), record=True)
+    console.print(tables(report))
+    assert "2 clients" in console.export_text()
+    for axes in figure_of(report).axes:
+        lowest = min(segment[:, 1].min() for bars in axes.collections for segment in bars.get_segments())
+        assert lowest == 0
+        legend = axes.get_legend()
+        assert legend is not None
+        assert [text.get_text() for text in legend.get_texts()].count("not steady") == 1
+
+
 def test_json_and_picture(served, photos: Path, tmp_path: Path) -> None:
     target = target_of(served, photos, served.classifier)
     report = report_of(closed_loop(target, 1, QUICK), open_loop(target, 20, QUICK))
@@ -182,7 +238,7 @@ def test_compare_and_the_command(served, photos: Path, tmp_path: Path) -> None:
     app.command()(command)
     arguments = [served.classifier, "--url", served.grpc_url, "--images", str(photos), "--concurrency", "2"]
     arguments += ["--compare", "torch,onnxruntime,triton", "--repository", str(served.repository)]
-    arguments += ["--repeats", "2", "--json", str(tmp_path / "b.json")]
+    arguments += ["--repeats", "2", "--record", str(tmp_path / "b.json")]
     for settings in LONGER:
         result = CliRunner().invoke(
             app, [*arguments, "--duration", str(settings.duration)], catch_exceptions=False
@@ -243,8 +299,10 @@ def test_another_repository_is_refused(served, photos: Path, tmp_path: Path) -> 
 
 def test_bad_input(served, photos: Path, tmp_path: Path) -> None:
     good = Options(served.classifier, url=served.grpc_url, images=photos)
-    with pytest.raises(UnknownName, match="nosuch"):
-        bench(replace(good, model="nosuch"))
+    for name in ("nosuch", "nosuch_image"):
+        for endpoint in ("image", "tensor"):
+            with pytest.raises(UnknownName, match=f"no model named '{name}'"):
+                bench(replace(good, model=name, endpoint=endpoint))
     with pytest.raises(ServerUnreachable, match="regard serve"):
         bench(replace(good, url=f"127.0.0.1:{free_ports(1)[0]}"))
     with pytest.raises(InvalidInput, match="holds 1 to .* images, got 99"):

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import regard
 from regard.contract.card import Card
 
 CARD: dict[str, Any] = {
@@ -37,6 +38,13 @@ def test_an_unknown_option_is_one_line_with_its_neighbours() -> None:
     assert done.returncode == 1
     _, message = done.stderr.splitlines()
     assert message.startswith("regard: no option of resnet18 named 'widht'. Did you mean 'width'?")
+
+
+def test_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "regard", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"regard {regard.__version__}\n"
 
 
 def test_wrong_usage() -> None:

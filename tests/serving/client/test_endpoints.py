@@ -98,6 +98,6 @@ def test_a_benchmark_is_told_the_same(url: str) -> None:
         target = find_target(
             connection, "files", endpoint="image", batch=1, images=[png()], shared_memory=False
         )
-        assert (target.model, target.steps) == ("files_image", ())
+        assert (target.model, target.name, target.steps) == ("files", "files_image", ())
     finally:
         connection.close()

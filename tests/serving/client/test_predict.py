@@ -90,6 +90,14 @@ def test_files_that_no_server_takes(served, run, tmp_path):
         assert len({(out / f"{name}_{kind}.png").read_bytes() for name in "abc"}) == 1
 
 
+def test_an_overlay_without_some_classes(served, run, folder, tmp_path):
+    labels = served.cards[served.segmenter].answer.labels
+    every = [word for label in labels[1:] for word in ("--clear", label)]
+    assert run(served.segmenter, folder / "a.png", "--out", tmp_path, "--clear", 0, *every).exit_code == 0
+    with Image.open(tmp_path / "a_overlay.png") as overlay, Image.open(folder / "a.png") as image:
+        np.testing.assert_array_equal(np.asarray(overlay), np.asarray(image.convert("RGB")))
+
+
 def test_same_stems_do_not_overwrite_one_another(served, run, folder, tmp_path):
     other = tmp_path / "other"
     other.mkdir()

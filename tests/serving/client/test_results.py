@@ -7,7 +7,7 @@ from PIL import Image
 from regard.contract.palette import default_palette
 from regard.contract.results import CUT_OFF, Segmentation
 from regard.contract.rle import decode, encode
-from regard.errors import InvalidInput
+from regard.errors import InvalidInput, UnknownName
 
 LABELS = ("road", "car", "tree")
 PALETTE = ((128, 64, 128), (0, 0, 142), (107, 142, 35))
@@ -74,6 +74,24 @@ def test_what_was_cut_off_stays_clear_in_the_overlay(cropped):
     overlay = np.asarray(cropped.overlay(image, alpha=1))
     assert tuple(overlay[3, 1]) == (200, 200, 200)
     assert tuple(overlay[3, 5]) == PALETTE[2]
+
+
+@pytest.mark.parametrize("clear", [("road",), (0,), ["road", 0]])
+def test_overlay_leaves_classes_clear(segmentation, clear):
+    image = np.full((8, 12, 3), 200, np.uint8)
+    laid = np.asarray(segmentation.overlay(image, alpha=1, clear=clear))
+    assert (laid[segmentation.label_map.repeat(2, 0).repeat(2, 1) == 0] == 200).all()
+    assert tuple(laid[7, 11]) == PALETTE[2]
+    assert tuple(laid[1, 1]) == PALETTE[1]
+
+
+def test_overlay_refuses_classes_that_are_none(segmentation):
+    image = np.zeros((4, 6, 3), np.uint8)
+    with pytest.raises(UnknownName, match=r"no label named 'rod'. Did you mean 'road'\?"):
+        segmentation.overlay(image, clear=("rod",))
+    for number in (3, -1):
+        with pytest.raises(InvalidInput, match=f"the classes are 0 to 2, got {number}"):
+            segmentation.overlay(image, clear=(number,))
 
 
 @pytest.mark.parametrize("name", ["mask.jpg", "mask"])

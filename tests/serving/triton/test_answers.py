@@ -1,8 +1,12 @@
 """The server's answers are the network's, through both endpoints."""
 
+import base64
 import io
+import json
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.error import HTTPError
 
 import numpy as np
 import pytest
@@ -39,6 +43,51 @@ def by_torch(served: Any, name: str, images: Pixels) -> Any:
         if served.cards[name].task == "classification"
         else logits.argmax(1).to(torch.uint8).numpy()
     )
+
+
+def ask_json(served: Any, *images: str) -> dict[str, Any]:
+    """What a request in JSON answers at the classifier's endpoint for images: its body, or an error."""
+    tensor = {"name": "encoded_image", "datatype": "BYTES", "shape": [len(images), 1], "data": images}
+    request = urllib.request.Request(
+        f"http://{served.http_url}/v2/models/{served.classifier}_image/infer",
+        data=json.dumps({"inputs": [tensor]}).encode(),
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return {"status": response.status, **json.loads(response.read())}
+    except HTTPError as error:
+        with error:
+            return {"status": error.code, **json.loads(error.read())}
+
+
+def data_uri(image: bytes, kind: str = "png") -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(image).decode()}"
+
+
+def test_image_files_in_json(served: Any, connect: Any) -> None:
+    """JSON holds no file's bytes: a data URI stands for them, and the answer is JSON too."""
+    images = [encoded(image) for image in pixels(40, 30, batch=2)]
+    with connect(served.grpc_url) as infer:
+        expected = infer(f"{served.classifier}_image", files(*images), input="encoded_image").as_numpy(
+            "probabilities"
+        )
+    answer = ask_json(served, *map(data_uri, images))
+    (output,) = answer["outputs"]
+    np.testing.assert_allclose(np.reshape(output["data"], output["shape"]), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ("data:image/png;base64,AAAAA", "the data URI is not base64"),
+        ("data:image/png;base64,AAAA", "the 3 bytes are not a JPEG, PNG or WebP image"),
+        ("AAAA", "the 4 bytes are not a JPEG"),
+    ],
+)
+def test_image_files_in_json_that_are_none(served: Any, sent: str, message: str) -> None:
+    answer = ask_json(served, sent)
+    assert answer["status"] == 400
+    assert message in answer["error"]
 
 
 @pytest.mark.parametrize("batch", [1, 3, 16])

@@ -29,10 +29,10 @@ def connection(served: Served, request: pytest.FixtureRequest) -> Any:
     made.close()
 
 
-@pytest.mark.parametrize("kind", ["classifier", "segmenter"])
-def test_what_is_served_is_what_was_exported(served: Served, connection: Any, kind: str) -> None:
+@pytest.mark.parametrize(("kind", "suffix"), [("classifier", ""), ("segmenter", "_image")])
+def test_what_is_served_is_what_was_exported(served: Served, connection: Any, kind: str, suffix: str) -> None:
     model = getattr(served, kind)
-    done = verify_served(connection, model, repository=served.repository)
+    done = verify_served(connection, model + suffix, repository=served.repository)
     assert done.passed
     assert done.faults == ""
     assert [(check.endpoint, check.golden) for check in done.checks] == [
@@ -66,6 +66,8 @@ def test_another_networks_answers_are_noticed(served: Served, connection: Any, t
 
 
 def test_what_cannot_be_verified(served: Served, connection: Any, tmp_path: Path) -> None:
+    with pytest.raises(UnknownName, match="no ready model named 'nothing_image'"):
+        verify_served(connection, "nothing_image", repository=served.repository)
     with pytest.raises(UnknownName, match="no ready model named 'nothing'"):
         verify_served(connection, "nothing", repository=served.repository)
     with pytest.raises(InvalidInput, match=r"holds no card\.json: name the repository that is served"):

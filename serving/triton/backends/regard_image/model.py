@@ -1,5 +1,5 @@
 """The backend of a model's endpoint for image files: whole JPEG, PNG or WebP files in, the model's answers
-out.
+out. JSON cannot hold a file's bytes; there a file is a data URI (RFC 2397), "data:image/jpeg;base64,...".
 
 On a CPU one process decodes, fits and runs the graph in a session of its own. Where the instance is on a GPU,
 or where the parameter `compute` is "model", it decodes and fits, and asks the model that the parameter
@@ -100,7 +100,7 @@ class Pixels:
     def fitted(self, encoded: bytes) -> "Array":
         """One image, decoded and fitted to the input contract."""
         contract = self.contract
-        pixels = preprocess.decode_and_fit(encoded, **self.fitting)
+        pixels = preprocess.decode_and_fit(preprocess.file_in(encoded), **self.fitting)
         height, width = pixels.shape[:2]
         smallest, largest = contract["min_size"], contract["max_size"]
         if contract["dynamic_size"] and not smallest <= min(height, width) <= max(height, width) <= largest:
