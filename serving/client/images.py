@@ -156,7 +156,7 @@ def encoded(data: bytes, where: str) -> Encoded:
     """An image file after a look at its header, made a PNG where a server does not take its format.
 
     Raises:
-        BadImage: empty, no image file that is read here, or of more than MAX_PIXELS pixels.
+        BadImage: as of `regard.contract.image_files.as_served`.
     """
     data = as_served(data, where)
     with preprocess.open_image(data) as image:

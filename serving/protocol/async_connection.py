@@ -31,7 +31,7 @@ class AsyncConnection(ABC):
 
     async def infer(self, request: Request, *, timeout: float) -> Answer:
         """Send one inference."""
-        return await self._call(self._codec.infer(request), timeout)
+        return await self._call(self._codec.infer(request, timeout), timeout)
 
     async def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""

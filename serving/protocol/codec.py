@@ -40,11 +40,16 @@ class Call(Generic[T]):
     parse: Callable[[Reply], T]
 
 
+def microseconds(seconds: float) -> int:
+    """What Triton counts time in; 0 would mean no limit."""
+    return max(1, int(seconds * 1e6))
+
+
 class Codec(Protocol):
     """One protocol."""
 
-    def infer(self, request: Request) -> Call[Answer]:
-        """One inference."""
+    def infer(self, request: Request, timeout: float | None = None) -> Call[Answer]:
+        """One inference. timeout: seconds it may take, for a server that refuses what would be too late."""
         ...
 
     def config(self, model: str, version: str) -> Call[Mapping[str, Any]]:

@@ -43,7 +43,7 @@ class Connection(ABC):
 
     def infer(self, request: Request, *, timeout: float, cancellation: Cancellation | None = None) -> Answer:
         """Send one inference."""
-        return self._call(self._codec.infer(request), timeout, cancellation)
+        return self._call(self._codec.infer(request, timeout), timeout, cancellation)
 
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""

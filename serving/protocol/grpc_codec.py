@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.json_format import MessageToDict
 from tritonclient.grpc import service_pb2
 
-from regard.serving.protocol.codec import Call, Message, Reply
+from regard.serving.protocol.codec import Call, Message, Reply, microseconds
 from regard.serving.protocol.shared_memory_key import HEADER
 from regard.serving.protocol.tensors import array_from, datatype_of, dtype_of, payload
 from regard.serving.protocol.wire import Answer, Request, Span
@@ -18,9 +18,11 @@ SERVICE = "/inference.GRPCInferenceService/"
 class GrpcCodec:
     """See `regard.serving.protocol.codec.Codec`."""
 
-    def infer(self, request: Request) -> Call[Answer]:
+    def infer(self, request: Request, timeout: float | None = None) -> Call[Answer]:
         """ModelInfer."""
         message = service_pb2.ModelInferRequest(model_name=request.model, model_version=request.version)
+        if timeout is not None:
+            message.parameters["timeout"].int64_param = microseconds(timeout)
         for name, array in request.inputs.items():
             entry = message.inputs.add(name=name, datatype=datatype_of(array.dtype), shape=array.shape)
             if name in request.spans:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
-from regard.serving.protocol.codec import Call, Message, Reply
+from regard.serving.protocol.codec import Call, Message, Reply, microseconds
 from regard.serving.protocol.shared_memory_key import HEADER
 from regard.serving.protocol.tensors import array_from, datatype_of, dtype_of, payload
 from regard.serving.protocol.wire import Answer, Fault, Request, Span
@@ -33,7 +33,7 @@ CODES = {
 class HttpCodec:
     """See `regard.serving.protocol.codec.Codec`."""
 
-    def infer(self, request: Request) -> Call[Answer]:
+    def infer(self, request: Request, timeout: float | None = None) -> Call[Answer]:
         """POST to the model."""
         spans = request.spans
         inputs, tail = [], []
@@ -46,14 +46,17 @@ class HttpCodec:
                 tail.append(content.data)
             entry = {"name": name, "datatype": datatype_of(array.dtype), "shape": array.shape}
             inputs.append(entry | {"parameters": parameters})
+        settings: dict[str, Any] = {} if timeout is None else {"timeout": microseconds(timeout)}
         said: dict[str, Any] = {"inputs": inputs}
         if request.outputs is None:
-            said["parameters"] = {"binary_data_output": True}
+            settings["binary_data_output"] = True
         else:
             said["outputs"] = [
                 {"name": name, "parameters": _shared(spans[name]) if name in spans else {"binary_data": True}}
                 for name in request.outputs
             ]
+        if settings:
+            said["parameters"] = settings
         head = json.dumps(said).encode()
         headers = {JSON_SIZE: str(len(head)), "Content-Type": "application/octet-stream"}
         path = f"{_model(request.model, request.version)}/infer"

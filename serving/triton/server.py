@@ -5,6 +5,7 @@ with EmbeddedTriton(Path("model_repository")) as server:
 """
 
 import http.client
+import secrets
 import shutil
 import signal
 import subprocess
@@ -31,11 +32,13 @@ from regard.serving.triton import residue
 from regard.serving.triton.backends.files import FILES
 from regard.serving.triton.canary import first_answer
 from regard.serving.triton.control import Check, Judge, ModelControl
+from regard.serving.triton.front.process import FrontProcess
+from regard.serving.triton.front.settings import Settings
 from regard.serving.triton.installation import Installation, check_shared_memory, find_installation
 from regard.serving.triton.keys import Keys
 from regard.serving.triton.loader import Loader
 from regard.serving.triton.log import ServerLog
-from regard.serving.triton.ports import check_free
+from regard.serving.triton.ports import check_free, free_ports
 from regard.serving.triton.residue import Residue, environments, remove_shared_memory
 from regard.serving.triton.stubs import Stubs
 from regard.serving.verify.served import fault_of, has_goldens
@@ -44,11 +47,14 @@ START_TIMEOUT = 120.0  # seconds; large models on slow disks take their time
 # seconds that the server gives requests in flight; an idle HTTP connection would use up the default of 30
 EXIT_TIMEOUT = 8
 LAST_MOMENT = 2.0
+FRONT_HEADER = "regard-front"
+FRONT_APIS = "health,metadata,inference,model-config,statistics"  # the others take a key of their own
 
 
 @dataclass(frozen=True)
 class _Running:
     process: subprocess.Popen[bytes]
+    front: FrontProcess
     guard: subprocess.Popen[str]
     residue: Residue
     log: ServerLog
@@ -155,14 +161,17 @@ class EmbeddedTriton:
 
     @property
     def alive(self) -> bool:
-        """Whether the server's process runs."""
-        return self._running is not None and self._running.process.poll() is None
+        """Whether the server's process runs, and that which takes its HTTP."""
+        running = self._running
+        return running is not None and running.process.poll() is None and running.front.alive
 
     @property
     def ending(self) -> str | None:
-        """How the server's process ended, as far as it said; None while it runs."""
-        code = None if self._running is None else self._running.process.poll()
-        return None if self._running is None or code is None else self._running.log.ending(code)
+        """What became of the server, as far as it said; None while all of it runs."""
+        if self._running is None or self.alive:
+            return None
+        code, log = self._running.process.poll(), self._running.log
+        return f"has lost its front for HTTP: {log.reason()}" if code is None else log.ending(code)
 
     def dead_stubs(self) -> dict[int, str]:
         """Processes of models that were killed or crashed, each with its model, which the server goes on
@@ -232,6 +241,7 @@ class EmbeddedTriton:
         running, self._running = self._running, None
         if running is None:
             return
+        running.front.drain()
         try:
             if running.process.poll() is None and grace > 0:
                 running.process.send_signal(signal.SIGTERM)
@@ -242,6 +252,7 @@ class EmbeddedTriton:
             if running.process.poll() is None:
                 running.process.kill()
             running.process.wait()
+            running.front.stop()
             running.loader.connection.close()
             running.residue.remove()
             _tell(running.guard, "\n")  # nothing left to do
@@ -265,7 +276,11 @@ class EmbeddedTriton:
         folder = Path(tempfile.mkdtemp(prefix="regard_triton_"))
         prefix = f"regard_{uuid.uuid4().hex[:12]}_"
         keys = Keys(self.host)
-        guard = None
+        (inner_port,) = free_ports(1)
+        front = Settings(
+            self.host, self.ports["HTTP"], f"127.0.0.1:{inner_port}", FRONT_HEADER, secrets.token_hex()
+        )
+        front_process = guard = None
         try:
             _fill_backends(folder / "backends", installation)
             guard = subprocess.Popen(
@@ -279,8 +294,9 @@ class EmbeddedTriton:
             log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("ab") as stream:
                 start = stream.tell()
+                front_process = FrontProcess(front, stream)
                 process = subprocess.Popen(
-                    self._command(installation, folder / "backends", prefix, keys),
+                    self._command(installation, folder / "backends", prefix, keys, front),
                     # what models leave there goes with the run
                     env=installation.environment() | {"TMPDIR": str(folder)},
                     stdin=subprocess.DEVNULL,
@@ -292,6 +308,8 @@ class EmbeddedTriton:
         except OSError as error:
             shutil.rmtree(folder, ignore_errors=True)
             remove_shared_memory(prefix)
+            if front_process is not None:
+                front_process.stop()
             if guard is not None:
                 guard.communicate()
             raise ServerError(f"cannot start the server: {error}") from None
@@ -300,13 +318,16 @@ class EmbeddedTriton:
         # it is this machine's, whatever address it listens on: no proxy leads to it
         connection = GrpcConnection(address, Credentials(headers=keys.headers), proxy=None)
         server_log = ServerLog(log, start)
-        return _Running(process, guard, left, server_log, Loader(connection, server_log))
+        return _Running(process, front_process, guard, left, server_log, Loader(connection, server_log))
 
     def _command(
-        self, installation: Installation, backend_folder: Path, prefix: str, keys: Keys
+        self, installation: Installation, backend_folder: Path, prefix: str, keys: Keys, front: Settings
     ) -> list[str | Path]:
-        addresses = [f"--{service.lower()}-address={self.host}" for service in self.ports]
-        ports = [f"--{service.lower()}-port={port}" for service, port in self.ports.items()]
+        places = {service: (self.host, str(port)) for service, port in self.ports.items()}
+        inner_host, _, inner_port = front.upstream.partition(":")
+        places["HTTP"] = inner_host, inner_port
+        addresses = [f"--{service.lower()}-address={host}" for service, (host, _) in places.items()]
+        ports = [f"--{service.lower()}-port={port}" for service, (_, port) in places.items()]
         return [
             installation.binary,
             f"--model-repository={self.repository.resolve()}",
@@ -318,6 +339,8 @@ class EmbeddedTriton:
             "--disable-auto-complete-config",
             "--model-control-mode=explicit",
             *keys.options(),
+            # what passes the front alone reaches Triton's HTTP
+            f"--http-restricted-api={FRONT_APIS}:{FRONT_HEADER}={front.key}",
             # one broken model is no reason to send no requests to the others
             "--strict-readiness=false",
             *addresses,

@@ -458,6 +458,62 @@ def test_bombs_are_refused(encoded: bytes) -> None:
         decode(encoded)
 
 
+@pytest.mark.parametrize(
+    ("columns", "rows", "words"),
+    [
+        (1, 50_000_000, "1 x 50000000, and 32768 pixels on a side"),  # 189 kB took 1.5 GB and 7.5 s
+        (40_000, 1000, "40000 x 1000, and 32768"),
+        (3, 3001, "3 x 3001, more than 1000 times"),
+        (20_000, 2, "20000 x 2, more than 1000 times"),
+    ],
+)
+@pytest.mark.parametrize("make", [bomb_png, bomb_jpeg])
+def test_strips_are_refused(make: Callable[[int, int], bytes], columns: int, rows: int, words: str) -> None:
+    if make is bomb_jpeg and rows > 65_535:
+        return  # that format has no such sides
+    with pytest.raises(BadImage, match=words):
+        decode(make(columns, rows))
+
+
+def test_a_long_picture_is_decoded() -> None:
+    assert decode(encode(Image.new("RGB", (2000, 2)), "PNG")).shape == (2, 2000, 3)
+
+
+def test_scans_without_end_are_refused() -> None:
+    """With 400 scans more, 319 kB of 7000 x 7000 pixels took 22 s."""
+    whole = encode(Image.fromarray(picture()), "JPEG", progressive=True)
+    scan = whole[whole.rindex(b"\xff\xda") : -2]
+    assert decode(whole[:-2] + 10 * scan + whole[-2:]).shape == (12, 16, 3)
+    with pytest.raises(BadImage, match=r"has \d+ scans, more than 50; save it again"):
+        decode(whole[:-2] + 50 * scan + whole[-2:])
+
+
+def test_only_a_file_of_many_scans_is_searched_for_them() -> None:
+    """To search all files would cost them a tenth of their decoding."""
+    for options, one in (({}, True), ({"progressive": True}, False)):
+        whole = encode(Image.fromarray(picture()), "JPEG", **options)
+        segments = [*preprocess._jpeg_segments(whole)]
+        assert whole[segments[-1] :].startswith(b"\xff\xda")
+        assert preprocess._is_one_scan(whole, segments) is one
+    partial = bytearray(encode(Image.fromarray(picture()), "JPEG"))
+    partial[[*preprocess._jpeg_segments(bytes(partial))][-1] + 4] = 1  # a component at a time
+    with pytest.raises(BadImage, match="scans"):
+        decode(bytes(partial) + b"\xff\xda" * 50)
+
+
+def test_pieces_without_end_are_refused() -> None:
+    """24 MB of empty chunks took 12 s."""
+    lines, empty = bytes(4), chunk(b"aaAa", b"")
+    assert decode(png(1, 1, 8, 2, lines, empty * 1000)).shape == (1, 1, 3)
+    with pytest.raises(BadImage, match="in more than 50000 pieces"):
+        decode(png(1, 1, 8, 2, lines, empty * 50_000))
+    jpeg = encode(Image.new("RGB", (8, 8)), "JPEG")
+    assert decode(jpeg[:2] + b"\xff\xeb\0\2" * 1000 + jpeg[2:]).shape == (8, 8, 3)
+    for segment in (b"\xff\xeb\0\2", b"\xff"):
+        with pytest.raises(BadImage, match="in more than 50000 pieces"):
+            decode(jpeg[:2] + segment * 50_000 + jpeg[2:])
+
+
 def test_the_bombs_are_images_when_small() -> None:
     for make in (bomb_jpeg, bomb_webp):
         assert decode(make(8, 8)).shape == (8, 8, 3)

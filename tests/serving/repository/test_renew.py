@@ -84,6 +84,7 @@ def test_renewed_in_place(former: Path, largest: Artifact, biased: Artifact) -> 
 def test_what_the_operator_set_is_kept(former: Path) -> None:
     config = former / "largest" / "config.pbtxt"
     text = config.read_text().replace("count: 1", "count: 3 kind: KIND_CPU")
+    text = text.replace("dynamic_batching {", "dynamic_batching { default_queue_policy { max_queue_size: 9 }")
     more = (
         "version_policy { all {} }\n"
         "optimization { input_pinned_memory { enable: false } }\n"
@@ -99,6 +100,7 @@ def test_what_the_operator_set_is_kept(former: Path) -> None:
         assert each.version_policy.HasField("all")
         assert not each.optimization.input_pinned_memory.enable
         assert list(each.dynamic_batching.preferred_batch_size) == [4]
+        assert each.dynamic_batching.default_queue_policy.max_queue_size == 9
         assert each.parameters["mine"].string_value == "7"
         assert each.parameters["intra_op_thread_count"] == model.parameters["intra_op_thread_count"]
         (group,) = each.instance_group

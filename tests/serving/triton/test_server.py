@@ -57,6 +57,11 @@ def leaving_nothing(server: Any) -> Iterator[Callable[[], Residue]]:
         assert_gone(left)
 
 
+def listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def assert_gone(left: Residue) -> None:
     assert not list(Path("/dev/shm").glob(left.shared_memory_prefix + "*"))
     assert not Path(left.run_folder).exists()
@@ -76,11 +81,14 @@ def test_serves_and_leaves_nothing(repository: Path, embedded: Any, connect: Any
     assert not server.alive
 
 
-def test_starts_again_on_the_same_ports_after_a_kill(repository: Path, embedded: Any, connect: Any) -> None:
+@pytest.mark.parametrize("which", ["server", "front"])
+def test_starts_again_on_the_same_ports_after_a_kill(
+    repository: Path, embedded: Any, connect: Any, which: str
+) -> None:
     server = embedded(repository)
     with leaving_nothing(server) as note:
         server.start()
-        os.kill(note().pid, signal.SIGKILL)
+        os.kill(note().pid if which == "server" else server._running.front.pid, signal.SIGKILL)
         wait_for(lambda: not server.alive)
         server.stop()
         server.start()
@@ -88,6 +96,19 @@ def test_starts_again_on_the_same_ports_after_a_kill(repository: Path, embedded:
         with connect(server.grpc_url) as infer:
             infer("largest", PIXELS)
         server.stop()
+    assert not listening(server.ports["HTTP"])
+
+
+def test_a_front_that_cannot_listen_ends_the_start(
+    repository: Path, embedded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = embedded(repository)
+    monkeypatch.setattr("regard.serving.triton.server.check_free", lambda host, ports: None)
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", server.ports["HTTP"]))
+        holder.listen()
+        with pytest.raises(ServerError, match=r"(?s)front for HTTP ended: .*cannot listen on"):
+            server.start()
 
 
 def test_a_model_that_does_not_load_is_named_with_its_reason(
@@ -249,6 +270,7 @@ def test_a_killed_parent_leaves_nothing(repository: Path) -> None:
         assert list(Path("/dev/shm").glob(left.shared_memory_prefix + "*"))
         parent.kill()
     wait_for(lambda: not Path(left.run_folder).exists())
+    wait_for(lambda: not listening(ports["http_port"]))
     assert_gone(Residue(left.pid, left.shared_memory_prefix, left.run_folder, tuple(left.environments)))
 
 

@@ -88,6 +88,27 @@ def test_a_cancelled_request_is_not_computed_and_harms_no_other(session: Any) ->
     assert broken == Error("image 0 of the request: it is broken", Error.INVALID_ARG)
 
 
+def test_images_of_no_size_or_of_none_that_the_card_allows(session: Any) -> None:
+    contract = {"min_size": 16, "max_size": 32, "dynamic_size": True}
+
+    def answers(card: dict[str, Any], *sizes: tuple[int, int, int]) -> list[Any]:
+        parameters = {"card": {"string_value": json.dumps(card)}}
+        graph = session.GraphSession(ARGS, CONFIG | {"parameters": parameters})
+        images = iter([np.zeros((*size, 3), np.uint8) for size in sizes])
+        return graph.answer([Request(0) for _ in sizes], lambda request: {"image": next(images)})
+
+    good, *bad = answers(
+        {"inputs": [contract]}, (1, 16, 32), (0, 16, 16), (1, 0, 16), (1, 15, 16), (1, 16, 33)
+    )
+    assert good["label_map"].shape == (1, 16, 32)
+    assert [error.code for error in bad] == [Error.INVALID_ARG] * 4
+    assert bad[1].message == "input 'image' of shape [1, 0, 16, 3] has no elements"
+    assert "16 x 33 (height x width), and the model takes 16 to 32" in bad[3].message
+    for card in ({"inputs": [contract | {"dynamic_size": False}]}, {}, {"inputs": []}):
+        (answer,) = answers(card, (1, 15, 33))
+        assert answer["label_map"].shape == (1, 15, 33)
+
+
 def test_a_graph_that_fails_on_the_first_image_is_refused(session: Any) -> None:
     graph = session.GraphSession(ARGS, CONFIG)
     graph.warm_up({"image": np.zeros((1, 16, 16, 3), np.uint8)})

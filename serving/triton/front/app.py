@@ -1,0 +1,209 @@
+"""Forwarding: each request is read whole, within limits, checked, and sent on with the key of this run; the
+answer is passed on as it comes.
+"""
+
+import asyncio
+import re
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from regard.serving.triton.front.fields import Refused, parsed
+from regard.serving.triton.front.pace import Pace
+from regard.serving.triton.front.request_check import check_inference, head_size
+from regard.serving.triton.front.settings import Settings
+
+INFERENCE = re.compile(r"/v2/models/[^/?]+(/versions/[^/?]+)?/infer(\?.*)?")
+CONFIG_AGE = 10.0  # seconds for which the number of a model's instances is taken to be the same
+JSON_SIZE = "Inference-Header-Content-Length"
+# curl's default: Triton takes a body of it for a form, and a large one ends it
+FORM = "application/x-www-form-urlencoded"
+OF_ONE_CONNECTION = (
+    "Connection",
+    "Expect",
+    "Keep-Alive",
+    "Proxy-Connection",
+    "TE",
+    "Trailer",
+    "Transfer-Encoding",
+    "Upgrade",
+)
+
+
+class Front:
+    """Answers requests; `session` leads to Triton."""
+
+    def __init__(self, settings: Settings, session: aiohttp.ClientSession) -> None:
+        self.settings = settings
+        self.session = session
+        self._in_flight = 0
+        self._paces: dict[str, Pace] = {}
+        self._asked: dict[str, float] = {}  # when the model's instances were last looked up
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Forward a request, or say why not."""
+        try:
+            if not request.raw_path.startswith("/"):  # another host's, or none
+                raise Refused(400, f"the path must begin with /, got {request.raw_path[:80]!r}")
+            with self._held() as hold:
+                body = await self._body(request, hold)
+                if not INFERENCE.fullmatch(request.raw_path):
+                    self._check_other(body)
+                    return await self._forward(request, body)
+                allowed = self._check_inference(request, body) or self.settings.answer_timeout
+                async with self._turn(request, allowed) as answered:
+                    return await self._forward(request, body, answered)
+        except Refused as refused:
+            return web.json_response({"error": str(refused)}, status=refused.status)
+
+    async def _body(self, request: web.BaseRequest, hold: Callable[[int], None]) -> bytes | bytearray:
+        """All of it. hold: told how many bytes there are so far."""
+        encoding = request.headers.get("Content-Encoding", "identity").lower()
+        if encoding != "identity":
+            raise Refused(415, f"a body of Content-Encoding {encoding[:40]!r} is not taken; send it as it is")
+        self._check_size(request.content_length or 0)
+        if request.content.is_eof():
+            body = request.content.read_nowait()
+            self._check_size(len(body))
+            hold(len(body))
+            return body
+        if request.headers.get("Expect", "").lower() == "100-continue":
+            await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            request.writer.output_size = 0  # that was no part of the answer
+        try:
+            return await asyncio.wait_for(self._arriving(request, hold), self.settings.body_timeout)
+        except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
+            raise Refused(408, f"the body did not arrive in {self.settings.body_timeout:g} s") from None
+
+    async def _arriving(self, request: web.BaseRequest, hold: Callable[[int], None]) -> bytearray:
+        body = bytearray()
+        async for chunk in request.content.iter_any():
+            body += chunk
+            self._check_size(len(body))  # what comes in chunks has not said it before
+            hold(len(body))
+        return body
+
+    def _check_size(self, size: int) -> None:
+        if size > self.settings.max_body:
+            raise Refused(
+                413, f"the body has {size} bytes or more, and {self.settings.max_body} are the most"
+            )
+
+    def _check_other(self, body: bytes | bytearray) -> None:
+        if body:
+            parsed(self._json(body))
+
+    def _check_inference(self, request: web.BaseRequest, body: bytes | bytearray) -> float | None:
+        """Seconds that the request allows for its answer, None where it does not say."""
+        sizes = request.headers.getall(JSON_SIZE, [None])
+        if len(sizes) > 1:
+            raise Refused(400, f"{JSON_SIZE} is given twice")
+        size = head_size(sizes[0], len(body))
+        if size == 0 or (size is None and not body):  # one tensor alone
+            return None
+        head = self._json(body if size is None else body[:size])
+        return check_inference(head, len(body) - len(head))
+
+    @asynccontextmanager
+    async def _turn(self, request: web.BaseRequest, allowed: float) -> AsyncIterator[Callable[[], None]]:
+        """See `Pace.turn`; a model that Triton does not know needs none."""
+        model = request.raw_path.partition("?")[0].removesuffix("/infer")
+        pace = self._paces.get(model)
+        now = time.monotonic()
+        if pace is None or now > self._asked[model] + CONFIG_AGE:
+            instances = await self._instances(model)
+            if instances is None:
+                yield lambda: None
+                return
+            pace = self._paces.setdefault(model, Pace(instances))
+            pace.instances, self._asked[model] = instances, now
+        with pace.turn(allowed) as answered:
+            yield answered
+
+    async def _instances(self, model: str) -> int | None:
+        """How many requests a model works on at a time; None if there is no such model."""
+        headers = {self.settings.key_header: self.settings.key}
+        try:
+            async with self.session.get(self._url(f"{model}/config"), headers=headers) as answer:
+                if answer.status != 200:
+                    return None
+                groups = (await answer.json(content_type=None)).get("instance_group", [])
+        except aiohttp.ClientError:
+            return None  # to forward the request tells why
+        return sum(group.get("count", 1) * max(1, len(group.get("gpus", []))) for group in groups) or 1
+
+    def _url(self, path: str) -> URL:
+        return URL(f"http://{self.settings.upstream}{path}", encoded=True)
+
+    def _json(self, document: bytes | bytearray) -> bytes | bytearray:
+        if len(document) > self.settings.max_json:
+            raise Refused(
+                413,
+                f"the request has {len(document)} bytes of JSON, and {self.settings.max_json} are the most; "
+                "send tensors as bytes behind it",
+            )
+        return document
+
+    async def _forward(
+        self,
+        request: web.BaseRequest,
+        body: bytes | bytearray,
+        answered: Callable[[], None] = lambda: None,
+    ) -> web.StreamResponse:
+        """answered: told when Triton has done what was asked."""
+        headers = _end_to_end(request.headers)
+        if headers.get("Content-Type", "").lower().startswith(FORM):
+            del headers["Content-Type"]
+        headers[self.settings.key_header] = self.settings.key
+        url = self._url(request.raw_path)
+        response = None
+        try:
+            async with self.session.request(
+                request.method, url, data=body or None, headers=headers, allow_redirects=False
+            ) as upstream:
+                if upstream.status == 200:
+                    answered()
+                response = web.StreamResponse(status=upstream.status, headers=_end_to_end(upstream.headers))
+                await response.prepare(request)
+                async for chunk in upstream.content.iter_any():
+                    await response.write(chunk)
+                await response.write_eof()
+                return response
+        except (aiohttp.ClientError, ConnectionError):
+            # Triton or the caller has gone; a caller learns it as he would from Triton itself
+            if request.transport is not None:
+                request.transport.abort()
+            return response or web.Response(status=503)
+
+    @contextmanager
+    def _held(self) -> Iterator[Callable[[int], None]]:
+        """Count a request's bytes among those in flight, as long as it is."""
+        held = 0
+
+        def hold(size: int) -> None:
+            nonlocal held
+            if self._in_flight + size - held > self.settings.max_in_flight:
+                raise Refused(
+                    503,
+                    f"requests of {self.settings.max_in_flight} bytes are being answered already; try again",
+                )
+            self._in_flight += size - held
+            held = size
+
+        try:
+            yield hold
+        finally:
+            self._in_flight -= held
+
+
+def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:
+    """The headers that are not of one connection alone."""
+    kept = CIMultiDict(headers)
+    for name in OF_ONE_CONNECTION:
+        kept.popall(name, None)
+    return kept
