@@ -107,7 +107,7 @@ def test_a_front_that_cannot_listen_ends_the_start(
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", server.ports["HTTP"]))
         holder.listen()
-        with pytest.raises(ServerError, match=r"(?s)front for HTTP ended: .*cannot listen on"):
+        with pytest.raises(ServerError, match=r"(?s)lost its front for HTTP: .*cannot listen on"):
             server.start()
 
 
