@@ -43,7 +43,8 @@ def test_every_python_block_compiles_and_finds_what_it_imports(block: Block) -> 
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
-                importlib.import_module(alias.name)
+                if alias.name not in own:
+                    importlib.import_module(alias.name)
         elif isinstance(node, ast.ImportFrom) and node.module and node.module not in own:
             module = importlib.import_module(node.module)
             for alias in node.names:

@@ -40,7 +40,9 @@ async def serve(settings: Settings) -> None:
             try:
                 await web.TCPSite(runner, settings.host, settings.port).start()
             except OSError as error:
-                sys.exit(f"error: cannot listen on {settings.host}:{settings.port} for HTTP: {error.strerror}")
+                sys.exit(
+                    f"error: cannot listen on {settings.host}:{settings.port} for HTTP: {error.strerror}"
+                )
             await asyncio.to_thread(sys.stdin.read)
         finally:
             await runner.cleanup()
