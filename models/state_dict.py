@@ -80,10 +80,8 @@ def _places(content: object, depth: int = 0) -> list[str]:
 
 
 def _is_state(content: object) -> TypeGuard[State]:
-    return (
-        isinstance(content, Mapping)
-        and len(content) > 0
-        and all(isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items())
+    return isinstance(content, Mapping) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in content.items()
     )
 
 

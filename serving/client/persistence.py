@@ -50,7 +50,9 @@ class Persistence:
                 # an attempt takes time as well
                 if not passing(fault, met=self.met(*asked.subject)) or left < 2 * pause:
                     raise
-            yield Pause(pause)
+                yield Pause(pause)
+                if deadline.remaining() <= 0:  # it took longer: the reason is still this one
+                    raise
 
     def infer(self, request: Request, deadline: Deadline) -> Steps[Answer]:
         """Send a request; raises Fault."""

@@ -24,7 +24,7 @@ from regard.contract.image_files import as_served
 from regard.contract.preprocess import decode, fit
 from regard.contract.results import Classification, Segmentation
 from regard.contract.rle import decode as decode_rle
-from regard.errors import InferenceError, InvalidInput, ServerUnreachable, UnknownName
+from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.client.aio import AsyncClient
 from regard.serving.client.retry import passing
 from regard.serving.client.sync import Client
@@ -424,10 +424,11 @@ def test_a_server_that_dies_amid_a_batch(served):
         regions = [name for each in clients for name in each._core.regions.names()]
         os.kill(server.pid, signal.SIGKILL)
         for stream, each in zip(streams, clients, strict=True):
-            with pytest.raises(ServerUnreachable, match="no server answers"):
+            # the last attempt may be under way at the deadline
+            with pytest.raises(RegardError, match=r"no server answers|no answer from .* within 3 s"):
                 for _ in stream:
                     pass
-            with pytest.raises(ServerUnreachable):
+            with pytest.raises(RegardError, match=r"no server answers|no answer from .* within 3 s"):
                 each.classify(served.classifier, photo(1))
             each.close()
         assert regions

@@ -156,8 +156,8 @@ DECODING_EDITS = {
     "BGR": ("    pixels = np.asarray(image)\n", "    pixels = np.asarray(image)[..., ::-1]\n"),
     "nearest": ('"bilinear": Image.Resampling.BILINEAR', '"bilinear": Image.Resampling.NEAREST'),
     "no antialias": (
-        "return image.resize((width, height), method, box=box)",
-        "return image.transform((width, height), Image.Transform.EXTENT, box, method)",
+        "return image.resize((width, height), INTERPOLATIONS[interpolation], box=box)",
+        "return image.transform((width, height), Image.Transform.EXTENT, box, INTERPOLATIONS[interpolation])",
     ),
     "EXIF ignored": ("return int(image.getexif().get(0x0112, 1))", "return 1"),
 }
