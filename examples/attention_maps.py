@@ -19,11 +19,12 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from regard.contract.card import Card
+from regard.contract.names import ACTIVATION_MAP
 from regard.contract.preprocess import decode
 from regard.contract.reading import card_from_file
 from regard.export.graph.served_graph import Normalize
 from regard.models.explain import Explain
-from regard.models.explain.explainers import EXPLAINERS, MAP
+from regard.models.explain.explainers import EXPLAINERS
 from regard.models.load import resolve
 from regard.models.samples import folder
 from regard.models.weights_index import shipped
@@ -115,7 +116,7 @@ PICTURES = {
     "se_resnet18_fashion_mnist": Picture(
         GARMENT,
         "Class activation map (SE-ResNet-18)",
-        {"of its answer, coat": lambda maps, grid: maps[MAP][0].relu()},
+        {"of its answer, coat": lambda maps, grid: maps[ACTIVATION_MAP][0].relu()},
         explain="cam",
     ),
 }

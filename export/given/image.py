@@ -9,8 +9,9 @@ from onnx import TensorProto, ValueInfoProto
 
 from regard.contract.image_input import ImageInput
 from regard.errors import InvalidInput
-from regard.export.proof.graph_runner import open_session, run_session
+from regard.export.proof.graph_runner import run_session
 from regard.export.proof.runner import CannotRun
+from regard.export.session import open_session
 
 FLOATS: dict[int, type[np.floating[Any]]] = {
     TensorProto.FLOAT: np.float32,

@@ -16,9 +16,10 @@ from regard.errors import InvalidInput
 from regard.export.answer_size import UPSAMPLING
 from regard.export.given.answer import GivenAnswer
 from regard.export.given.model import GivenModel
-from regard.export.proof.graph_runner import open_session, run_session
+from regard.export.proof.graph_runner import run_session
 from regard.export.proof.network_runner import answered, normalized
 from regard.export.proof.runner import Arrays
+from regard.export.session import open_session
 from regard.models.padding import resized
 
 

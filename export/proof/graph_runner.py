@@ -10,6 +10,7 @@ from onnx import ModelProto, ValueInfoProto
 from regard.contract.answers.kind import AnswerKind
 from regard.errors import ExportError
 from regard.export.proof.runner import SCORES, Arrays, CannotRun
+from regard.export.session import open_session
 
 
 class GraphRunner:
@@ -76,20 +77,6 @@ def session_with(model: ModelProto, tensors: Iterable[str]) -> onnxruntime.Infer
     known = {value.name for value in copy.graph.output}
     copy.graph.output.extend(ValueInfoProto(name=name) for name in tensors if name not in known)
     return open_session(copy.SerializeToString(), name="the graph")
-
-
-def open_session(model: bytes | str, *, name: str) -> onnxruntime.InferenceSession:
-    """A session on a serialized model, or on a file.
-
-    Raises:
-        ExportError: ONNX Runtime does not take it.
-    """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong comes as an exception
-    try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors have no narrower base
-        raise ExportError(f"ONNX Runtime does not take {name}: {error}") from None
 
 
 def run_session(

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from regard.contract.names import ACTIVATION_MAP
 from regard.models.explain import Explain
 from regard.models.explain.cam import at_size_of
-from regard.models.explain.explainers import MAP, Explainer, attention_weights, closed_form, nothing
+from regard.models.explain.explainers import Explainer, attention_weights, closed_form, nothing
 from regard.models.explain.head import parts
 
 
@@ -26,7 +27,7 @@ def by_autograd(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor
             y = layer(y)
         (gradient,) = torch.autograd.grad(y.max(dim=1).values.sum(), leaf)
     alpha = gradient.mean(dim=(2, 3), keepdim=True)
-    return logits, {MAP: at_size_of(x, (alpha * features).sum(dim=1, keepdim=True).relu())}
+    return logits, {ACTIVATION_MAP: at_size_of(x, (alpha * features).sum(dim=1, keepdim=True).relu())}
 
 
 REFERENCES: dict[Explain | None, Explainer] = {

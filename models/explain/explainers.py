@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
+from regard.contract.names import ACTIVATION_MAP
 from regard.errors import ExportError
 from regard.models.explain import Explain
 from regard.models.explain.attention_maps import captured
@@ -18,8 +19,6 @@ from regard.models.scores import scores_in
 
 # network, x -> logits and the explanation by output name
 Explainer = Callable[[nn.Module, Tensor], tuple[Tensor, dict[str, Tensor]]]
-
-MAP = "class_activation_map"  # float32 (B, H, W), at the image's size, in the scale of the logits
 
 
 def nothing(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -46,13 +45,13 @@ def attention_weights(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, 
 def closed_form(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """The class activation map, raw: before resizing its mean is the class's logit without the bias."""
     logits, activation = class_activation_map(network, x)
-    return logits, {MAP: activation}
+    return logits, {ACTIVATION_MAP: activation}
 
 
 def by_hand(network: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Grad-CAM, raw: relu of the gradient's mean over the positions times the features."""
     logits, activation = grad_cam(network, x)
-    return logits, {MAP: activation}
+    return logits, {ACTIVATION_MAP: activation}
 
 
 EXPLAINERS: dict[Explain | None, Explainer] = {

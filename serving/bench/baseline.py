@@ -28,12 +28,9 @@ def onnxruntime_runner(model: Path) -> Callable[[Pixels], Answer]:
     """ONNX Runtime on the exported graph, from pixels (B, H, W, 3) to answers; one session, whose calls run
     in the caller's thread.
     """
-    import onnxruntime
+    from regard.export.session import open_session
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    session = open_session(str(model), name=str(model), threads=1)
     wanted = [session.get_outputs()[0].name]
 
     def run(pixels: Pixels) -> Answer:

@@ -3,6 +3,7 @@
 Nothing here imports PyTorch or asks a server: a shell waits for the answer at every key.
 """
 
+import glob
 from pathlib import Path
 
 import typer
@@ -34,6 +35,20 @@ def served_models(context: typer.Context, incomplete: str) -> list[str]:
         _without(path.parent.name, OWN_SUFFIXES) for path in repository.glob(f"*/{CONFIG_FILE}")
     )
     return sorted(name for name in names if name.startswith(incomplete))
+
+
+def models_and_artifacts(context: typer.Context, incomplete: str) -> list[str]:
+    """The same, and the folders of exported models, down to one folder below what is written."""
+    from regard.contract.names import CARD_FILE, MANIFEST_FILE
+
+    begun = glob.escape(incomplete)
+    cards = [
+        Path(card)
+        for way in ("*", "*/*")
+        for card in glob.glob(f"{begun}{way}/{CARD_FILE}")  # noqa: PTH207 - of a beginning, not of a folder
+    ]
+    artifacts = [str(card.parent) for card in cards if card.with_name(MANIFEST_FILE).is_file()]
+    return [*served_models(context, incomplete), *sorted(artifacts)]
 
 
 def _without(name: str, suffixes: tuple[str, ...]) -> str:

@@ -10,6 +10,7 @@ EXTRAS = {
     "torch": "export",
 }
 OF_VERB = {
+    "predict": "cpu",
     "train": "train",
     "repo": "server",
     "show": "server",

@@ -1,4 +1,4 @@
-"""`regard predict`: classes or label maps of image files, from a running server."""
+"""`regard predict`: classes or label maps of image files, from an exported model or a running server."""
 
 import json
 from pathlib import Path
@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import track
 
-from regard.serving.cli.completion import served_models
-from regard.serving.cli.connection import ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
+from regard.serving.cli.asking import asking
+from regard.serving.cli.completion import models_and_artifacts
+from regard.serving.cli.connection import PANEL, ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
 from regard.serving.cli.console import err, out
 from regard.serving.cli.options import Json
 from regard.serving.cli.tables import Table
@@ -20,13 +21,27 @@ SHOWN_LABELS = 4  # of a segmentation, in the table
 
 
 def predict(
-    model: Annotated[str, typer.Argument(autocompletion=served_models, help="A model's name on the server.")],
+    context: typer.Context,
+    model: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=models_and_artifacts,
+            help="A model's name on the server; or the folder of an exported one, which needs no server.",
+        ),
+    ],
     images: Annotated[
         list[Path], typer.Argument(help="Image files, folders of them, and patterns in quotes.")
     ],
     folder: Annotated[
         Path | None,
-        typer.Option("--out", "-o", help="Write a segmentation's masks and overlays (PNG) to this folder."),
+        typer.Option(
+            "--out",
+            "-o",
+            help=(
+                "Write a segmentation's masks and overlays (PNG) to this folder, or the heat maps of a "
+                "classifier that explains itself."
+            ),
+        ),
     ] = None,
     clear: Annotated[
         list[str] | None,
@@ -36,7 +51,14 @@ def predict(
         ),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="How many classes of a classification to show.")] = 3,
-    timeout: Annotated[float, typer.Option(help="Seconds for each request.")] = 30.0,
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Where labels apply together: from which probability, in place of the Card's."),
+    ] = None,
+    record: Annotated[
+        Path | None, typer.Option(help="Write the answers to this file, too: .csv or .jsonl.")
+    ] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds for each request.", rich_help_panel=PANEL)] = 30.0,
     as_json: Json = False,
     url: Url = None,
     protocol: ProtocolOption = None,
@@ -46,31 +68,42 @@ def predict(
     api_key: ApiKey = None,
     token: Token = None,
 ) -> None:
-    """Predict images with a model on a running server: a table of classes, or masks and overlays of a
-    segmentation.
+    """Predict images with a model on a running server, or with an exported one: a table of classes, or masks
+    and overlays of a segmentation.
 
     A bad image is reported and does not stop the others; the exit code is then 1.
 
-    Example: regard predict ccnet_mobilenet_v2 street/ --out predictions
+    Example: regard predict exported/streets street/ --out predictions
     """
     from regard.serving.client.output import expand, predict_files
-    from regard.serving.client.sync import Client
+    from regard.serving.client.record import check_suffix, write_record
 
+    if record is not None:
+        check_suffix(record)
     files = expand(images)
     entries: list[Entry] = []
-    with Client(
-        url,
-        protocol=protocol.value if protocol else None,
-        ca=ca,
-        certificate=certificate,
-        key=key,
-        api_key=api_key,
-        token=token,
-        timeout=timeout,
-    ) as client:
+    server = {
+        "url": url,
+        "protocol": protocol and protocol.value,
+        "ca": ca,
+        "certificate": certificate,
+        "key": key,
+        "api_key": api_key,
+        "token": token,
+        "timeout": timeout,
+    }
+    with asking(model, server, context) as (client, name):
         try:
             progress = track(
-                predict_files(client, model, files, top_k=top, out=folder, clear=_classes(clear or [])),
+                predict_files(
+                    client,
+                    name,
+                    files,
+                    top_k=top,
+                    out=folder,
+                    threshold=threshold,
+                    clear=_classes(clear or []),
+                ),
                 total=len(files),
                 console=err,
                 transient=True,
@@ -83,7 +116,17 @@ def predict(
                 print(json.dumps([entry.to_json() for entry in entries], indent=2))
             elif entries:
                 out.print(_table(entries, top))
+            if record is not None and entries:
+                write_record(entries, record)
+                err.print(f"answers -> {record}", markup=False, highlight=False)
     failed = [entry for entry in entries if entry.failed]
+    if folder is not None and not failed and not any(entry.written for entry in entries):
+        err.print(
+            f"regard: nothing to write to {folder}: {name} answers classes, and was exported without "
+            "--explain cam or gradcam",
+            markup=False,
+            highlight=False,
+        )
     for entry in failed:
         err.print(f"regard: {entry.result}", markup=False, highlight=False)
     if failed:
@@ -102,18 +145,23 @@ def _table(entries: "list[Entry]", top: int) -> Table:
 
     from regard.contract.results import Classification
 
+    classes = [entry.result for entry in entries if isinstance(entry.result, Classification)]
+    # of labels that exclude each other the likeliest alone applies
+    apply = ("labels",) if any(each.labels != (each.label,) for each in classes) else ()
     files = ("files",) if any(entry.written for entry in entries) else ()
-    table = Table("image", "answer", *files, whole=("image", "files"))
+    table = Table("image", "answer", *apply, *files, whole=("image", "files"))
     for entry in entries:
+        labels = ""
         if isinstance(entry.result, Classification):
             answer = Text(
                 ", ".join(f"{label} {probability:.1%}" for label, probability in entry.result.top[:top])
             )
+            labels = ", ".join(entry.result.labels) or "none"
         elif isinstance(entry.result, dict):
             largest = sorted(entry.result.items(), key=lambda pair: -pair[1])[:SHOWN_LABELS]
             answer = Text(", ".join(f"{label} {fraction:.1%}" for label, fraction in largest if fraction))
         else:
             answer = Text("failed, see below", style="red")
         written = "\n".join(map(str, entry.written.values()))
-        table.add(str(entry.image), answer, *([written] if files else ()))
+        table.add(str(entry.image), answer, *([labels] if apply else ()), *([written] if files else ()))
     return table

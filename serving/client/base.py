@@ -88,6 +88,8 @@ class BaseClient(
         images: Images,
         *,
         top_k: int = 5,
+        threshold: float | None = None,
+        heat: bool = False,
         on_error: Literal["raise"] = "raise",
         version: Version = "",
         timeout: float | None = None,
@@ -99,6 +101,8 @@ class BaseClient(
         images: Images,
         *,
         top_k: int = 5,
+        threshold: float | None = None,
+        heat: bool = False,
         on_error: Literal["return"],
         version: Version = "",
         timeout: float | None = None,
@@ -110,6 +114,8 @@ class BaseClient(
         images: Iterator[ImageLike],
         *,
         top_k: int = 5,
+        threshold: float | None = None,
+        heat: bool = False,
         on_error: Literal["raise"] = "raise",
         version: Version = "",
         timeout: float | None = None,
@@ -121,6 +127,8 @@ class BaseClient(
         images: Iterator[ImageLike],
         *,
         top_k: int = 5,
+        threshold: float | None = None,
+        heat: bool = False,
         on_error: Literal["return"],
         version: Version = "",
         timeout: float | None = None,
@@ -131,6 +139,8 @@ class BaseClient(
         images: Images | Iterator[ImageLike],
         *,
         top_k: int = 5,
+        threshold: float | None = None,
+        heat: bool = False,
         on_error: str = "raise",
         version: Version = "",
         timeout: float | None = None,
@@ -146,11 +156,21 @@ class BaseClient(
                 is read as the results are asked for, and an iterator comes back (AsyncClient: for
                 `async for`); closing that one cancels what is under way.
             top_k: how many runners-up, the likeliest included.
+            threshold: of every label, in place of the Card's, where labels apply together.
+            heat: ask as well where the likeliest class is seen, of a model that was exported with an
+                explanation by `cam` or `gradcam`; the results of others have none.
             on_error: "raise" the first bad image's error, or "return" it in the image's place.
             version: of the model; by default the server's choice, the latest.
             timeout: seconds, in place of the client's own.
         """
-        return self._predict(lambda card: Classify(card, top_k), model, images, on_error, version, timeout)
+        return self._predict(
+            lambda card: Classify(card, top_k, threshold=threshold, heat=heat),
+            model,
+            images,
+            on_error,
+            version,
+            timeout,
+        )
 
     @overload
     def segment(

@@ -44,6 +44,7 @@ class Core:
     regions: Regions
     insist: bool
     _cards: dict[tuple[str, str], Card] = field(default_factory=dict)
+    _outputs: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # of what has a Card
     _files_only: set[str] = field(default_factory=set)  # models that are served for image files alone
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -70,6 +71,7 @@ class Core:
         card = served_card(config, model)
         with self._lock:
             self._cards[model, version] = card
+            self._outputs[model, version] = frozenset(output["name"] for output in config.get("output", ()))
             alone = endpoint == image_endpoint(model)
             (self._files_only.add if alone else self._files_only.discard)(model)
         return card
@@ -107,7 +109,8 @@ class Core:
             with self._lock:  # perhaps the endpoint has been added: let the next call look
                 self._cards.pop((model, version), None)
             return [InvalidInput(f"{item.where}: {takes_files_alone(model)}") for item in batch.items]
-        request = Request(endpoint, version, {name: tensor}, (task.answer.tensor,))
+        extras = (output for output in task.extras if output in self._outputs[model, version])
+        request = Request(endpoint, version, {name: tensor}, (task.answer.tensor, *extras))
         size = task.answer.nbytes(len(batch.items), *batch.size)
         try:
             outputs = yield from self._sent(request, model, {task.answer.tensor: size}, deadline)
@@ -124,7 +127,7 @@ class Core:
                 return [InvalidInput(f"{where}: {fault.message}")]
             return [InferenceError(fault.code, fault.message, model) for _ in batch.items]
         try:
-            return list(task.results(outputs[task.answer.tensor], batch.given))
+            return list(task.results(outputs, batch.given))
         except InvalidInput:
             with self._lock:  # perhaps the model was replaced: let the next call read the new Card
                 self._cards.pop((model, version), None)

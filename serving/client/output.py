@@ -5,16 +5,18 @@ nothing.
 import hashlib
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from regard.contract.image_files import read_pixels
+from regard.contract.names import Task
 from regard.contract.results import Classification, Segmentation, save_png
 from regard.errors import InvalidInput, RegardError
 from regard.serving.client.images import files_of
 from regard.serving.client.sync import Client
 
+KINDS = {"classification": ("heat",), "segmentation": ("mask", "overlay")}  # of files, by the model's task
 LONGEST_STEM = 200  # bytes; a file's name has 255, and its draft's is longer by "._12345_overlay.png.draft"
 
 
@@ -23,7 +25,7 @@ class Entry:
     """What became of one file.
 
     result: of a segmentation the area of each label, as the maps of many large images would fill the memory.
-    written: the files made from it, by kind ("mask", "overlay").
+    written: the files made from it, by kind ("mask", "overlay", "heat").
     """
 
     image: Path
@@ -98,9 +100,9 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
-def targets(folder: Path, name: str) -> dict[str, Path]:
-    """Where the mask and the overlay of an image go."""
-    return {kind: folder / f"{name}_{kind}.png" for kind in ("mask", "overlay")}
+def targets(folder: Path, name: str, task: Task) -> dict[str, Path]:
+    """Where the files that are made from an image go, by kind."""
+    return {kind: folder / f"{name}_{kind}.png" for kind in KINDS[task]}
 
 
 def predict_files(
@@ -110,42 +112,68 @@ def predict_files(
     *,
     top_k: int,
     out: Path | None,
+    threshold: float | None = None,
     clear: Collection[str | int] = (),
 ) -> Iterator[Entry]:
-    """Predict files in their order, one entry each. Masks and overlays of segmentations go to `out`, if
-    given; overlays leave the classes in `clear` as they are (`Segmentation.overlay`).
+    """Predict files in their order, one entry each.
+
+    out: the folder for masks and overlays of segmentations, and for the heat maps of a classifier that
+        explains itself.
+    threshold: of every label, in place of the Card's, where labels apply together.
+    clear: classes that overlays leave as they are (`Segmentation.overlay`).
 
     Raises:
-        RegardError: what concerns every file: no server, no such model, a folder that cannot be made.
+        RegardError: what concerns every file: no server, no such model, a threshold for one that has none, a
+            folder that cannot be made.
     """
-    names = unique_names(files)
+    task = client.card(model).task
+    if threshold is not None and task == "segmentation":
+        raise InvalidInput(
+            f"a threshold is for labels of whole images; that of {model!r}, a segmenter, is in its graph: "
+            "export it again with another"
+        )
+    paths: list[dict[str, Path]] = [{} for _ in files]
     if out is not None:
+        paths = [targets(out, name, task) for name in unique_names(files)]
         make_folder(out)
-        inputs = {os.path.realpath(file) for file in files}
-        lost = [
-            path for name in names for path in targets(out, name).values() if os.path.realpath(path) in inputs
-        ]
-        if lost:
-            raise InvalidInput(
-                f"{lost[0]} is one of the images and would be overwritten; choose another folder"
-            )
-    if client.card(model).task == "classification":
-        for file, result in zip(
-            files, client.classify(model, iter(files), top_k=top_k, on_error="return"), strict=True
-        ):
-            yield Entry(file, result, {})
+        _check_targets(paths, files)
+    if task == "classification":
+        classifications = client.classify(
+            model, iter(files), top_k=top_k, threshold=threshold, heat=out is not None, on_error="return"
+        )
+        yield from map(_classified, files, classifications, paths)
         return
     segmentations = client.segment(model, iter(files), on_error="return")
-    for file, name, segmentation in zip(files, names, segmentations, strict=True):
-        if not isinstance(segmentation, Segmentation):
-            yield Entry(file, segmentation, {})
-            continue
-        written = {} if out is None else targets(out, name)
-        try:
-            if written:
-                segmentation.save(written["mask"])
-                save_png(segmentation.overlay(read_pixels(file), clear=clear), written["overlay"])
-        except InvalidInput as error:
-            yield Entry(file, error, {})
-        else:
-            yield Entry(file, segmentation.area, written)
+    for file, segmentation, written in zip(files, segmentations, paths, strict=True):
+        yield _segmented(file, segmentation, written, clear)
+
+
+def _check_targets(paths: Sequence[dict[str, Path]], files: Sequence[Path]) -> None:
+    inputs = {os.path.realpath(file) for file in files}
+    lost = [path for written in paths for path in written.values() if os.path.realpath(path) in inputs]
+    if lost:
+        raise InvalidInput(f"{lost[0]} is one of the images and would be overwritten; choose another folder")
+
+
+def _classified(file: Path, result: Classification | RegardError, paths: dict[str, Path]) -> Entry:
+    if isinstance(result, RegardError) or result.heat is None:
+        return Entry(file, result, {})
+    try:
+        save_png(result.heat.overlay(read_pixels(file)), paths["heat"])
+    except InvalidInput as error:
+        return Entry(file, error, {})
+    return Entry(file, replace(result, heat=None), paths)
+
+
+def _segmented(
+    file: Path, result: Segmentation | RegardError, paths: dict[str, Path], clear: Collection[str | int]
+) -> Entry:
+    if isinstance(result, RegardError):
+        return Entry(file, result, {})
+    try:
+        if paths:
+            result.save(paths["mask"])
+            save_png(result.overlay(read_pixels(file), clear=clear), paths["overlay"])
+    except InvalidInput as error:
+        return Entry(file, error, {})
+    return Entry(file, result.area, paths)

@@ -7,6 +7,7 @@ import torch
 from regard.contract.answers import Classes, LabelMap
 from regard.contract.answers.kind import AnswerKind
 from regard.contract.results import Classification
+from regard.errors import InvalidInput
 
 EXCLUSIVE = Classes(labels=("cat", "dog", "owl"))
 TAGS = Classes(labels=("indoor", "night", "people"), activation="sigmoid", thresholds=(0.5, 0.9, 0.2))
@@ -58,6 +59,16 @@ def test_each_label_by_itself() -> None:
     plain = Classes(labels=TAGS.labels, activation="sigmoid")
     assert plain.result(row, top_k=1).labels == ("night", "indoor")
     assert plain.result(row * 0.1, top_k=1).labels == ()
+
+
+def test_one_threshold_for_every_label() -> None:
+    row = np.array([0.6, 0.85, 0.7], np.float32)
+    assert TAGS.at_threshold(0.65).result(row, top_k=1).labels == ("night", "people")
+    with pytest.raises(InvalidInput, match="exactly one applies"):
+        EXCLUSIVE.at_threshold(0.5)
+    for threshold in (0, 1, float("nan")):
+        with pytest.raises(InvalidInput, match=f"between 0 and 1, got {threshold}"):
+            TAGS.at_threshold(threshold)
 
 
 def test_agreement_of_labels_that_apply() -> None:

@@ -12,6 +12,7 @@ import torch
 from tests.export.conftest import CLASSES, HEIGHT, WIDTH, TinyClassifier, TinySegmenter, seeded, tiny_card
 from torch import Tensor, nn
 
+from regard.contract.names import ACTIVATION_MAP
 from regard.contract.preprocess import Pixels
 from regard.errors import ExportError
 from regard.export.artifact import Artifact
@@ -22,7 +23,7 @@ from regard.export.proof.references import NAMES, REFERENCES, by_autograd
 from regard.models.catalog import build
 from regard.models.classifiers import Classifier, GlobalAveragePool
 from regard.models.explain import Explain
-from regard.models.explain.explainers import EXPLAINERS, MAP
+from regard.models.explain.explainers import EXPLAINERS
 from regard.models.explain.grad_cam import grad_cam
 from regard.models.explain.vjp import VJP
 
@@ -102,16 +103,18 @@ def test_grad_cam_of_a_deep_head_is_autograds_in_the_graph(tmp_path: Path, image
         HEIGHT,
         WIDTH,
     ]
-    assert value.name == MAP
+    assert value.name == ACTIVATION_MAP
 
     # of an untraced size
     batch = np.random.default_rng(5).integers(0, 256, (5, HEIGHT, WIDTH, 3), dtype=np.uint8)
-    found = answers(artifact, batch)[MAP]
+    found = answers(artifact, batch)[ACTIVATION_MAP]
     assert found.dtype == np.float32
     assert (found.reshape(5, -1).max(axis=1) > 0).sum() >= 2
     with torch.no_grad():
         logits, expected = by_autograd(network, normalized(batch, artifact.card))
-    np.testing.assert_allclose(found, expected[MAP].numpy(), atol=1e-5 * float(expected[MAP].max()))
+    np.testing.assert_allclose(
+        found, expected[ACTIVATION_MAP].numpy(), atol=1e-5 * float(expected[ACTIVATION_MAP].max())
+    )
     assert len(set(logits.argmax(dim=1).tolist())) > 1, (
         "one class only: the choice of the class is not tested"
     )
@@ -136,7 +139,7 @@ def test_the_closed_form_in_the_graph(tmp_path: Path, images: list[Pixels]) -> N
             :, 0
         ].numpy()
     np.testing.assert_allclose(
-        answers(artifact, batch)[MAP], expected, atol=1e-5 * float(np.abs(expected).max())
+        answers(artifact, batch)[ACTIVATION_MAP], expected, atol=1e-5 * float(np.abs(expected).max())
     )
 
 
@@ -218,4 +221,4 @@ def test_the_reference_is_not_the_product_by_hand(monkeypatch: pytest.MonkeyPatc
         _, by_hand = grad_cam(network, x)
         monkeypatch.setattr("regard.models.explain.vjp.VJP", {})
         _, reference = by_autograd(network, x)
-    torch.testing.assert_close(reference[MAP], by_hand, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(reference[ACTIVATION_MAP], by_hand, atol=1e-5, rtol=1e-5)

@@ -6,18 +6,24 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import typer
 from PIL import Image
 from tests.exports import Exports
 from tests.serving.conftest import network_and_card
+from typer.testing import CliRunner
 
 from regard.contract.image_input import ImageInput
 from regard.contract.preprocess import decode
 from regard.models.explain.grad_cam import grad_cam
 from regard.models.samples import sample_images
+from regard.serving.cli.predict import predict
 from regard.serving.client.sync import Client
 from regard.serving.repository import add
 from regard.serving.repository.config import read_config
 from regard.serving.triton.server import EmbeddedTriton
+
+COMMAND = typer.Typer()
+COMMAND.command()(predict)
 
 
 def test_grad_cam_is_served_through_both_endpoints(
@@ -48,12 +54,32 @@ def test_grad_cam_is_served_through_both_endpoints(
         encoded = np.array([[png(image)] for image in batch], dtype=object)
         through_image_endpoint = client.infer("explained_image", {"encoded_image": encoded})
         (typed, *_) = client.classify("explained", list(batch), top_k=1)
+        assert typed.heat is None
+        with Client(server.http_url, protocol="http") as over_http:
+            warm = [
+                each.heat.values
+                for asking in (client, over_http)
+                for images in (list(batch), [png(image) for image in batch])
+                for each in asking.classify("explained", images, heat=True)
+                if each.heat is not None
+            ]
+        done = CliRunner().invoke(
+            COMMAND, ["explained", _saved(batch[0], tmp_path), "--url", server.grpc_url, "-o", str(tmp_path)]
+        )
+    assert done.exit_code == 0
+    assert (tmp_path / "image_heat.png").is_file()
+    np.testing.assert_allclose(np.stack(warm), np.tile(answer["class_activation_map"], (4, 1, 1)), rtol=1e-4)
     np.testing.assert_allclose(answer["class_activation_map"], maps.numpy(), atol=1e-4 * maps.max().item())
     np.testing.assert_allclose(
         through_image_endpoint["class_activation_map"], maps.numpy(), atol=1e-4 * maps.max().item()
     )
     np.testing.assert_allclose(answer["probabilities"], logits.softmax(dim=1).numpy(), atol=1e-5)
     assert typed.label == f"label {logits[0].argmax().item()}"
+
+
+def _saved(pixels: np.ndarray, folder: Path) -> str:
+    (folder / "image.png").write_bytes(png(pixels))
+    return str(folder / "image.png")
 
 
 def png(pixels: np.ndarray) -> bytes:

@@ -105,6 +105,14 @@ def test_labels_that_apply_together(served: Served) -> None:
             assert [probability for _, probability in result.top] == pytest.approx([expected] * 3, abs=1e-6)
 
 
+@pytest.mark.parametrize(("threshold", "labels"), [(0.9, ("red", "green", "blue")), (0.99, ())])
+def test_one_threshold_for_every_label(served: Served, threshold: float, labels: tuple[str, ...]) -> None:
+    """Each has 0.96, and blue a threshold of its own beyond that."""
+    with Client(served[0].grpc_url) as client:
+        (result,) = client.classify("tags", np.full((20, 20, 3), 230, np.uint8), threshold=threshold)
+    assert result.labels == labels
+
+
 def test_one_score_of_grey_pixels(served: Served) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (27, 35, 3), np.uint8)
     grey = np.asarray(Image.fromarray(pixels).convert("L"))

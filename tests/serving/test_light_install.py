@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import venv
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,18 @@ def test_it_predicts(bare: Path, served: Any, tmp_path: Path) -> None:
     (answer,) = json.loads(run(bare / "regard", *command, cwd=tmp_path))
     with regard.Client(served.grpc_url) as client:
         assert answer["label"] == client.classify(served.classifier, image)[0].label
+
+
+def test_it_says_what_a_prediction_without_a_server_needs(bare: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [bare / "regard", "predict", "./exported", "image.png"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "pip install 'regard[cpu]'" in done.stderr
 
 
 def test_its_client_predicts(bare: Path, served: Any, tmp_path: Path) -> None:

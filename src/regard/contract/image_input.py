@@ -2,10 +2,13 @@
 
 from typing import Any, Literal
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field, model_validator
 
+from regard.contract.heat_map import HeatMap
 from regard.contract.placement import place
-from regard.contract.preprocess import Pixels, decode_and_fit, fit
+from regard.contract.preprocess import Pixels, decode_and_fit, fit, seen
 from regard.contract.record import Finite, Fraction, Record
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -73,6 +76,14 @@ class ImageInput(Record):
         `regard.contract.placement.place`.
         """
         return place(label_map, size, resize=self.resize, crop=self.crop, unseen=unseen)
+
+    def heat_map(self, values: npt.NDArray[np.float32], size: tuple[int, int]) -> HeatMap:
+        """A heat map (height, width) of fitted pixels, as one of the image of `size` (H, W)."""
+        rows, columns = size
+        left, top, right, bottom = seen(
+            rows, columns, resize=self.resize, height=self.height, width=self.width, crop=self.crop
+        )
+        return HeatMap(values, (left / columns, top / rows, right / columns, bottom / rows))
 
     def decode_and_fit(self, encoded: bytes) -> Pixels:
         """An image file as the pixels that the served graph takes; read-only.

@@ -7,6 +7,7 @@ Task = Literal["classification", "segmentation"]
 IMAGE = "image"  # input of a model: uint8 pixels (B, height, width, 3), RGB
 ENCODED_IMAGE = "encoded_image"  # input of a model's image endpoint: whole JPEG, PNG or WebP files (B, 1)
 PROBABILITIES = "probabilities"  # a classifier's answer: float32 (B, K)
+ACTIVATION_MAP = "class_activation_map"  # of a classifier that explains itself: float32 (B, height, width)
 LABEL_MAP = "label_map"  # a segmenter's answer: uint8 (B, height, width)
 
 # `<name>` takes tensors; what else a repository holds of a model is called <name> and one of these

@@ -1,7 +1,7 @@
 """What a prediction is, in the user's terms."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from regard.contract.heat_map import HeatMap
 from regard.contract.palette import Colour
 from regard.contract.preprocess import Pixels
 from regard.contract.rle import Rle, encode
@@ -25,12 +26,14 @@ class Classification:
     top: (label, probability) pairs, likeliest first; its first is `label` and `probability`.
     labels: those that apply: the likeliest where labels exclude each other; else all that reach their
         threshold, likeliest first, which may be none.
+    heat: where the likeliest is seen, if that was asked for and the model explains itself.
     """
 
     label: str
     probability: float
     top: tuple[tuple[str, float], ...]
     labels: tuple[str, ...]
+    heat: HeatMap | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)

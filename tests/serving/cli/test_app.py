@@ -58,6 +58,8 @@ def test_wrong_usage() -> None:
         ("export resnet18 --weights random -o out", "onnxruntime", "cpu"),
         ("import none.onnx --card card.json -o out", "onnx", "export"),
         ("convert none.pt --to resnet18 -o out.safetensors", "torch", "export"),
+        ("predict ./exported image.png", "onnx", "cpu"),
+        ("predict ./exported image.png", "onnxruntime", "cpu"),
         ("train se_resnet18_fashion_mnist", "torch", "train"),
         ("repo add exported", "onnx", "server"),
         ("bench anything --picture out.png", "matplotlib", "bench"),

@@ -37,3 +37,11 @@ def test_names_of_models_in_a_repository(tmp_path: Path, colour: Artifact) -> No
     assert completed(f"regard repo remove {where} ") == {"colour", "shape"}
     assert completed(f"regard verify {where} co") == {"colour"}
     assert completed(f"regard verify -r {tmp_path}/nothing co") == set()
+
+
+def test_folders_of_exported_models(colour: Artifact, largest: Artifact) -> None:
+    home = colour.folder.parent
+    assert completed(f"regard predict {home}/") == {str(colour.folder), str(largest.folder)}
+    assert completed(f"regard predict {home}/col") == {str(colour.folder)}
+    assert completed(f"regard predict {str(home)[:-2]}") == {str(colour.folder), str(largest.folder)}
+    assert completed(f"regard predict {colour.folder}/") == set()

@@ -87,6 +87,7 @@ class FakeTransport:
         self.config_text = self.card.model_dump_json(exclude={"certificates", "tools"})
         self.classes = len(self.card.answer.labels)
         self.endpoints = ("net", "net_image")
+        self.outputs = ("probabilities",)
         self.faults: list[Fault | None] = []
         self.register_fault: Fault | None = Fault("INTERNAL", "cannot open the region")
         self.delay = 0.0
@@ -143,13 +144,19 @@ class FakeTransport:
             pixels = request.inputs["image"]
         if self.card.task == "segmentation":
             return {"label_map": pixels[..., 0] % self.classes}
-        return {"probabilities": np.eye(self.classes, dtype=np.float32)[pixels[:, 0, 0, 0] % self.classes]}
+        answer = {"probabilities": np.eye(self.classes, dtype=np.float32)[pixels[:, 0, 0, 0] % self.classes]}
+        if "class_activation_map" in (request.outputs or ()):
+            answer["class_activation_map"] = pixels[..., 0].astype(np.float32)
+        return answer
 
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         self.configs += 1
         if model not in self.endpoints or version not in ("", "1"):
             raise Fault("NOT_FOUND", f"unknown model {model} {version}")
-        return {"parameters": {"card": {"string_value": self.config_text}}}
+        return {
+            "parameters": {"card": {"string_value": self.config_text}},
+            "output": [{"name": name} for name in self.outputs],
+        }
 
     def index(self, *, timeout: float) -> list[dict[str, str]]:
         ready = [

@@ -76,6 +76,24 @@ def test_a_classification_has_its_runners_up(ask):
     assert len(result.top) == 10
 
 
+def test_heat_maps_where_the_model_has_them(ask):
+    fake = FakeTransport()
+    images = [plain(4, 20, 10), png(plain(5))]
+    assert [result.heat for result in ask(fake, "classify", "net", images, heat=True)] == [None, None]
+    fake.outputs = ("probabilities", "class_activation_map")
+    cold = ask(fake, "classify", "net", images)
+    assert [result.heat for result in cold] == [None, None]
+    warm = ask(fake, "classify", "net", images, heat=True)
+    assert warm == cold
+    assert [float(result.heat.values.mean()) for result in warm] == [4, 5]
+    assert warm[0].heat.overlay(images[0]).size == (10, 20)
+
+
+def test_a_threshold_for_classes_that_exclude_each_other(ask):
+    with pytest.raises(InvalidInput, match="exactly one applies"):
+        ask(FakeTransport(), "classify", "net", plain(4), threshold=0.9)
+
+
 def test_segmentations_have_the_images_size(ask):
     images = [plain(1, 8, 8), plain(2, 12, 8), png(plain(3, 8, 20))]
     results = ask(FakeTransport(make_card("segmentation")), "segment", "net", images)

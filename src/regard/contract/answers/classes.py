@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from regard.contract.answers.kind import AnswerKind, Array
 from regard.contract.names import PROBABILITIES, Task
 from regard.contract.results import Classification
+from regard.errors import InvalidInput
 
 Threshold = Annotated[float, Field(gt=0, lt=1)]
 DEFAULT_THRESHOLD = 0.5
@@ -77,6 +78,21 @@ class Classes(AnswerKind):
         if not np.isfinite(answer).all():
             return "means probabilities, but the model answers NaN or infinity"
         return None
+
+    def at_threshold(self, threshold: float) -> "Classes":
+        """The same with one threshold for every label, in place of its own.
+
+        Raises:
+            InvalidInput: the labels exclude each other, or it is not between 0 and 1.
+        """
+        if self.activation == "softmax":
+            raise InvalidInput(
+                "a threshold is for labels that apply together (activation 'sigmoid'); of these exactly one "
+                "applies, the likeliest: leave the threshold out"
+            )
+        if not 0 < threshold < 1:
+            raise InvalidInput(f"a threshold lies between 0 and 1, got {threshold}")
+        return self.model_copy(update={"thresholds": (threshold,) * len(self.labels)})
 
     def result(self, row: Array, *, top_k: int) -> Classification:
         """The `top_k` likeliest labels of one image's probabilities (K,), and those that apply."""

@@ -1,0 +1,1 @@
+"""An exported model in this process, asked as a served one is."""

@@ -1,0 +1,36 @@
+"""An artifact in this process answers as the real server does."""
+
+import numpy as np
+import pytest
+from tests.serving.conftest import Exported, Served, photo
+
+from regard.errors import InvalidInput
+from regard.serving.client.sync import Client
+from regard.serving.local.model import LocalModel
+
+IMAGES = [photo(seed, 40, 64) for seed in range(3)]
+
+
+@pytest.fixture(params=["classifier", "segmenter"])
+def exported(request: pytest.FixtureRequest) -> Exported:
+    found: Exported = request.getfixturevalue(request.param)
+    return found
+
+
+def test_the_tensor_is_the_servers(served: Served, exported: Exported) -> None:
+    model = LocalModel(exported.artifact.folder)
+    assert (model.name, model.card) == (exported.card.name, exported.artifact.card)
+    fitted = [exported.card.input.fit(image) for image in IMAGES]
+    with Client(served.grpc_url) as client:
+        for mine, image in zip(model.answers(IMAGES), fitted, strict=True):
+            theirs = client.infer(model.name, {"image": image[None]})[model.card.answer.tensor]
+            assert (mine.dtype, mine.shape) == (theirs.dtype, theirs.shape)
+            np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6)
+
+
+def test_a_bad_image_has_its_name(classifier: Exported) -> None:
+    model = LocalModel(classifier.artifact.folder)
+    answers = model.answers([IMAGES[0], b"no image"])
+    next(answers)
+    with pytest.raises(InvalidInput, match=r"images\[1\]: the 8 bytes are not"):
+        next(answers)
