@@ -17,10 +17,11 @@ from pydantic import Field, ValidationError
 from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
 from regard.contract.manifest import check_files, write_manifest
-from regard.contract.names import MANIFEST_FILE, VARIANTS
+from regard.contract.names import MANIFEST_FILE, MODEL_FILE, VARIANTS
 from regard.contract.record import Record
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
+from regard.export.artifact import Artifact, read_artifact
 from regard.export.proof.comparison import ParityError
 
 VARIANT_FILE = "variant.json"
@@ -68,6 +69,21 @@ def variants_of(artifact: Path) -> tuple[Variant, ...]:
     """
     folders = sorted((artifact / VARIANTS).glob("[!.]*"))
     return tuple(_checked(folder, artifact) for folder in folders)
+
+
+def read_variant(folder: Path) -> Artifact:
+    """A variant that is an ONNX graph, under the Card of the artifact that it lies in, with certificates of
+    its own.
+
+    Raises:
+        InvalidInput: as of `read_artifact` and `variants_of`; it is no such graph.
+    """
+    artifact = read_artifact(folder.resolve().parent.parent)
+    variant = _checked(folder, artifact.folder)
+    if variant.file != MODEL_FILE:
+        raise InvalidInput(f"the variant {folder} is {variant.file}, which is no ONNX graph to run here")
+    card = artifact.card.updated(certificates=[found.model_dump() for found in variant.certificates])
+    return Artifact(folder, card, sha256(folder / MODEL_FILE))
 
 
 def _checked(folder: Path, artifact: Path) -> Variant:

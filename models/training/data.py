@@ -7,9 +7,6 @@ mask_folders   {train,val}/images/*.{jpg,png,webp,...} and {train,val}/labels/<s
                numbers of the upright image
 """
 
-import gzip
-import math
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,8 +17,9 @@ from PIL import Image
 from torch import Tensor
 
 from regard.contract.image_files import images_in, read_pixels
-from regard.contract.preprocess import INTERPOLATIONS, Pixels, orientation, turned
+from regard.contract.preprocess import INTERPOLATIONS, Pixels
 from regard.errors import InvalidInput
+from regard.models.label_files import IMAGES, check_known, label_map_beside, read_label_map, read_labelled_idx
 from regard.models.training.recipe import Recipe
 
 Split = Literal["train", "val"]
@@ -61,43 +59,15 @@ def load(recipe: Recipe, root: Path, split: Split) -> LabelledImages:
 
 def _load_idx(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
     prefix = {"train": "train", "val": "t10k"}[split]
-    images = _read_idx(folder / f"{prefix}-images-idx3-ubyte.gz")  # (N, H, W)
-    labels = _read_idx(folder / f"{prefix}-labels-idx1-ubyte.gz")  # (N,)
-    if images.ndim != 3 or images.shape[1:] != (recipe.input.height, recipe.input.width):
+    images, labels = read_labelled_idx(folder, prefix, len(recipe.answer.labels))  # (N, H, W), (N,)
+    if images.shape[1:] != (recipe.input.height, recipe.input.width):
         raise InvalidInput(
             f"{folder} holds images of {images.shape[1:]}, the recipe says {recipe.input.height} x "
             f"{recipe.input.width}"
         )
-    if labels.shape != images.shape[:1]:
-        raise InvalidInput(
-            f"{folder} holds {len(images)} images and labels of shape {labels.shape} for {split}"
-        )
-    if labels.max() >= len(recipe.answer.labels):
-        raise InvalidInput(
-            f"{folder} holds class {labels.max()}, the recipe names {len(recipe.answer.labels)} labels"
-        )
     return LabelledImages(
         torch.from_numpy(np.repeat(images[..., None], 3, axis=3)), torch.from_numpy(labels.astype(np.int64))
     )
-
-
-def _read_idx(path: Path) -> Pixels:
-    """An IDX file: two zero bytes, type 8 (uint8), rank, one big-endian size per axis, then the values."""
-    try:
-        with gzip.open(path) as file:
-            content = file.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise InvalidInput(f"cannot read {path}: {error}") from None
-    if len(content) < 4 or content[:3] != b"\0\0\x08":
-        raise InvalidInput(f"{path} is not an IDX file of bytes")
-    start = 4 + 4 * content[3]
-    if len(content) < start:
-        raise InvalidInput(f"{path} ends within its header")
-    shape = np.frombuffer(content[4:start], ">u4").tolist()
-    values = np.frombuffer(content, np.uint8, offset=start)
-    if values.size != math.prod(shape) or values.size == 0:
-        raise InvalidInput(f"{path} holds {values.size} bytes of values, its header says {shape}")
-    return values.reshape(shape)
 
 
 def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
@@ -110,42 +80,18 @@ def _load_class_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledI
 
 
 def _load_mask_folders(recipe: Recipe, folder: Path, split: Split) -> LabelledImages:
-    known = {*range(len(recipe.answer.labels)), recipe.ignore_index}
     images, masks = [], []
-    for path in images_in(folder / split / "images"):
+    for path in images_in(folder / split / IMAGES):
         pixels = read_pixels(path)
         images.append(_fitted(pixels, recipe))
-        mask_path = folder / split / "labels" / f"{path.stem}.png"
-        mask = _read_mask(mask_path)
-        if mask.shape != pixels.shape[:2]:
-            raise InvalidInput(
-                f"{mask_path} has the size {mask.shape}, its image, turned upright, {pixels.shape[:2]}; a "
-                "label map has a label for each pixel of the upright image"
-            )
-        if unknown := set(np.unique(mask)) - known:
-            raise InvalidInput(
-                f"{mask_path} holds classes {sorted(unknown)}, which are neither labels nor ignore_index"
-            )
+        mask_path = label_map_beside(path)
+        mask = read_label_map(mask_path, (pixels.shape[0], pixels.shape[1]))
+        check_known(mask, mask_path, len(recipe.answer.labels), recipe.ignore_index)
         scaled = Image.fromarray(mask).resize(
             (recipe.input.width, recipe.input.height), Image.Resampling.NEAREST
         )
         masks.append(np.asarray(scaled))
     return LabelledImages(torch.from_numpy(np.stack(images)), torch.from_numpy(np.stack(masks)))
-
-
-def _read_mask(path: Path) -> Pixels:
-    """A label map (H, W), upright as its image is."""
-    try:
-        with Image.open(path) as file:
-            file.load()
-            mask = np.asarray(turned(file, orientation(file)))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise InvalidInput(f"cannot read the label map {path}: {error}") from None
-    if mask.ndim != 2 or mask.dtype != np.uint8:
-        raise InvalidInput(
-            f"{path} must be an 8-bit image of class numbers, got shape {mask.shape} of {mask.dtype}"
-        )
-    return mask
 
 
 def _fitted(pixels: Pixels, recipe: Recipe) -> Pixels:

@@ -14,6 +14,7 @@ from regard.errors import RegardError
 from regard.serving.cli.bench import bench
 from regard.serving.cli.console import visible
 from regard.serving.cli.convert import convert
+from regard.serving.cli.evaluate import evaluate
 from regard.serving.cli.export import export
 from regard.serving.cli.extras import missing
 from regard.serving.cli.import_ import import_
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **APP,
 )
-for verb in (models, train, export, show, serve, verify, predict, bench):
+for verb in (models, train, export, show, serve, verify, predict, evaluate, bench):
     app.command()(verb)
 app.command(name="import")(import_)
 app.command()(convert)

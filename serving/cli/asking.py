@@ -28,7 +28,7 @@ def asking(model: str, server: Mapping[str, Any], context: typer.Context) -> Ite
         BadParameter: such an option on the command line, and a path.
         InvalidInput: no artifact; or the server has a model of the folder's name.
     """
-    if _is_artifact(model, server, context):
+    if is_artifact(model, server, context):
         from regard.serving.local.model import LocalModel
 
         local = LocalModel(Path(model))
@@ -40,7 +40,8 @@ def asking(model: str, server: Mapping[str, Any], context: typer.Context) -> Ite
             yield client, model
 
 
-def _is_artifact(model: str, server: Mapping[str, Any], context: typer.Context) -> bool:
+def is_artifact(model: str, server: Mapping[str, Any], context: typer.Context) -> bool:
+    """Whether MODEL is a folder here; arguments and errors as of `asking`."""
     typed = [name for name in server if _is_typed(name, context)]
     if os.sep in model or model in (os.curdir, os.pardir):
         if typed:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from regard.export.artifact import read_artifact
+from regard.export.variant import VARIANT_FILE, read_variant
 from regard.serving.client.batches import batches
 from regard.serving.client.images import ImageLike, items
 from regard.serving.client.sync import Client
@@ -24,7 +25,7 @@ class LocalModel:
     Several threads may share one.
 
     Args:
-        folder: of the artifact.
+        folder: of the artifact, or of one of its variants.
 
     Attributes:
         name, card: of the model.
@@ -36,7 +37,8 @@ class LocalModel:
     """
 
     def __init__(self, folder: Path) -> None:
-        artifact = read_artifact(folder)
+        is_variant = (folder / VARIANT_FILE).is_file()
+        artifact = read_variant(folder) if is_variant else read_artifact(folder)
         self.card = artifact.card
         self.name = artifact.card.name
         # the address is said in errors of servers that do not answer, and there is none

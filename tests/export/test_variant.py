@@ -11,6 +11,8 @@ from tests.export.conftest import Exported
 
 from regard.contract.card import Card
 from regard.contract.certificate import Certificate
+from regard.contract.digest import sha256
+from regard.contract.manifest import write_manifest
 from regard.contract.preprocess import Pixels
 from regard.errors import InvalidInput
 from regard.export.artifact import read_artifact
@@ -19,7 +21,7 @@ from regard.export.proof.certificate import served_graph_runner
 from regard.export.proof.comparison import ParityError, prove
 from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.trials import trials_of
-from regard.export.variant import Variant, adding_variant, variants_of
+from regard.export.variant import Variant, adding_variant, read_variant, variants_of
 
 
 @pytest.fixture
@@ -118,3 +120,30 @@ def test_a_changed_variant(artifact: Path, exported: Exported, images: list[Pixe
 def test_bad_names(artifact: Path, name: str) -> None:
     with pytest.raises(InvalidInput, match="a variant's name is"), adding_variant(artifact, name):
         pytest.fail("a folder was given")
+
+
+def test_a_variant_runs_under_the_card_of_its_artifact(
+    artifact: Path, exported: Exported, images: list[Pixels]
+) -> None:
+    add_fused(artifact, exported, images)
+    found = read_variant(artifact / "variants" / "fused")
+    assert found.model == artifact / "variants" / "fused" / "model.onnx"
+    assert found.card.input == exported.card.input
+    assert [each.candidate_sha256 for each in found.card.certificates] == [found.sha256]
+    with (artifact / "variants" / "fused" / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(InvalidInput, match=r"is not the file that was written there"):
+        read_variant(artifact / "variants" / "fused")
+
+
+def test_a_variant_that_is_no_graph_does_not_run_here(
+    artifact: Path, exported: Exported, images: list[Pixels]
+) -> None:
+    add_fused(artifact, exported, images)
+    folder = artifact / "variants" / "fused"
+    (folder / "model.onnx").rename(folder / "model.plan")
+    variant = Variant.model_validate_json((folder / "variant.json").read_bytes())
+    (folder / "variant.json").write_text(variant.model_copy(update={"file": "model.plan"}).model_dump_json())
+    write_manifest(folder, variant_of=sha256(artifact / "manifest.json"))
+    with pytest.raises(InvalidInput, match=r"fused is model.plan, which is no ONNX graph"):
+        read_variant(folder)

@@ -233,7 +233,7 @@ def test_idx_of_another_size(idx: Path, digits: Make) -> None:
 
 def test_idx_with_unknown_class(idx: Path, digits: Make) -> None:
     write_idx(idx / "digits" / "train-labels-idx1-ubyte.gz", np.full(6, 7))
-    with pytest.raises(InvalidInput, match="holds class 7, the recipe names 2 labels"):
+    with pytest.raises(InvalidInput, match="holds class 7, but there are 2 labels"):
         load(digits(), idx, "train")
 
 

@@ -63,6 +63,8 @@ def test_wrong_usage() -> None:
         ("train se_resnet18_fashion_mnist", "torch", "train"),
         ("repo add exported", "onnx", "server"),
         ("bench anything --picture out.png", "matplotlib", "bench"),
+        ("evaluate anything --data images --out judged", "matplotlib", "bench"),
+        ("evaluate resnet18 --weights random --data images", "torch", "export"),
     ],
 )
 def test_a_missing_extra_is_named(

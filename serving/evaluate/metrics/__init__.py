@@ -1,0 +1,18 @@
+"""What the answers to labelled images are worth, one kind of answer in a file."""
+
+from regard.contract.answers import Classes
+from regard.contract.card import Card
+from regard.serving.evaluate.metrics.labels import LabelMetrics
+from regard.serving.evaluate.metrics.metrics import Metrics
+from regard.serving.evaluate.metrics.pixels import PixelMetrics
+from regard.serving.evaluate.metrics.single import SingleMetrics
+
+
+def metrics_of(card: Card, *, ignore_index: int | None = None) -> Metrics:
+    """The metrics of a kind of answer.
+
+    ignore_index: of pixels without a label, in place of the Card's.
+    """
+    if isinstance(card.answer, Classes):
+        return (SingleMetrics if card.answer.activation == "softmax" else LabelMetrics)(card.answer)
+    return PixelMetrics(card.answer, card.answer.ignore_index if ignore_index is None else ignore_index)
