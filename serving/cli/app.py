@@ -12,6 +12,7 @@ import typer
 import regard
 from regard.errors import RegardError
 from regard.serving.cli.bench import bench
+from regard.serving.cli.compare import compare
 from regard.serving.cli.console import visible
 from regard.serving.cli.convert import convert
 from regard.serving.cli.evaluate import evaluate
@@ -35,7 +36,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **APP,
 )
-for verb in (models, train, export, show, serve, verify, predict, evaluate, bench):
+for verb in (models, train, export, show, serve, verify, predict, evaluate, compare, bench):
     app.command()(verb)
 app.command(name="import")(import_)
 app.command()(convert)

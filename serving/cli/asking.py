@@ -43,7 +43,7 @@ def asking(model: str, server: Mapping[str, Any], context: typer.Context) -> Ite
 def is_artifact(model: str, server: Mapping[str, Any], context: typer.Context) -> bool:
     """Whether MODEL is a folder here; arguments and errors as of `asking`."""
     typed = [name for name in server if _is_typed(name, context)]
-    if os.sep in model or model in (os.curdir, os.pardir):
+    if is_path(model):
         if typed:
             raise typer.BadParameter(
                 f"it is for a server, and {model} is a folder, which needs none: leave it out, or name a "
@@ -60,6 +60,11 @@ def is_artifact(model: str, server: Mapping[str, Any], context: typer.Context) -
             "the folder, or say --url for the server"
         )
     return True
+
+
+def is_path(model: str) -> bool:
+    """Whether MODEL is written as a path, which no model on a server is."""
+    return os.sep in model or model in (os.curdir, os.pardir)
 
 
 def _is_typed(name: str, context: typer.Context) -> bool:

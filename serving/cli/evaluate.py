@@ -12,13 +12,12 @@ from regard.serving.cli.asking import is_artifact
 from regard.serving.cli.completion import models_and_artifacts
 from regard.serving.cli.connection import PANEL, ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
 from regard.serving.cli.console import err, out
+from regard.serving.cli.image_bar import image_bar
 from regard.serving.cli.options import Json
 
 if TYPE_CHECKING:
-    from regard.serving.evaluate.data import Data
     from regard.serving.evaluate.layouts import LabelledImage
     from regard.serving.evaluate.metrics.metrics import Judged, Result
-    from regard.serving.evaluate.run import Watch
     from regard.serving.evaluate.subject import Subject
 
 
@@ -110,7 +109,12 @@ def evaluate(
     with _subject(model, weights, card, server, context) as judged:
         labelled = find_data(data, judged.card, split=split, limit=limit)
         worst = Worst(SHOWN)
-        with _progress(labelled, worst.watch) as watch:
+        with image_bar(len(labelled.images)) as advance:
+
+            def watch(image: "LabelledImage", result: "Result", judged: "Judged") -> None:
+                worst.watch(image, result, judged)
+                advance()
+
             evaluation = evaluate(judged, labelled, ignore_index=ignore, watch=watch)
     if as_json:
         print(evaluation.to_json(), end="")
@@ -144,26 +148,3 @@ def _subject(
         return
     with Client(**server) as client:
         yield subject.served(client, model)
-
-
-@contextmanager
-def _progress(data: "Data", watch: "Watch") -> "Iterator[Watch]":
-    """A bar of the images that are judged, told to `watch` as well."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("judging"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[speed]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("judging", total=len(data.images), speed="")
-
-        def advance(image: "LabelledImage", result: "Result", judged: "Judged") -> None:
-            watch(image, result, judged)
-            speed = bar.tasks[0].speed
-            bar.update(task, advance=1, speed=f"{speed:.0f} images/s" if speed else "")
-
-        yield advance

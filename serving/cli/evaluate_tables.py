@@ -22,7 +22,7 @@ def tables(evaluation: Evaluation) -> RenderableType:
 
 
 def _metrics(evaluation: Evaluation) -> Table:
-    sample = evaluation.sample or f"{len(evaluation.each):,} images"
+    sample = evaluation.data.sample or f"{len(evaluation.each):,} images"
     table = Table(
         *("figure", "value"),
         whole=("figure",),
@@ -31,7 +31,7 @@ def _metrics(evaluation: Evaluation) -> Table:
         caption=f"{evaluation.images_per_second:,.1f} images/s, decoded and judged",
     )
     for name, value in evaluation.figures.metrics.items():
-        table.add(_words(name), _shown(value))
+        table.add(words(name), shown(value))
     return table
 
 
@@ -39,12 +39,12 @@ def _labels(evaluation: Evaluation) -> Table:
     rows = evaluation.figures.labels
     names = [name for name in rows[0] if name != "label"]
     table = Table(
-        *("label", *map(_words, names)),
+        *("label", *map(words, names)),
         whole=("label",),
-        figures=[*map(_words, names)],
+        figures=[*map(words, names)],
     )
     for row in rows:
-        table.add(row["label"], *(_shown(row[name]) for name in names))
+        table.add(row["label"], *(shown(row[name]) for name in names))
     return table
 
 
@@ -69,15 +69,17 @@ def _confusions(confusion: Confusion) -> Table:
 def _worst(evaluation: Evaluation) -> Table:
     table = Table("worst images", "score", whole=("worst images",), figures=("score",))
     for judged in evaluation.worst(SHOWN):
-        table.add(judged.image, _shown(judged.score))
+        table.add(judged.image, shown(judged.score))
     return table
 
 
-def _words(name: str) -> str:
+def words(name: str) -> str:
+    """A figure's name as it is read."""
     return name.replace("_", " ").replace("iou", "IoU")
 
 
-def _shown(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A count, or a figure of four decimals."""
     if isinstance(value, int):
         return f"{value:,}"
     return "-" if math.isnan(value) else f"{value:.4f}"

@@ -31,6 +31,13 @@ class Data:
     images: Sequence[LabelledImage]
     total: int
 
+    @property
+    def sample(self) -> str:
+        """How the images were chosen, in words; "" where all there are were taken."""
+        if len(self.images) == self.total:
+            return ""
+        return f"a sample of {len(self.images):,} of {self.total:,} images (seed {SEED})"
+
 
 def find_data(path: Path, card: Card, *, split: str | None = None, limit: int | None = None) -> Data:
     """What `path` holds for a model of this Card, in one of the layouts of `regard.serving.evaluate.layouts`.

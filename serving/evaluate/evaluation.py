@@ -31,13 +31,6 @@ class Evaluation:
         """Over the whole run."""
         return len(self.each) / self.seconds
 
-    @property
-    def sample(self) -> str:
-        """How the images were chosen, in words; "" where all there are were taken."""
-        if len(self.each) == self.data.total:
-            return ""
-        return f"a sample of {len(self.each):,} of {self.data.total:,} images (seed {SEED})"
-
     def worst(self, count: int) -> list[Judged]:
         """The images that were answered worst, the worst first."""
         return sorted(self.each, key=lambda judged: judged.score)[:count]
@@ -51,14 +44,14 @@ class Evaluation:
             "data": str(self.data.found_in),
             "images": len(self.each),
             "of": self.data.total,
-            "seed": SEED if self.sample else None,
+            "seed": SEED if self.data.sample else None,
             "images_per_second": self.images_per_second,
             "metrics": self.figures.metrics,
             "labels": self.figures.labels,
             "confusion": _confusion(self.figures.confusion),
             "each": [{"image": one.image, "score": one.score, **one.facts} for one in self.each],
         }
-        return json.dumps(_finite(facts), indent=2, allow_nan=False) + "\n"
+        return json.dumps(finite(facts), indent=2, allow_nan=False) + "\n"
 
 
 def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
@@ -67,12 +60,12 @@ def _confusion(confusion: Confusion | None) -> dict[str, Any] | None:
     return {"rows": confusion.rows, "columns": confusion.columns, "counts": confusion.counts.tolist()}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """The value with None for NaN, which JSON lacks."""
     if isinstance(value, float):
         return None if math.isnan(value) else value
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: finite(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
+        return [finite(each) for each in value]
     return value

@@ -37,7 +37,7 @@ def evaluate(
         RegardError: the model does not answer.
     """
     if ignore_index is not None:
-        _check_ignored(ignore_index, subject)
+        check_ignored(ignore_index, subject)
     metrics = metrics_of(subject.card, ignore_index=ignore_index)
     each: list[Judged] = []
     started = time.perf_counter()
@@ -53,8 +53,12 @@ def _sent(data: Data) -> Iterator[Path | Pixels]:
         yield image.image
 
 
-def _check_ignored(ignore_index: int, subject: Subject) -> None:
-    """Refuse to leave out what the model answers."""
+def check_ignored(ignore_index: int, subject: Subject) -> None:
+    """Refuse to leave out what the model answers.
+
+    Raises:
+        InvalidInput: it classifies whole images, or the number is a label's.
+    """
     labels = subject.card.answer.labels
     if subject.card.task != "segmentation":
         raise InvalidInput(f"{subject.name} labels whole images; ignore_index is for label maps of pixels")

@@ -13,6 +13,7 @@ from regard.serving.client.batches import batches
 from regard.serving.client.images import ImageLike, items
 from regard.serving.client.sync import Client
 from regard.serving.client.tasks import Classify, Segment
+from regard.serving.client.version import Version
 from regard.serving.evaluate.metrics.metrics import Result
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Subject:
     Attributes:
         name: the model's.
         way: how it is run.
+        graph: the file that is run, where it is known here.
         answers: images to their results, in their order; a classifier's `top` holds all labels. It reads
             ahead, and raises the error of a bad image.
     """
@@ -34,20 +36,28 @@ class Subject:
     way: str
     card: Card
     answers: Callable[[Iterator[ImageLike]], Iterator[Result]]
+    graph: Path | None = None
+
+    def answer(self, image: ImageLike) -> Result:
+        """The result of one image."""
+        (result,) = self.answers(iter([image]))
+        return result
 
 
-def served(client: Client, model: str) -> Subject:
+def served(client: Client, model: str, *, version: Version = "") -> Subject:
     """A model on a server, several requests in flight.
+
+    version: of the model; by default the server's choice, the latest.
 
     Raises:
         RegardError: no server, or no such model.
     """
-    card = client.card(model)
+    card = client.card(model, version=version)
 
     def answers(images: Iterator[ImageLike]) -> Iterator[Result]:
         if card.task == "segmentation":
-            return client.segment(model, images)
-        return client.classify(model, images, top_k=len(card.answer.labels))
+            return client.segment(model, images, version=version)
+        return client.classify(model, images, top_k=len(card.answer.labels), version=version)
 
     return Subject(model, "served", card, answers)
 
@@ -61,7 +71,7 @@ def artifact(folder: Path) -> Subject:
     from regard.serving.local.model import LocalModel
 
     model = LocalModel(folder)
-    return replace(served(model.client, model.name), way=f"{folder} in this process")
+    return replace(served(model.client, model.name), way=f"{folder} in this process", graph=model.graph)
 
 
 def network(module: "nn.Module", card: Card) -> Subject:

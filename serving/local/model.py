@@ -29,6 +29,7 @@ class LocalModel:
 
     Attributes:
         name, card: of the model.
+        graph: its file.
         client: its only model is this one.
 
     Raises:
@@ -41,6 +42,7 @@ class LocalModel:
         artifact = read_variant(folder) if is_variant else read_artifact(folder)
         self.card = artifact.card
         self.name = artifact.card.name
+        self.graph = artifact.model
         # the address is said in errors of servers that do not answer, and there is none
         self.client = Client(
             LOCAL["grpc"], transport=LocalTransport(artifact), timeout=TIMEOUT, shared_memory=False

@@ -65,6 +65,9 @@ def test_wrong_usage() -> None:
         ("bench anything --picture out.png", "matplotlib", "bench"),
         ("evaluate anything --data images --out judged", "matplotlib", "bench"),
         ("evaluate resnet18 --weights random --data images", "torch", "export"),
+        ("compare one other --data images --out judged", "matplotlib", "bench"),
+        ("compare resnet18@random other --data images", "torch", "export"),
+        ("compare ./one ./other --data images", "onnxruntime", "cpu"),
     ],
 )
 def test_a_missing_extra_is_named(
