@@ -9,6 +9,7 @@ DIR/variants/       other graphs or engines of the network, see variant.py
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -24,23 +25,35 @@ from regard.export.graph.check import check_graph
 
 MOST_BYTES = 2**31  # of one protobuf message
 OWN_FILES = frozenset({MODEL_FILE, CARD_FILE, GOLDENS, MANIFEST_FILE, VARIANTS})
+Runtime = Literal["onnxruntime", "openvino"]  # by the name of its Triton backend
+Precision = Literal["float32", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An exported model: where it is, its Card, and the SHA-256 of its graph's file.
+    """An exported model, or a variant of one.
 
-    The Card of one that is not proven has no certificates.
+    Attributes:
+        folder: where it is.
+        card: its Card; that of one that is not proven has no certificates.
+        sha256: of its graph's file.
+        runtime: what runs it.
+        precision: that it computes in.
+        variant_of: the folder of the artifact that a variant belongs to.
     """
 
     folder: Path
     card: Card
     sha256: str
+    runtime: Runtime = "onnxruntime"
+    precision: Precision = "float32"
+    variant_of: Path | None = None
 
     @property
     def model(self) -> Path:
-        """The graph's file."""
-        return self.folder / MODEL_FILE
+        """The graph's file: a variant without one of its own shares the artifact's."""
+        own = self.folder / MODEL_FILE
+        return own if self.variant_of is None or own.is_file() else self.variant_of / MODEL_FILE
 
 
 def read_artifact(folder: Path, *, expect: str | None = None) -> Artifact:

@@ -1,6 +1,6 @@
 """Variants: other graphs or engines of an artifact's network, each in a folder of its own.
 
-variants/<name>/variant.json    what it is, and its certificates
+variants/<name>/variant.json    what it is, and its proof
 variants/<name>/...             its files, among them `answers.npz`, its answers to the artifact's goldens
 variants/<name>/manifest.json   their SHA-256, and that of the artifact's own manifest
 
@@ -16,12 +16,13 @@ from pydantic import Field, ValidationError
 
 from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
+from regard.contract.judgement import Judgement
 from regard.contract.manifest import check_files, write_manifest
 from regard.contract.names import MANIFEST_FILE, MODEL_FILE, VARIANTS
 from regard.contract.record import Record
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
-from regard.export.artifact import Artifact, read_artifact
+from regard.export.artifact import Artifact, Precision, Runtime, read_artifact
 from regard.export.proof.comparison import ParityError
 
 VARIANT_FILE = "variant.json"
@@ -29,15 +30,27 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9_.-]{0,63}"
 
 
 class Variant(Record):
-    """A proven variant.
+    """A proven variant: by certificates where its numbers are the network's, by a judgement where another
+    precision moves them.
 
-    name: of its folder. precision: what it computes in. file: the graph or engine in the folder.
+    name: of its folder. runtime: what runs it. precision: what it computes in. file: the graph or engine in
+    the folder; None for the artifact's own graph.
     """
 
     name: str = Field(pattern=f"^{NAME_PATTERN}$")
-    precision: str
-    file: str
-    certificates: tuple[Certificate, ...]
+    runtime: Runtime = "onnxruntime"
+    precision: Precision = "float32"
+    file: str | None
+    certificates: tuple[Certificate, ...] = ()
+    judgement: Judgement | None = None
+
+    @property
+    def proven(self) -> bool:
+        """Whether it has a proof, and all of it passed."""
+        passed = [found.passed for found in self.certificates]
+        if self.judgement is not None:
+            passed.append(self.judgement.passed)
+        return bool(passed) and all(passed)
 
 
 @contextmanager
@@ -57,7 +70,7 @@ def adding_variant(artifact: Path, name: str) -> Iterator[Path]:
     earlier = {path.name for path in target.iterdir()} if target.is_dir() else set()
     with whole_folder(target, files=earlier, keep=ParityError) as draft:
         yield draft
-        _check(_read(draft, name), draft)
+        _check(_read(draft, name), draft, artifact)
         write_manifest(draft, variant_of=sha256(artifact / MANIFEST_FILE))
 
 
@@ -80,10 +93,16 @@ def read_variant(folder: Path) -> Artifact:
     """
     artifact = read_artifact(folder.resolve().parent.parent)
     variant = _checked(folder, artifact.folder)
-    if variant.file != MODEL_FILE:
+    if variant.file not in (MODEL_FILE, None):
         raise InvalidInput(f"the variant {folder} is {variant.file}, which is no ONNX graph to run here")
-    card = artifact.card.updated(certificates=[found.model_dump() for found in variant.certificates])
-    return Artifact(folder, card, sha256(folder / MODEL_FILE))
+    return Artifact(
+        folder,
+        artifact.card.updated(certificates=[found.model_dump() for found in variant.certificates]),
+        sha256(_file_of(variant, folder, artifact.folder)),
+        runtime=variant.runtime,
+        precision=variant.precision,
+        variant_of=artifact.folder,
+    )
 
 
 def _checked(folder: Path, artifact: Path) -> Variant:
@@ -91,7 +110,7 @@ def _checked(folder: Path, artifact: Path) -> Variant:
     if manifest.variant_of != sha256(artifact / MANIFEST_FILE):
         raise InvalidInput(f"{folder} is a variant of another artifact; make it again from {artifact}")
     variant = _read(folder, folder.name)
-    _check(variant, folder)
+    _check(variant, folder, artifact)
     return variant
 
 
@@ -110,10 +129,18 @@ def _read(folder: Path, name: str) -> Variant:
     return variant
 
 
-def _check(variant: Variant, folder: Path) -> None:
-    if not variant.certificates or not all(found.passed for found in variant.certificates):
-        what = "failed its proof" if variant.certificates else "has no certificate"
+def _check(variant: Variant, folder: Path, artifact: Path) -> None:
+    if not variant.proven:
+        what = "failed its proof" if variant.certificates or variant.judgement else "has no proof"
         raise InvalidInput(f"the variant {folder} {what}; make it again")
-    digest = sha256(folder / variant.file)
-    if any(found.candidate_sha256 != digest for found in variant.certificates):
-        raise InvalidInput(f"a certificate of the variant {folder} is of another file than {variant.file}")
+    digest = sha256(_file_of(variant, folder, artifact))
+    proven = [found.candidate_sha256 for found in variant.certificates]
+    if variant.judgement is not None:
+        proven.append(variant.judgement.variant_sha256)
+    if any(found != digest for found in proven):
+        what = variant.file or f"the artifact's {MODEL_FILE}"
+        raise InvalidInput(f"the proof of the variant {folder} is of another file than {what}")
+
+
+def _file_of(variant: Variant, folder: Path, artifact: Path) -> Path:
+    return artifact / MODEL_FILE if variant.file is None else folder / variant.file

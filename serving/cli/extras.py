@@ -2,9 +2,11 @@
 
 EXTRAS = {
     "matplotlib": "bench",
+    "nncf": "int8",
     "onnx": "export",
     "onnxruntime": "cpu",
     "onnxscript": "export",
+    "openvino": "openvino",
     "safetensors": "export",
     "tomli": "train",
     "torch": "export",

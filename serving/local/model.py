@@ -34,7 +34,7 @@ class LocalModel:
 
     Raises:
         InvalidInput: no artifact, or its parts contradict each other.
-        ExportError: ONNX Runtime does not take its graph.
+        ExportError: its runtime does not take its graph.
     """
 
     def __init__(self, folder: Path) -> None:

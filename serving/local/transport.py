@@ -12,7 +12,8 @@ import numpy as np
 from regard.contract.names import CARD_PARAMETER, ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.contract.preprocess import BadImage, Pixels, file_in
 from regard.export.artifact import Artifact
-from regard.export.session import open_session
+from regard.export.proof.runner import CannotRun
+from regard.export.sessions.open_artifact import open_artifact
 from regard.serving.protocol.cancellation import Cancellation
 from regard.serving.protocol.wire import Answer, Array, Fault, Outputs, Request
 
@@ -23,14 +24,14 @@ class LocalTransport:
     """An artifact's graph behind the two endpoints that a repository gives it.
 
     Raises:
-        ExportError: ONNX Runtime does not take the graph.
+        ExportError: its runtime does not take the graph.
     """
 
     def __init__(self, artifact: Artifact) -> None:
         self.card = artifact.card
         self.endpoints = {artifact.card.name: IMAGE, artifact.card.name + IMAGE_ENDPOINT: ENCODED_IMAGE}
-        self._session = open_session(str(artifact.model), name=str(artifact.model), threads=1)
-        self._outputs = tuple(output.name for output in self._session.get_outputs())
+        self._session = open_artifact(artifact, threads=1)
+        self._outputs = self._session.outputs
 
     def infer(self, request: Request, *, timeout: float, cancellation: Cancellation) -> Answer:
         """Compute the images of a request; `timeout` stops nothing that has begun."""
@@ -92,10 +93,10 @@ class LocalTransport:
     def _run(self, pixels: Array, outputs: tuple[str, ...]) -> Outputs:
         """The outputs of one image (1, height, width, channels)."""
         try:
-            values = self._session.run(list(outputs), {IMAGE: pixels})
-        except Exception as error:  # ONNX Runtime's errors have no narrower base
-            raise Fault("INTERNAL", f"onnx runtime error: {str(error).strip()}") from None
-        arrays = dict(zip(outputs, map(np.asarray, values), strict=True))
+            values = self._session.run(outputs, {IMAGE: pixels})
+        except CannotRun as error:
+            raise Fault("INTERNAL", str(error)) from None
+        arrays = dict(zip(outputs, values, strict=True))
         for name, array in arrays.items():
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise Fault(

@@ -96,7 +96,7 @@ def test_a_variant_without_a_certificate(artifact: Path) -> None:
             variant = Variant(name="bare", precision="float32", file="model.onnx", certificates=())
             (folder / "variant.json").write_text(variant.model_dump_json())
 
-    with pytest.raises(InvalidInput, match="has no certificate"):
+    with pytest.raises(InvalidInput, match="has no proof"):
         add_bare()
     assert not (artifact / "variants" / "bare").exists()
 

@@ -3,7 +3,6 @@
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -74,13 +73,12 @@ def test_nan_is_no_answer(colour: Artifact, monkeypatch: pytest.MonkeyPatch) -> 
     from regard.serving.local import transport
 
     class Broken:
-        def get_outputs(self) -> list[Any]:
-            return [SimpleNamespace(name="probabilities")]
+        outputs = ("probabilities",)
 
         def run(self, outputs: list[str], inputs: dict[str, Any]) -> list[Any]:
             return [np.full((1, 3), np.nan, np.float32)]
 
-    monkeypatch.setattr(transport, "open_session", lambda *_, **__: Broken())
+    monkeypatch.setattr(transport, "open_artifact", lambda *_, **__: Broken())
     with pytest.raises(InferenceError, match="holds NaN"):
         LocalModel(colour.folder).client.classify("colour", RED)
 

@@ -1,0 +1,67 @@
+"""A graph in OpenVINO, on the CPU."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import openvino
+
+from regard.errors import ExportError
+from regard.export.proof.runner import Arrays, CannotRun
+
+# what a precision lets the operators compute in that are not quantized
+HINTS = {"bf16": "bf16", "int8": "f32"}
+
+
+class OpenVinoSession:
+    """See `regard.export.sessions.session.Session`.
+
+    Args:
+        model: the ONNX file.
+        precision: "bf16" or "int8"; float32 is always ONNX Runtime's, since NVIDIA's `openvino` backend
+            cannot be told to keep it.
+        threads: that compute one call.
+
+    Attributes:
+        bf16: whether this processor computes in bf16 where it may.
+
+    Raises:
+        ExportError: OpenVINO does not take it.
+    """
+
+    def __init__(self, model: Path, *, precision: str, threads: int) -> None:
+        if precision not in HINTS:
+            raise ExportError(f"OpenVINO runs {' and '.join(HINTS)} here, not {precision}")
+        try:
+            compiled = openvino.Core().compile_model(str(model), "CPU", settings(precision, threads))
+        except RuntimeError as error:
+            raise ExportError(f"OpenVINO does not take {model}: {error}") from None
+        self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU, {precision}"
+        self.bf16 = compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16
+        self.outputs = tuple(output.get_any_name() for output in compiled.outputs)
+        self._request = compiled.create_infer_request()
+        self._lock = threading.Lock()  # one request runs at a time
+
+    def run(self, outputs: Sequence[str], inputs: Arrays) -> list[npt.NDArray[Any]]:
+        """See `Session`."""
+        with self._lock:
+            try:
+                self._request.infer(dict(inputs))
+                # copies: the next call writes over its tensors
+                return [np.array(self._request.get_tensor(name).data) for name in outputs]
+            except RuntimeError as error:
+                raise CannotRun(f"OpenVINO: {str(error).strip()}") from None
+
+
+def settings(precision: str, threads: int) -> dict[str, Any]:
+    """OpenVINO's own for one of several instances on a machine: it left alone pins all to the same cores."""
+    return {
+        "INFERENCE_PRECISION_HINT": HINTS[precision],
+        "INFERENCE_NUM_THREADS": threads,
+        "NUM_STREAMS": 1,
+        "PERFORMANCE_HINT": "LATENCY",
+        "ENABLE_CPU_PINNING": False,
+    }
