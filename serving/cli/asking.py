@@ -42,17 +42,10 @@ def asking(model: str, server: Mapping[str, Any], context: typer.Context) -> Ite
 
 def is_artifact(model: str, server: Mapping[str, Any], context: typer.Context) -> bool:
     """Whether MODEL is a folder here; arguments and errors as of `asking`."""
-    typed = [name for name in server if _is_typed(name, context)]
     if is_path(model):
-        if typed:
-            raise typer.BadParameter(
-                f"it is for a server, and {model} is a folder, which needs none: leave it out, or name a "
-                "model of the server",
-                context,
-                param_hint=f"--{typed[0].replace('_', '-')}",
-            )
+        refuse_server_options(model, server, context)
         return True
-    if typed or not (Path(model) / MANIFEST_FILE).is_file():
+    if _typed(server, context) or not (Path(model) / MANIFEST_FILE).is_file():
         return False
     if _serves(model, server):
         raise InvalidInput(
@@ -62,15 +55,30 @@ def is_artifact(model: str, server: Mapping[str, Any], context: typer.Context) -
     return True
 
 
+def refuse_server_options(model: str, server: Mapping[str, Any], context: typer.Context) -> None:
+    """For a model that runs in this process.
+
+    Raises:
+        BadParameter: an option for a server on the command line.
+    """
+    for name in _typed(server, context):
+        raise typer.BadParameter(
+            f"it is for a server, and {model} runs in this process: leave it out, or name a model of the "
+            "server",
+            context,
+            param_hint=f"--{name.replace('_', '-')}",
+        )
+
+
 def is_path(model: str) -> bool:
     """Whether MODEL is written as a path, which no model on a server is."""
     return os.sep in model or model in (os.curdir, os.pardir)
 
 
-def _is_typed(name: str, context: typer.Context) -> bool:
-    """Whether an option stands on the command line, and not in the environment alone."""
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def _typed(server: Mapping[str, Any], context: typer.Context) -> list[str]:
+    """The options that stand on the command line, and not in the environment alone."""
+    sources = {name: context.get_parameter_source(name) for name in server}
+    return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
 
 
 def _serves(model: str, server: Mapping[str, Any]) -> bool:

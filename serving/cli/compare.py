@@ -7,10 +7,20 @@ from typing import Annotated
 import typer
 
 from regard.serving.cli.completion import served_models
-from regard.serving.cli.connection import PANEL, ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
+from regard.serving.cli.connection import (
+    ApiKey,
+    Ca,
+    Certificate,
+    Key,
+    ProtocolOption,
+    Timeout,
+    Token,
+    Url,
+    client_options,
+)
 from regard.serving.cli.console import err, out
 from regard.serving.cli.image_bar import image_bar
-from regard.serving.cli.options import Json
+from regard.serving.cli.options import Data, FiguresOfEach, Json, Limit, Split
 from regard.serving.cli.stages import stages
 from regard.serving.cli.subjects import subjects_of
 
@@ -27,21 +37,9 @@ def compare(
             ),
         ),
     ],
-    data: Annotated[
-        Path,
-        typer.Option(
-            help=(
-                "Labelled images: a folder for each label; a CSV with the columns file,label; folders images "
-                "and labels (label maps); or MNIST's files."
-            )
-        ),
-    ],
-    split: Annotated[
-        str | None, typer.Option(help="A folder in the data, such as val; by default test or val, if any.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Take a sample of so many images, the same every time.")
-    ] = None,
+    data: Data,
+    split: Split = None,
+    limit: Limit = None,
     ignore: Annotated[
         int | None,
         typer.Option(
@@ -56,12 +54,9 @@ def compare(
         Path | None,
         typer.Option("--out", "-o", help="Draw the images that differ most into this folder (PNG)."),
     ] = None,
-    record: Annotated[
-        Path | None,
-        typer.Option(help="Write the figures, and each image's, to this file as JSON, too."),
-    ] = None,
+    record: FiguresOfEach = None,
     as_json: Json = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for each request.", rich_help_panel=PANEL)] = 30.0,
+    timeout: Timeout = 30.0,
     url: Url = None,
     protocol: ProtocolOption = None,
     ca: Ca = None,
@@ -85,16 +80,7 @@ def compare(
 
     if folder is not None:
         import matplotlib.figure  # noqa: F401 - said now, not after minutes of judging
-    server = {
-        "url": url,
-        "protocol": protocol.value if protocol else None,
-        "ca": ca,
-        "certificate": certificate,
-        "key": key,
-        "api_key": api_key,
-        "token": token,
-        "timeout": timeout,
-    }
+    server = client_options(url, protocol, ca, certificate, key, api_key, token, timeout)
     with subjects_of(models, server, context) as subjects:
         check_comparable(subjects)
         labelled = find_data(data, subjects[0].card, split=split, limit=limit)

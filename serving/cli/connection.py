@@ -2,7 +2,7 @@
 
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,3 +61,27 @@ Token = Annotated[
         envvar="REGARD_TOKEN", help="Sent as authorization: Bearer; likewise.", rich_help_panel=PANEL
     ),
 ]
+Timeout = Annotated[float, typer.Option(help="Seconds for each request.", rich_help_panel=PANEL)]
+
+
+def client_options(
+    url: str | None,
+    protocol: Protocol | None,
+    ca: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    api_key: str | None,
+    token: str | None,
+    timeout: float,
+) -> dict[str, Any]:
+    """A command's options for a server, under their names, as `regard.Client` takes them."""
+    return {
+        "url": url,
+        "protocol": protocol and protocol.value,
+        "ca": ca,
+        "certificate": certificate,
+        "key": key,
+        "api_key": api_key,
+        "token": token,
+        "timeout": timeout,
+    }

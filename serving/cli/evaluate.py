@@ -8,12 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from regard.errors import InvalidInput
-from regard.serving.cli.asking import is_artifact
+from regard.serving.cli.asking import is_artifact, is_path, refuse_server_options
 from regard.serving.cli.completion import models_and_artifacts
-from regard.serving.cli.connection import PANEL, ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
+from regard.serving.cli.connection import (
+    ApiKey,
+    Ca,
+    Certificate,
+    Key,
+    ProtocolOption,
+    Timeout,
+    Token,
+    Url,
+    client_options,
+)
 from regard.serving.cli.console import err, out
 from regard.serving.cli.image_bar import image_bar
-from regard.serving.cli.options import Json
+from regard.serving.cli.options import Data, FiguresOfEach, Json, Limit, Split
 
 if TYPE_CHECKING:
     from regard.serving.evaluate.layouts import LabelledImage
@@ -33,21 +43,9 @@ def evaluate(
             ),
         ),
     ],
-    data: Annotated[
-        Path,
-        typer.Option(
-            help=(
-                "Labelled images: a folder for each label; a CSV with the columns file,label; folders images "
-                "and labels (label maps); or MNIST's files."
-            )
-        ),
-    ],
-    split: Annotated[
-        str | None, typer.Option(help="A folder in the data, such as val; by default test or val, if any.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Take a sample of so many images, the same every time.")
-    ] = None,
+    data: Data,
+    split: Split = None,
+    limit: Limit = None,
     ignore: Annotated[
         int | None,
         typer.Option(
@@ -68,12 +66,9 @@ def evaluate(
             "--out", "-o", help="Draw the confusion matrix and the worst images into this folder (PNG)."
         ),
     ] = None,
-    record: Annotated[
-        Path | None,
-        typer.Option(help="Write the figures, and each image's, to this file as JSON, too."),
-    ] = None,
+    record: FiguresOfEach = None,
     as_json: Json = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for each request.", rich_help_panel=PANEL)] = 30.0,
+    timeout: Timeout = 30.0,
     url: Url = None,
     protocol: ProtocolOption = None,
     ca: Ca = None,
@@ -96,16 +91,7 @@ def evaluate(
 
     if folder is not None:
         import matplotlib.figure  # noqa: F401 - said now, not after minutes of judging
-    server = {
-        "url": url,
-        "protocol": protocol.value if protocol else None,
-        "ca": ca,
-        "certificate": certificate,
-        "key": key,
-        "api_key": api_key,
-        "token": token,
-        "timeout": timeout,
-    }
+    server = client_options(url, protocol, ca, certificate, key, api_key, token, timeout)
     with _subject(model, weights, card, server, context) as judged:
         labelled = find_data(data, judged.card, split=split, limit=limit)
         worst = Worst(SHOWN)
@@ -136,7 +122,8 @@ def _subject(
     from regard.serving.client.sync import Client
     from regard.serving.evaluate import subject
 
-    if weights is not None or (":" in model and "/" not in model):
+    if weights is not None or (":" in model and not is_path(model)):
+        refuse_server_options(model, server, context)
         from regard.models.load import resolve
 
         yield subject.network(*resolve(model, weights=weights, card=card))

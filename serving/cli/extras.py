@@ -3,7 +3,7 @@
 EXTRAS = {
     "matplotlib": "bench",
     "nncf": "int8",
-    "onnx": "export",
+    "onnx": "cpu",
     "onnxruntime": "cpu",
     "onnxscript": "export",
     "openvino": "openvino",
@@ -12,11 +12,12 @@ EXTRAS = {
     "torch": "export",
 }
 OF_VERB = {
-    "predict": "cpu",
-    "train": "train",
+    "export": "export",
+    "import": "export",
     "repo": "server",
-    "show": "server",
-}  # where it differs from what most verbs want the module for
+    "serve": "server",
+    "train": "train",
+}  # those with an extra of their own, which brings what most of them want
 
 
 def missing(module: str, verb: str) -> str | None:

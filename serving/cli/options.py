@@ -10,6 +10,25 @@ import typer
 DEFAULT_REPOSITORY = Path("model_repository")
 
 Repository = Annotated[Path, typer.Option("--repository", "-r", help="The model repository.")]
+Data = Annotated[
+    Path,
+    typer.Option(
+        help=(
+            "Labelled images: a folder for each label; a CSV with the columns file,label; folders images "
+            "and labels (label maps); or MNIST's files."
+        )
+    ),
+]
+Split = Annotated[
+    str | None, typer.Option(help="A folder in the data, such as val; by default test or val, if any.")
+]
+Limit = Annotated[
+    int | None, typer.Option(min=1, help="Take a sample of so many images, the same every time.")
+]
+FiguresOfEach = Annotated[
+    Path | None,
+    typer.Option("--record", help="Write the figures, and each image's, to this file as JSON, too."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 APP: dict[str, Any] = {

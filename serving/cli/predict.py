@@ -9,7 +9,17 @@ from rich.progress import track
 
 from regard.serving.cli.asking import asking
 from regard.serving.cli.completion import models_and_artifacts
-from regard.serving.cli.connection import PANEL, ApiKey, Ca, Certificate, Key, ProtocolOption, Token, Url
+from regard.serving.cli.connection import (
+    ApiKey,
+    Ca,
+    Certificate,
+    Key,
+    ProtocolOption,
+    Timeout,
+    Token,
+    Url,
+    client_options,
+)
 from regard.serving.cli.console import err, out
 from regard.serving.cli.options import Json
 from regard.serving.cli.tables import Table
@@ -58,7 +68,7 @@ def predict(
     record: Annotated[
         Path | None, typer.Option(help="Write the answers to this file, too: .csv or .jsonl.")
     ] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds for each request.", rich_help_panel=PANEL)] = 30.0,
+    timeout: Timeout = 30.0,
     as_json: Json = False,
     url: Url = None,
     protocol: ProtocolOption = None,
@@ -82,16 +92,7 @@ def predict(
         check_suffix(record)
     files = expand(images)
     entries: list[Entry] = []
-    server = {
-        "url": url,
-        "protocol": protocol and protocol.value,
-        "ca": ca,
-        "certificate": certificate,
-        "key": key,
-        "api_key": api_key,
-        "token": token,
-        "timeout": timeout,
-    }
+    server = client_options(url, protocol, ca, certificate, key, api_key, token, timeout)
     with asking(model, server, context) as (client, name):
         try:
             progress = track(

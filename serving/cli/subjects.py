@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from regard.serving.cli.asking import is_artifact, is_path
+from regard.serving.cli.asking import is_artifact, is_path, refuse_server_options
 
 if TYPE_CHECKING:
     from regard.serving.client.sync import Client
@@ -32,13 +32,13 @@ def subjects_of(
     server: the command's options for one, as a Client takes them.
 
     Raises:
-        BadParameter: such an option on the command line, and nothing but paths.
+        BadParameter: such an option on the command line, and nothing but models that run in this process.
         RegardError: one is not there, or cannot be run.
     """
     from regard.serving.client.sync import Client
 
-    if all(map(is_path, models)):
-        is_artifact(models[0], server, context)  # refuses options of a server that none of them needs
+    if all(is_path(model) or _is_network(model) for model in models):
+        refuse_server_options(models[0], server, context)
     with Client(**server) as client:
         yield [replace(_subject(model, client, server, context), name=model) for model in models]
 
@@ -46,13 +46,17 @@ def subjects_of(
 def _subject(model: str, client: "Client", server: Mapping[str, Any], context: typer.Context) -> "Subject":
     from regard.serving.evaluate.subject import artifact, network, served
 
-    name, at, source = model.partition(SOURCE)
-    if source.isdecimal() and not is_path(name):
-        return served(client, name, version=source)
-    if not is_path(name) and (at or ":" in name):
+    name, _, source = model.partition(SOURCE)
+    if _is_network(model):
         from regard.models.load import resolve
 
         return network(*resolve(name, weights=source or None))
-    if is_path(model) or is_artifact(model, server, context):
+    if is_path(model) or (not source and is_artifact(model, server, context)):
         return replace(artifact(Path(model)), way="in this process")
-    return served(client, model)
+    return served(client, name, version=source)
+
+
+def _is_network(model: str) -> bool:
+    """Whether MODEL is run by PyTorch: a network with weights, not a name with a version, or a callable."""
+    name, at, source = model.partition(SOURCE)
+    return not is_path(name) and not source.isdecimal() and bool(at or ":" in name)

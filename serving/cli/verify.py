@@ -45,9 +45,7 @@ def verify(
     from regard.serving.protocol.credentials import Credentials
     from regard.serving.verify.served import verify_served
 
-    credentials = Credentials(
-        ca=ca, certificate=certificate, key=key, api_key=api_key, token=token, headers={}
-    )
+    credentials = Credentials(ca=ca, certificate=certificate, key=key, api_key=api_key, token=token)
     connection = connect(address_of(url, protocol.value if protocol else None), credentials)
     try:
         with err.status(f"verifying {model}"):

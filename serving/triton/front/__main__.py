@@ -11,6 +11,7 @@ import aiohttp
 from aiohttp import web
 
 from regard.serving.triton.front.app import Front
+from regard.serving.triton.front.log import log_in_one_line
 from regard.serving.triton.front.settings import Settings
 
 GRACE = 8.0  # seconds for requests in flight
@@ -49,4 +50,5 @@ async def serve(settings: Settings) -> None:
 
 
 if __name__ == "__main__":
+    log_in_one_line()
     asyncio.run(serve(Settings(**json.loads(sys.stdin.readline()))))

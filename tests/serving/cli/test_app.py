@@ -62,12 +62,17 @@ def test_wrong_usage() -> None:
         ("predict ./exported image.png", "onnxruntime", "cpu"),
         ("train se_resnet18_fashion_mnist", "torch", "train"),
         ("repo add exported", "onnx", "server"),
+        ("serve", "onnx", "server"),
+        ("show ./exported", "onnx", "cpu"),
         ("bench anything --picture out.png", "matplotlib", "bench"),
         ("evaluate anything --data images --out judged", "matplotlib", "bench"),
         ("evaluate resnet18 --weights random --data images", "torch", "export"),
         ("compare one other --data images --out judged", "matplotlib", "bench"),
         ("compare resnet18@random other --data images", "torch", "export"),
         ("compare ./one ./other --data images", "onnxruntime", "cpu"),
+        ("evaluate ./exported --data images", "onnx", "cpu"),
+        ("compare ./one ./other --data images", "onnx", "cpu"),
+        ("compare resnet18@random ./other --data images", "onnx", "cpu"),
     ],
 )
 def test_a_missing_extra_is_named(

@@ -214,9 +214,9 @@ def test_an_artifact_and_its_served_form_agree_wholly(
     assert not (tmp_path / "out").exists()
 
 
-def test_options_of_a_server_that_nobody_needs(classifier: Exported, classes: Path) -> None:
-    folder = classifier.artifact.folder
-    done = invoke(folder, folder, "--data", classes, "--timeout", "3")
+@pytest.mark.parametrize("other", ["./other", "resnet18@random", "somebodys:network", "resnet18@a/b.pt"])
+def test_options_of_a_server_that_nobody_needs(other: str, classes: Path) -> None:
+    done = invoke("./one", other, "--data", classes, "--timeout", "3")
     assert done.exit_code == 2
     assert "it is for a server" in done.stderr
 

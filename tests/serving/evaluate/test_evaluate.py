@@ -31,6 +31,8 @@ from regard.serving.evaluate.subject import Subject, artifact, network
 from regard.serving.evaluate.subject import served as served_subject
 from regard.serving.evaluate.worst import Worst
 
+WIDE = {"COLUMNS": "300"}  # no message is broken into lines
+
 
 @pytest.fixture(scope="module")
 def client(served: Served) -> Iterator[regard.Client]:
@@ -131,6 +133,32 @@ def test_the_command_judges_a_network(classes: Path, classifier: Exported, tmp_p
     command = ["evaluate", "se_resnet18", "--weights", "random", "--card", str(card)]
     done = CliRunner().invoke(app, [*command, "--data", str(classes), "--json"], catch_exceptions=False)
     assert json.loads(done.stdout)["run_by"].startswith("PyTorch")
+
+
+@pytest.mark.parametrize("option", [("--url", "127.0.0.1:8001"), ("--api-key", "any"), ("--timeout", "3")])
+@pytest.mark.parametrize(
+    "model",
+    [
+        ("se_resnet18", "--weights", "random"),
+        ("somebodys:network",),
+        ("exported/garments",),
+        ("exported/garments/variants/same",),
+    ],
+)
+def test_an_option_for_a_server_is_wrong_usage(
+    model: tuple[str, ...], option: tuple[str, str], classes: Path
+) -> None:
+    done = CliRunner().invoke(app, ["evaluate", *model, "--data", str(classes), *option], env=WIDE)
+    assert done.exit_code == 2
+    refused = f"{option[0]}: it is for a server, and {model[0]} runs in this process: leave it out, or name a"
+    assert refused in done.stderr
+
+
+def test_an_option_of_the_environment_is_none_of_the_command_line(classes: Path) -> None:
+    """It is for other commands, too."""
+    command = ["evaluate", "se_resnet18", "--weights", "random", "--data", str(classes)]
+    done = CliRunner().invoke(app, command, env={"REGARD_TOKEN": "any"})
+    assert isinstance(done.exception, InvalidInput)  # of the network's labels, which are others
 
 
 def test_a_card_is_for_a_network(classes: Path) -> None:

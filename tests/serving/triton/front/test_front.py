@@ -3,7 +3,9 @@
 import gzip
 import http.client
 import json
+import logging
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,8 +14,10 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import grpc
 import pytest
 
+from regard.serving.triton.front.log import OneLine
 from regard.serving.triton.front.process import FrontProcess
 from regard.serving.triton.front.settings import Settings
 from regard.serving.triton.ports import free_ports
@@ -272,3 +276,36 @@ def test_nobody_behind_it(tmp_path: Path) -> None:
         finally:
             front.stop()
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_callers_fault_is_one_line_of_the_log(tmp_path: Path) -> None:
+    """What came and from where; not what was sent, which may hold a key."""
+    port, nobody = free_ports(2)
+    path = tmp_path / "log"
+    with path.open("wb") as log:
+        front = FrontProcess(Settings("127.0.0.1", port, f"127.0.0.1:{nobody}", "a", "b"), log)
+        try:
+            wait_for(port)
+            with grpc.insecure_channel(f"127.0.0.1:{port}") as channel, pytest.raises(grpc.RpcError):
+                channel.unary_unary("/inference.GRPCInferenceService/ServerLive")(b"", timeout=60)
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
+                line.sendall(b"GET /v2 HTTP/1.1\r\nX-Api-Key: secret\x01\r\n\r\n")
+                assert line.recv(1000).startswith(b"HTTP/1.0 400")
+            with socket.create_connection(("127.0.0.1", port), timeout=60) as line:
+                line.sendall(b"POST /v2 HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+                line.shutdown(socket.SHUT_WR)
+                assert line.recv(1000) == b""
+        finally:
+            front.stop()
+    of_grpc, bad, broken = dict.fromkeys(path.read_text().splitlines())  # gRPC may try again
+    assert "from 127.0.0.1: a gRPC client spoke to the HTTP port; let it speak to the port of gRPC" in of_grpc
+    assert bad.endswith("from 127.0.0.1: bad HTTP, Invalid header value char")
+    assert broken.endswith("from 127.0.0.1: it broke off before it had arrived")
+
+
+def test_a_bug_keeps_its_traceback() -> None:
+    try:
+        raise KeyError("a bug")
+    except KeyError:
+        record = logging.LogRecord("any", logging.ERROR, "", 0, "request from %s", ("me",), sys.exc_info())
+    assert OneLine().format(record).startswith("request from me\nTraceback")
