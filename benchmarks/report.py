@@ -20,7 +20,8 @@ measures everything again; with `--quick` it uses small networks, only to see th
 starts a server of its own and says in its first lines what it measures and how; `docs/bench.md` says how
 the load generator does. What is compared runs in turn within one run. Pages of their own: [every network of
 the catalog](../docs/catalog.md) (`catalog.py`), [networks of other libraries](../docs/conformance.md)
-(`conformance.py`). `decoders.py` compares two JPEG decoders ([why](../docs/decisions/0024-decoder.md)).
+(`conformance.py`). `decoders.py` compares two JPEG decoders ([why](../docs/decisions/0024-decoder.md)),
+`label_map_tail.py` a segmenter's last steps ([why](../docs/decisions/0042-cheap-tail.md)).
 """
 
 
