@@ -10,6 +10,7 @@ FOLDER = Path(__file__).parent
 ORDER = (
     *("image_endpoint", "served_throughput", "added_latency", "wire_bytes", "time_to_serve", "small_models"),
     "faults",
+    "given_up",
     "perf_analyzer",
     *("attention_formulations", "segmentation_heads", "start_time"),
 )

@@ -1,7 +1,6 @@
 """The client for asyncio. The same as `sync.Client`, awaited; everything but the waiting is shared."""
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
@@ -9,11 +8,11 @@ from typing import Any, TypeVar
 from regard.contract.card import Card
 from regard.contract.results import Classification, Segmentation
 from regard.errors import RegardError
-from regard.serving.client.base import FAREWELL, IN_FLIGHT, BaseClient, raised
+from regard.serving.client.base import IN_FLIGHT, BaseClient, raised
 from regard.serving.client.batches import batches
 from regard.serving.client.core import raw_request
 from regard.serving.client.images import ImageLike, Images, is_stream, items
-from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps
+from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps, Unregister
 from regard.serving.client.tasks import Task
 from regard.serving.client.version import Version, written
 from regard.serving.protocol.address import Address
@@ -45,7 +44,7 @@ class AsyncClient(
             async for result in client.classify("se_resnet50", endless_generator()):
                 ...
 
-    Arguments and errors are those of `regard.Client`. Cancelling the task cancels what is under way. An
+    Arguments and errors are those of `regard.Client`. Cancelling the task ends the waiting. An
     AsyncClient belongs to one event loop; files are read and images fitted in a thread beside it.
     """
 
@@ -60,9 +59,7 @@ class AsyncClient(
         if self._closed:
             return
         self._closed = True
-        for region in self._core.regions.close():
-            with contextlib.suppress(Fault):
-                await self._transport.unregister(region, timeout=FAREWELL)
+        await self._carried_out(self._core.farewell())
         await self._transport.close()
 
     async def ready(self) -> bool:
@@ -141,8 +138,11 @@ class AsyncClient(
             await asyncio.gather(*pending, return_exceptions=True)
 
     async def _run(self, steps: Steps[T]) -> T:
-        """Carry out the steps."""
+        """Carry out the steps of an open client."""
         self._check_open()
+        return await self._carried_out(steps)
+
+    async def _carried_out(self, steps: Steps[T]) -> T:
         try:
             step = next(steps)
             while True:
@@ -168,6 +168,8 @@ class AsyncClient(
                 return await self._transport.index(timeout=timeout)
             case Register(region, timeout):
                 return await self._transport.register(region.name, region.key, region.size, timeout=timeout)
+            case Unregister(name, timeout):
+                return await self._transport.unregister(name, timeout=timeout)
             case Pause(seconds):
                 return await asyncio.sleep(seconds)
 

@@ -22,7 +22,6 @@ from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.deadline import Deadline, checked_timeout
 
 IN_FLIGHT = 4  # requests of one call under way at the same time
-FAREWELL = 2.0  # seconds for the server to forget shared memory when the client closes
 
 T = TypeVar("T")
 AnyTransport = TypeVar("AnyTransport")
@@ -154,7 +153,7 @@ class BaseClient(
                 array (H, W, 3) RGB or (H, W) grey; a directory; a pattern such as "images/*.jpg"; or a
                 sequence of these: a list comes back (AsyncClient: awaited). An iterator, such as a generator,
                 is read as the results are asked for, and an iterator comes back (AsyncClient: for
-                `async for`); closing that one cancels what is under way.
+                `async for`); closing that one ends the waiting for what is under way.
             top_k: how many runners-up, the likeliest included.
             threshold: of every label, in place of the Card's, where labels apply together.
             heat: ask as well where the likeliest class is seen, of a model that was exported with an

@@ -17,7 +17,7 @@ from regard.serving.client.batches import Batch, image_endpoint
 from regard.serving.client.persistence import Persistence
 from regard.serving.client.regions import Regions
 from regard.serving.client.shared_exchange import shared_exchange
-from regard.serving.client.steps import ReadConfig, ReadIndex, Steps
+from regard.serving.client.steps import Pause, ReadConfig, ReadIndex, Steps, Unregister
 from regard.serving.client.tasks import Task
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.card import served_card
@@ -28,6 +28,8 @@ from regard.serving.protocol.wire import Array, Fault, Outputs, Request
 
 T = TypeVar("T")
 
+FAREWELL = 2.0  # seconds for the server to forget shared memory when the client closes
+LOOK = 0.05  # seconds between attempts at what is in use
 PER_IMAGE = ("INVALID_ARGUMENT", "INTERNAL", "UNKNOWN")  # faults that another image may not meet
 
 
@@ -164,6 +166,23 @@ class Core:
                 deadline=deadline,
             )
         )
+
+    def farewell(self) -> Steps[None]:
+        """Unlink the shared memory, and let the server forget it: what an inference that was given up still
+        uses, as soon as that has ended.
+        """
+        deadline, left = Deadline.after(FAREWELL), self.regions.close()
+        while left and (seconds := deadline.remaining()) > 0:
+            in_use = []
+            for region in left:
+                try:
+                    yield Unregister(region, seconds)
+                except Fault as fault:
+                    if "currently in use" in fault.message:
+                        in_use.append(region)
+            left = in_use
+            if left:
+                yield Pause(LOOK)
 
     def _explained(
         self, fault: Fault, model: str, endpoint: str, version: str, deadline: Deadline

@@ -55,11 +55,19 @@ class Register:
 
 
 @dataclass(frozen=True)
+class Unregister:
+    """Let the server forget a shared memory region, by its name."""
+
+    region: str
+    timeout: float
+
+
+@dataclass(frozen=True)
 class Pause:
     """Wait so many seconds."""
 
     seconds: float
 
 
-Step: TypeAlias = Infer | ReadConfig | ReadIndex | Register | Pause
+Step: TypeAlias = Infer | ReadConfig | ReadIndex | Register | Unregister | Pause
 Steps: TypeAlias = Generator[Step, Any, T]

@@ -1,6 +1,5 @@
 """The client for ordinary code: it blocks, and may be shared by threads."""
 
-import contextlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -9,11 +8,11 @@ from typing import Any, TypeVar
 from regard.contract.card import Card
 from regard.contract.results import Classification, Segmentation
 from regard.errors import RegardError
-from regard.serving.client.base import FAREWELL, IN_FLIGHT, BaseClient, raised
+from regard.serving.client.base import IN_FLIGHT, BaseClient, raised
 from regard.serving.client.batches import batches
 from regard.serving.client.core import raw_request
 from regard.serving.client.images import ImageLike, Images, is_stream, items
-from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps
+from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps, Unregister
 from regard.serving.client.tasks import Task
 from regard.serving.client.version import Version, written
 from regard.serving.protocol.address import Address
@@ -78,9 +77,7 @@ class Client(
         if self._closed:
             return
         self._closed = True
-        for region in self._core.regions.close():
-            with contextlib.suppress(Fault):
-                self._transport.unregister(region, timeout=FAREWELL)
+        self._carried_out(self._core.farewell(), Cancellation())
         self._transport.close()
 
     def ready(self) -> bool:
@@ -155,9 +152,11 @@ class Client(
             workers.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, steps: Steps[T], cancellation: Cancellation | None = None) -> T:
-        """Carry out the steps."""
+        """Carry out the steps of an open client."""
         self._check_open()
-        cancellation = Cancellation() if cancellation is None else cancellation
+        return self._carried_out(steps, Cancellation() if cancellation is None else cancellation)
+
+    def _carried_out(self, steps: Steps[T], cancellation: Cancellation) -> T:
         try:
             step = next(steps)
             while True:
@@ -185,5 +184,7 @@ class Client(
                 return self._transport.index(timeout=timeout)
             case Register(region, timeout):
                 return self._transport.register(region.name, region.key, region.size, timeout=timeout)
+            case Unregister(name, timeout):
+                return self._transport.unregister(name, timeout=timeout)
             case Pause(seconds):
                 return cancellation.wait(seconds)

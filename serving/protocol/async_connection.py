@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 class AsyncConnection(ABC):
     """A `regard.serving.protocol.wire.AsyncTransport`, which belongs to the event loop that first uses it.
-    Cancelling a call's task cancels the call.
+    Cancelling a call's task ends the waiting.
     """
 
     def __init__(self, address: Address, codec: Codec) -> None:
@@ -26,12 +26,17 @@ class AsyncConnection(ABC):
         """Send a message and receive the whole reply."""
 
     @abstractmethod
+    async def _send_inference(self, model: str, message: Message, timeout: float) -> Reply:
+        """The same of an inference, which may last."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Close what is open."""
 
     async def infer(self, request: Request, *, timeout: float) -> Answer:
         """Send one inference."""
-        return await self._call(self._codec.infer(request, timeout), timeout)
+        call = self._codec.infer(request, timeout)
+        return call.parse(await self._send_inference(request.model, call.message, timeout))
 
     async def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""

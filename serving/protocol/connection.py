@@ -24,8 +24,14 @@ class Connection(ABC):
         self._codec = codec
 
     @abstractmethod
-    def _send(self, message: Message, timeout: float, cancellation: Cancellation) -> Reply:
+    def _send(self, message: Message, timeout: float) -> Reply:
         """Send a message and receive the whole reply."""
+
+    @abstractmethod
+    def _send_inference(
+        self, model: str, message: Message, timeout: float, cancellation: Cancellation
+    ) -> Reply:
+        """The same of an inference, which may last, and be given up by another thread."""
 
     @abstractmethod
     def sender(self, timeout: float) -> Callable[[Message], int]:
@@ -35,7 +41,7 @@ class Connection(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Close what is open; what is under way ends with its call."""
+        """Close what is open; calls under way end, after a short grace or with their answer."""
 
     def prepare(self, request: Request) -> Message:
         """A request as bytes, to be sent many times."""
@@ -43,7 +49,9 @@ class Connection(ABC):
 
     def infer(self, request: Request, *, timeout: float, cancellation: Cancellation | None = None) -> Answer:
         """Send one inference."""
-        return self._call(self._codec.infer(request, timeout), timeout, cancellation)
+        call = self._codec.infer(request, timeout)
+        cancellation = cancellation or Cancellation()
+        return call.parse(self._send_inference(request.model, call.message, timeout, cancellation))
 
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""
@@ -90,5 +98,5 @@ class Connection(ABC):
         """The names of the system shared memory regions that the server has open."""
         return self._call(self._codec.regions(key_for(self.address)), timeout)
 
-    def _call(self, call: Call[T], timeout: float, cancellation: Cancellation | None = None) -> T:
-        return call.parse(self._send(call.message, timeout, cancellation or Cancellation()))
+    def _call(self, call: Call[T], timeout: float) -> T:
+        return call.parse(self._send(call.message, timeout))

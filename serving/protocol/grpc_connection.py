@@ -12,8 +12,8 @@ from regard.serving.protocol.connection import Connection
 from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.grpc_channel import Channel
 from regard.serving.protocol.grpc_codec import GrpcCodec
+from regard.serving.protocol.grpc_open_calls import OpenCalls
 from regard.serving.protocol.proxies import Proxy
-from regard.serving.protocol.wire import Fault
 
 
 class GrpcConnection(Connection):
@@ -23,26 +23,29 @@ class GrpcConnection(Connection):
         super().__init__(address, GrpcCodec())
         self._channel = Channel(address, credentials, proxy)
         self._opened: Any = self._channel.open(grpc)
+        self._calls = OpenCalls()
         self._methods: dict[str, Any] = {}
 
-    def _send(self, message: Message, timeout: float, cancellation: Cancellation) -> Reply:
+    def _send(self, message: Message, timeout: float) -> Reply:
+        metadata = self._channel.metadata_of(message)
         try:
-            call = self._method(message.path).future(
-                message.body, timeout=timeout, metadata=self._channel.metadata_of(message)
-            )
-            try:
-                with cancellation.on(call.cancel):
-                    return Reply(call.result())
-            except KeyboardInterrupt:
-                call.cancel()
-                raise
-        except grpc.FutureCancelledError:
-            raise Fault("CANCELLED", "the call was cancelled") from None
+            return Reply(self._method(message.path)(message.body, timeout=timeout, metadata=metadata))
+        except grpc.RpcError as error:
+            raise self._channel.fault(error) from None
+
+    def _send_inference(
+        self, model: str, message: Message, timeout: float, cancellation: Cancellation
+    ) -> Reply:
+        method, metadata = self._method(message.path), self._channel.metadata_of(message)
+        try:
+            return Reply(self._calls.reply(model, method, message.body, metadata, timeout, cancellation))
         except grpc.RpcError as error:
             raise self._channel.fault(error) from None
 
     def sender(self, timeout: float) -> Callable[[Message], int]:
-        """On the one channel."""
+        """On the one channel. Its deadline does reach the server, since a call that can be given up takes
+        a thread more; that is for timeouts which only a server at fault meets.
+        """
         metadata = self._channel.metadata
 
         def send(message: Message) -> int:
@@ -54,8 +57,11 @@ class GrpcConnection(Connection):
         return send
 
     def close(self) -> None:
-        """Close the channel."""
-        self._opened.close()
+        """Close the channel, once its inferences have ended or their grace has passed."""
+        try:
+            self._calls.wait()
+        finally:
+            self._opened.close()
 
     def _method(self, path: str) -> Any:
         """What calls a method: bytes in, bytes out."""

@@ -52,6 +52,9 @@ class AsyncHttpConnection(AsyncConnection):
         except (aiohttp.ClientError, OSError) as error:
             raise unanswered(_words_of(error), self.address, self._proxy) from None
 
+    async def _send_inference(self, model: str, message: Message, timeout: float) -> Reply:
+        return await self._send(message, timeout)
+
     async def close(self) -> None:
         """Close the connections."""
         if self._session is not None:

@@ -28,7 +28,15 @@ class HttpConnection(Connection):
         self._closed = False
         self._lock = threading.Lock()
 
-    def _send(self, message: Message, timeout: float, cancellation: Cancellation) -> Reply:
+    def _send(self, message: Message, timeout: float) -> Reply:
+        return self._exchange(message, timeout, Cancellation())
+
+    def _send_inference(
+        self, model: str, message: Message, timeout: float, cancellation: Cancellation
+    ) -> Reply:
+        return self._exchange(message, timeout, cancellation)
+
+    def _exchange(self, message: Message, timeout: float, cancellation: Cancellation) -> Reply:
         line = self._take()
         try:
             return reply_of(line.exchange(message, Deadline.after(timeout), cancellation))

@@ -619,6 +619,63 @@ def test_a_second_attempt_does_without_shared_memory(fault, kept):
     assert len(left) == kept
 
 
+class InUse(FakeTransport):
+    """Computes on for a while with the region of a request that was given up."""
+
+    def __init__(
+        self, refusals, message="Cannot unregister shared memory region 'x', it is currently in use."
+    ):
+        super().__init__()
+        self.register_fault = None
+        self.faults = [Fault("DEADLINE_EXCEEDED", "late")]
+        self.refusals, self.message = refusals, message
+
+    def unregister(self, region, *, timeout):
+        if self.refusals:
+            self.refusals -= 1
+            raise Fault("INTERNAL", self.message)
+        super().unregister(region, timeout=timeout)
+
+
+def give_up_and_close(fake, kind):
+    tensor = {"image": np.repeat(plain(3, 64, 64)[None], 4, 0)}
+    if kind == "sync":
+        with Client(transport=fake) as client, suppress(InferenceError):
+            client.infer("net", tensor)
+        return
+
+    async def main():
+        async with AsyncClient(transport=FakeAsyncTransport(fake)) as client:
+            with suppress(InferenceError):
+                await client.infer("net", tensor)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_the_server_forgets_a_region_in_use_once_that_ends(kind):
+    fake = InUse(3)
+    give_up_and_close(fake, kind)
+    assert fake.refusals == 0
+    assert not fake.registered
+    assert fake.closed
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_region_that_stays_in_use_does_not_hold_a_close_up(kind, monkeypatch):
+    monkeypatch.setattr("regard.serving.client.core.FAREWELL", 0.1)
+    fake = InUse(10**9)
+    give_up_and_close(fake, kind)
+    assert fake.closed
+
+
+def test_another_refusal_to_forget_a_region_is_final():
+    fake = InUse(10**9, message="unknown region")
+    give_up_and_close(fake, "sync")
+    assert fake.refusals == 10**9 - 1
+    assert fake.closed
+
+
 def test_a_region_has_its_pages_from_the_beginning():
     """A write to a page that cannot be had any more would end the process."""
     regions = Regions(enabled=True)

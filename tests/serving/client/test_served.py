@@ -359,6 +359,18 @@ def test_a_deadline_too_short_is_met(served, protocol):
         assert client.segment(served.segmenter, photo(1, 64, 64))
 
 
+def test_a_client_that_gave_up_leaves_no_region_on_the_server(served):
+    """Though the server still computes with one as the client closes."""
+    with connect(served, "grpc") as other:
+        before = other._transport.regions(timeout=TIMEOUT)
+        with connect(served, "grpc") as client:
+            client.segment(served.segmenter, photo(0, 256, 256))
+            with pytest.raises(InferenceError, match="within"):
+                client.segment(served.segmenter, [photo(seed, 256, 256) for seed in range(400)], timeout=0.3)
+            assert client._core.regions._stale
+        assert other._transport.regions(timeout=TIMEOUT) == before
+
+
 def test_a_closed_stream_leaves_the_client_usable(served, client):
     stream = client.segment(served.segmenter, (photo(seed, 128, 128) for seed in range(10**6)))
     assert isinstance(next(stream), Segmentation)
