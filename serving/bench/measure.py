@@ -81,9 +81,7 @@ class Level:
     @property
     def name(self) -> str:
         """The load in words."""
-        if self.kind == "open":
-            return f"{self.load:g} arrivals/s"
-        return "1 client" if self.load == 1 else f"{self.load:g} clients"
+        return load_name(self.kind, self.load)
 
     @property
     def client_saturated(self) -> bool:
@@ -96,6 +94,13 @@ class Level:
         figures.
         """
         return self.mean_latency - self.server.total if self.server else math.nan
+
+
+def load_name(kind: Literal["closed", "open"], load: float) -> str:
+    """A load in words; see `Level`."""
+    if kind == "open":
+        return f"{load:g} arrivals/s"
+    return "1 client" if load == 1 else f"{load:g} clients"
 
 
 def closed_loop(target: Target, clients: int, settings: Settings) -> Level:

@@ -40,10 +40,28 @@ def draw(report: Report, path: Path) -> None:
     Raises:
         InvalidInput: there is nothing to draw, or the file cannot be written.
     """
+    save(figure_of(report), path)
+
+
+def save(figure: "Figure", path: Path) -> None:
+    """Write any picture; raises as `draw`."""
     check_suffix(path)
-    figure = figure_of(report)
     with whole_file(path) as draft:
         figure.savefig(draft, format=path.suffix.removeprefix("."), dpi=150)
+
+
+def new_figure(report: Report, height: float) -> "Figure":
+    """An empty picture under the report's name, 9 inches wide."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.suptitle(
+        f"{report.model}: {report.protocol}, {report.endpoint} endpoint, "
+        f"{report.machine['processors']} processors"
+    )
+    return figure
 
 
 def figure_of(report: Report) -> "Figure":
@@ -52,18 +70,10 @@ def figure_of(report: Report) -> "Figure":
     Raises:
         InvalidInput: there is nothing to draw.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     kinds = [kind for kind in AXES if any(level.kind == kind for level in report.levels)]
     if not kinds:
         raise InvalidInput("there is no load to draw; measure a number of clients, or a rate of arrivals.")
-    figure = Figure(figsize=(9, 3.6 * len(kinds)), layout="constrained")
-    FigureCanvasAgg(figure)
-    figure.suptitle(
-        f"{report.model}: {report.protocol}, {report.endpoint} endpoint, "
-        f"{report.machine['processors']} processors"
-    )
+    figure = new_figure(report, 3.6 * len(kinds))
     for row, kind in enumerate(kinds):
         levels = sorted(
             (level for level in report.levels if level.kind == kind), key=lambda level: level.load

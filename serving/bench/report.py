@@ -11,6 +11,7 @@ from typing import Any
 
 from regard.serving.bench.compare import Compared
 from regard.serving.bench.measure import Level, processors
+from regard.serving.bench.waterfall import TOLERANCE, Waterfall
 
 PACKAGES = (
     "regard",
@@ -41,6 +42,7 @@ class Report:
     compared: tuple[Compared, ...]
     machine: dict[str, Any]
     versions: dict[str, str]
+    waterfalls: tuple[Waterfall, ...] = ()
 
     def to_json(self) -> str:
         """Every figure, with the derived ones; NaN becomes null."""
@@ -49,6 +51,8 @@ class Report:
             entry |= {"rest": level.rest, "client_saturated": level.client_saturated}
             if level.server is not None:
                 entry["server"]["other"] = level.server.other
+        for entry, waterfall in zip(fields["waterfalls"], self.waterfalls, strict=True):
+            entry |= {"sum": waterfall.sum, "apart": waterfall.apart, "adds_up": waterfall.adds_up}
         return json.dumps(_finite(fields), indent=2) + "\n"
 
 
@@ -110,9 +114,34 @@ def notes(report: Report) -> list[str]:
                 f"{name}: wire and client came out at {level.rest:.2f} ms, below zero, since the server's "
                 "times count requests that the measured windows cut; measure longer windows"
             )
+    for waterfall in report.waterfalls:
+        found += [f"{waterfall.load}: {note}" for note in waterfall_notes(waterfall)]
     return found + [
         f"{runner.name}: {runner.errors} requests failed" for runner in report.compared if runner.errors
     ]
+
+
+def waterfall_notes(waterfall: Waterfall) -> list[str]:
+    """The same of a waterfall alone."""
+    found = []
+    if not waterfall.adds_up:
+        found.append(
+            f"the stages add up to {waterfall.sum:.2f} ms and the client's clock says {waterfall.clock:.2f}, "
+            f"{100 * waterfall.apart:.0f} % apart where {100 * TOLERANCE:.0f} % are allowed: the server's "
+            "clocks overlap, or its figures are of other requests, too; take the stages for a hint, or "
+            "measure longer windows"
+        )
+    if waterfall.served > waterfall.requests:
+        found.append(
+            f"the server's times are means over {waterfall.served} requests, of which {waterfall.requests} "
+            "were ours"
+        )
+    if waterfall.failed:
+        found.append(f"{waterfall.failed} requests failed and are in no stage")
+    reasons: dict[str, list[str]] = {}
+    for stage, reason in waterfall.left_out.items():
+        reasons.setdefault(reason, []).append(stage)
+    return found + [f"no {', '.join(stages)}: {reason}" for reason, stages in reasons.items()]
 
 
 def _finite(value: Any) -> Any:

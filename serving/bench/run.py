@@ -13,9 +13,11 @@ from regard.contract.names import IMAGE_ENDPOINT
 from regard.errors import InvalidInput, UnknownName
 from regard.serving.bench.baseline import Step, onnxruntime_step, torch_step
 from regard.serving.bench.compare import Compared, Runner, compare, in_process
+from regard.serving.bench.follow import follow
 from regard.serving.bench.images import batches, read_images
+from regard.serving.bench.inside import metrics_of
 from regard.serving.bench.local_files import graph_of
-from regard.serving.bench.measure import Settings, closed_loop, open_loop, processors
+from regard.serving.bench.measure import Settings, closed_loop, load_name, open_loop, processors
 from regard.serving.bench.report import Report, machine, versions
 from regard.serving.bench.target import TIMEOUT, Endpoint, Target, find_target, workers
 from regard.serving.protocol.address import address_of
@@ -38,6 +40,9 @@ class Options:
     compare: names among RUNNERS, at least two, or none.
     repository: where the server's models lie; only `compare` looks there.
     weights: the network's file, where it does not come with regard; only `compare` with torch reads it.
+    waterfall: follow the requests of each load, too, stage by stage.
+    metrics: where the server's metrics are, as an address of HTTP; None stands for its host's port 8002. Only
+        `waterfall` reads them.
     """
 
     model: str
@@ -53,6 +58,8 @@ class Options:
     compare: Sequence[str] = ()
     repository: Path = Path("model_repository")
     weights: Path | None = None
+    waterfall: bool = False
+    metrics: str | None = None
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
@@ -70,7 +77,18 @@ class Options:
                 f"a comparison needs two runners or more of {', '.join(RUNNERS)}, got "
                 f"{', '.join(self.compare)}."
             )
+        if self.waterfall and self.compare:
+            raise InvalidInput(
+                "a waterfall follows requests through a server, and a comparison drives other runners, too; "
+                "ask for one of the two."
+            )
+        if self.waterfall and self.shared_memory:
+            raise InvalidInput(
+                "a waterfall shows what goes over the wire, and shared memory takes the tensors off it; "
+                "leave shared memory out."
+            )
         address = address_of(self.url, self.protocol)
+        metrics_of(address, self.metrics)
         if self.shared_memory and not address.is_loopback:
             raise InvalidInput(
                 f"shared memory needs a server on this machine, and {address} may be another; leave shared "
@@ -97,13 +115,17 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
             images=images,
             shared_memory=options.shared_memory,
         )
-        levels = []
+        levels, waterfalls = [], []
+        metrics, settings = metrics_of(address, options.metrics), options.settings
         for clients in options.concurrency:
-            report("1 client" if clients == 1 else f"{clients} clients")
-            levels.append(closed_loop(target, clients, options.settings))
+            report(load_name("closed", clients))
+            levels.append(closed_loop(target, clients, settings))
         for rate in options.rates:
-            report(f"{rate:g} arrivals a second")
-            levels.append(open_loop(target, rate, options.settings))
+            report(load_name("open", rate))
+            levels.append(open_loop(target, rate, settings))
+        for level in levels if options.waterfall else ():
+            report(f"{level.name}, followed from the wire to the network")
+            waterfalls.append(follow(target, level.kind, level.load, settings, metrics))
         compared = _compare(target, options, report) if options.compare else []
     finally:
         connection.close()
@@ -120,6 +142,7 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
         compared=tuple(compared),
         machine=machine(),
         versions=versions(),
+        waterfalls=tuple(waterfalls),
     )
 
 

@@ -61,6 +61,19 @@ def bench(
     picture: Annotated[
         Path | None, typer.Option(help="Draw throughput and latency against load: .png, .svg or .pdf.")
     ] = None,
+    waterfall: Annotated[
+        Path | None,
+        typer.Option(
+            help="Follow the requests of each load from the wire to the network and back, and draw that: "
+            ".png, .svg or .pdf."
+        ),
+    ] = None,
+    metrics_url: Annotated[
+        str | None,
+        typer.Option(
+            help="With --waterfall: where the server's metrics are; by default port 8002 of its host."
+        ),
+    ] = None,
     url: Url = None,
     protocol: ProtocolOption = None,
     ca: Ca = None,
@@ -78,11 +91,13 @@ def bench(
     from regard.serving.bench.measure import Settings
     from regard.serving.bench.picture import check_suffix, draw
     from regard.serving.bench.run import Options, bench
+    from regard.serving.bench.waterfall_picture import draw_waterfalls
     from regard.serving.cli.bench_tables import tables
     from regard.serving.protocol.credentials import Credentials
 
-    if picture is not None:
-        check_suffix(picture)
+    for drawn in (picture, waterfall):
+        if drawn is not None:
+            check_suffix(drawn)
     options = Options(
         model=model,
         url=url,
@@ -97,6 +112,8 @@ def bench(
         compare=[name.strip() for name in compare.split(",") if name.strip()],
         repository=repository,
         weights=weights,
+        waterfall=waterfall is not None,
+        metrics=metrics_url,
         settings=Settings(duration=duration, repeats=repeats),
     )
     with stages(f"asking for {model}") as shown:
@@ -111,6 +128,9 @@ def bench(
     if picture is not None:
         draw(report, picture)
         err.print(f"picture -> {picture}")
+    if waterfall is not None:
+        draw_waterfalls(report, waterfall)
+        err.print(f"waterfall -> {waterfall}")
 
 
 def _numbers(text: str, option: str) -> list[float]:

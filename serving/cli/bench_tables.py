@@ -10,6 +10,7 @@ from regard.serving.bench.compare import Compared
 from regard.serving.bench.measure import Level
 from regard.serving.bench.report import Report, notes
 from regard.serving.bench.statistics import Estimate
+from regard.serving.bench.waterfall import STAGES, Waterfall
 from regard.serving.cli.tables import Table
 
 
@@ -18,6 +19,8 @@ def tables(report: Report) -> RenderableType:
     parts: list[RenderableType] = []
     if report.levels:
         parts += [_load_table(report), "", _time_table(report.levels), ""]
+    for waterfall in report.waterfalls:
+        parts += [waterfall_table(waterfall), ""]
     if report.compared:
         parts += [compared_table(report.compared), ""]
     return Group(*parts, *(Text(note, style="yellow") for note in notes(report)))
@@ -63,6 +66,25 @@ def _time_table(levels: Iterable[Level]) -> Table:
             table.add(level.name, model.model, *map(_milliseconds, times))
         table.add(level.name, "rest of the server", "", "", "", "", _milliseconds(level.server.other))
         table.add(level.name, "wire and client", "", "", "", "", _milliseconds(level.rest))
+    return table
+
+
+def waterfall_table(waterfall: Waterfall) -> Table:
+    """A row for each stage."""
+    table = Table(
+        *("stage", "ms", "share", "what it is"),
+        whole=("stage",),
+        figures=("ms", "share"),
+        title=f"a request from the wire to the network and back, {waterfall.load}: mean ms",
+        caption=waterfall.told,
+    )
+    for stage in waterfall.stages:
+        table.add(
+            stage.name,
+            _milliseconds(stage.time),
+            waterfall.share(stage),
+            STAGES[stage.name][1],
+        )
     return table
 
 

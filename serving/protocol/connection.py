@@ -47,9 +47,21 @@ class Connection(ABC):
         """A request as bytes, to be sent many times."""
         return self._codec.infer(request).message
 
+    def call(self, request: Request, *, timeout: float) -> Call[Answer]:
+        """What `infer` sends, and how it reads the reply."""
+        return self._codec.infer(request, timeout)
+
+    def exchange(self, message: Message, *, timeout: float) -> Reply:
+        """Send a message that is no inference."""
+        return self._send(message, timeout)
+
+    def exchange_inference(self, model: str, message: Message, *, timeout: float) -> Reply:
+        """Send a message as `infer` does."""
+        return self._send_inference(model, message, timeout, Cancellation())
+
     def infer(self, request: Request, *, timeout: float, cancellation: Cancellation | None = None) -> Answer:
         """Send one inference."""
-        call = self._codec.infer(request, timeout)
+        call = self.call(request, timeout=timeout)
         cancellation = cancellation or Cancellation()
         return call.parse(self._send_inference(request.model, call.message, timeout, cancellation))
 

@@ -23,6 +23,8 @@ class GrpcCodec:
         message = service_pb2.ModelInferRequest(model_name=request.model, model_version=request.version)
         if timeout is not None:
             message.parameters["timeout"].int64_param = microseconds(timeout)
+        for key, value in request.parameters.items():
+            message.parameters[key].bool_param = value
         for name, array in request.inputs.items():
             entry = message.inputs.add(name=name, datatype=datatype_of(array.dtype), shape=array.shape)
             if name in request.spans:

@@ -46,7 +46,9 @@ class HttpCodec:
                 tail.append(content.data)
             entry = {"name": name, "datatype": datatype_of(array.dtype), "shape": array.shape}
             inputs.append(entry | {"parameters": parameters})
-        settings: dict[str, Any] = {} if timeout is None else {"timeout": microseconds(timeout)}
+        settings: dict[str, Any] = dict(request.parameters)
+        if timeout is not None:
+            settings["timeout"] = microseconds(timeout)
         said: dict[str, Any] = {"inputs": inputs}
         if request.outputs is None:
             settings["binary_data_output"] = True

@@ -31,6 +31,7 @@ class Request:
 
     outputs: the names wanted; None asks for all of them.
     spans: tensors, by name, that travel through shared memory instead of the connection.
+    parameters: what the model is told beside the tensors.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Request:
     inputs: Mapping[str, Array]
     outputs: tuple[str, ...] | None = None
     spans: Mapping[str, Span] = field(default_factory=dict)
+    parameters: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -8,5 +8,10 @@ HERE = Path(__file__).parent
 SESSION = HERE / "regard_session.py"
 FILES: dict[str, tuple[Path, ...]] = {
     "onnxruntime": (HERE / "onnxruntime" / "model.py", SESSION),
-    "regard_image": (HERE / "regard_image" / "model.py", SESSION, Path(preprocess.__file__)),
+    "regard_image": (
+        HERE / "regard_image" / "model.py",
+        HERE / "regard_image" / "stages.py",
+        SESSION,
+        Path(preprocess.__file__),
+    ),
 }

@@ -179,8 +179,17 @@ def decode_and_fit(
     Raises:
         BadImage: as of `open_image` and `rgb_pixels`.
     """
+    return fit_image(decode_image(encoded), channels, resize, height, width, interpolation, crop)
+
+
+def decode_image(encoded: bytes) -> Image.Image:
+    """What `decode` gives, as an image of Pillow's: the first half of `decode_and_fit`.
+
+    Raises:
+        BadImage: as of `open_image` and `rgb_pixels`.
+    """
     with open_image(encoded) as opened:
-        return _taken(_upright(opened), channels, resize, height, width, interpolation, crop)
+        return _upright(opened)
 
 
 def rgb_pixels(image: Image.Image) -> Pixels:
@@ -267,12 +276,13 @@ def fit(
     rows, columns = pixels.shape[:2]
     if channels == 3 and _fits(rows, columns, resize, height, width, crop):
         return pixels
-    return _taken(Image.fromarray(pixels), channels, resize, height, width, interpolation, crop)
+    return fit_image(Image.fromarray(pixels), channels, resize, height, width, interpolation, crop)
 
 
-def _taken(
+def fit_image(
     image: Image.Image, channels: int, resize: str, height: int, width: int, interpolation: str, crop: float
 ) -> Pixels:
+    """What `fit` makes of an RGB image of Pillow's: the second half of `decode_and_fit`; read-only."""
     if channels == 1:
         image = image.convert("L")
     if not _fits(image.height, image.width, resize, height, width, crop):

@@ -6,13 +6,14 @@ or where the parameter `compute` is "model", it decodes and fits, and asks the m
 `model` names, so that images of many requests are still computed together.
 
 It runs inside the server's Python stub and imports numpy, Pillow and onnxruntime only. Beside it lie
-regard_session.py and regard's own preprocess.py; beside the graph lies the Card.
+stages.py, regard_session.py and regard's own preprocess.py; beside the graph lies the Card.
 """
 
 import asyncio
 import importlib.util
 import io
 import json
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from PIL import Image
 
 if TYPE_CHECKING:
     from regard.contract import preprocess
+    from regard.serving.triton.backends.regard_image.stages import Stages
     from regard.serving.triton.backends.regard_session import (
         Array,
         GraphSession,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     )
 else:  # inside the server they lie beside this file
     from regard_session import GraphSession, Refused, check_request, failed
+    from stages import Stages
 
     _spec = importlib.util.spec_from_file_location(
         "regard_preprocess", Path(__file__).with_name("preprocess.py")
@@ -48,8 +51,9 @@ class TritonPythonModel:
     def initialize(self, args: Mapping[str, str]) -> None:
         """Make ready, down to a first answer, so that no request pays for it."""
         config = json.loads(args["model_config"])
+        self.stages = Stages(model=args["model_name"], version=args["model_version"])
         self.pixels = Pixels(
-            json.loads((Path(pb_utils.get_model_dir()) / "card.json").read_bytes())["inputs"][0]
+            json.loads((Path(pb_utils.get_model_dir()) / "card.json").read_bytes())["inputs"][0], self.stages
         )
         compute = parameter(config, "compute", "process")
         if compute not in ("process", "model"):
@@ -63,16 +67,21 @@ class TritonPythonModel:
         """Answer each request on its own: a bad image fails no other request."""
         return self.way.answer(requests)
 
+    def finalize(self) -> None:
+        """The instance is unloaded."""
+        self.stages.close()
+
 
 class Pixels:
     """From a request's image files to the pixels that the network takes.
 
     Args:
         contract: the Card's input.
+        stages: told what each image took.
     """
 
-    def __init__(self, contract: Mapping[str, Any]) -> None:
-        self.contract = contract
+    def __init__(self, contract: Mapping[str, Any], stages: Stages) -> None:
+        self.contract, self.stages = contract, stages
         self.fitting = {name: contract[name] for name in FITTING}
         Image.init()  # else the first request pays for importing the codecs
 
@@ -100,7 +109,11 @@ class Pixels:
     def fitted(self, encoded: bytes) -> "Array":
         """One image, decoded and fitted to the input contract."""
         contract = self.contract
-        pixels = preprocess.decode_and_fit(preprocess.file_in(encoded), **self.fitting)
+        begin = time.perf_counter()
+        image = preprocess.decode_image(preprocess.file_in(encoded))
+        decoded = time.perf_counter()
+        pixels = preprocess.fit_image(image, **self.fitting)
+        self.stages.add(decode=decoded - begin, fit=time.perf_counter() - decoded)
         height, width = pixels.shape[:2]
         smallest, largest = contract["min_size"], contract["max_size"]
         if contract["dynamic_size"] and not smallest <= min(height, width) <= max(height, width) <= largest:
@@ -128,7 +141,8 @@ class Compute:
 
     def answer(self, requests: Sequence[Any]) -> list[Any]:
         """The answers in the requests' order."""
-        return self.session.answer(requests, lambda request: {"image": self.pixels.of(request)})
+        with self.pixels.stages.counted(requests):
+            return self.session.answer(requests, lambda request: {"image": self.pixels.of(request)})
 
 
 class Call:
@@ -152,7 +166,8 @@ class Call:
 
     async def answer(self, requests: Sequence[Any]) -> list[Any]:
         """The answers in the requests' order; while one is computed, the next is decoded."""
-        return await asyncio.gather(*(self.respond(request) for request in requests))
+        with self.pixels.stages.counted(requests):
+            return await asyncio.gather(*(self.respond(request) for request in requests))
 
     async def respond(self, request: Any) -> Any:
         """The answer to one request, or why there is none."""

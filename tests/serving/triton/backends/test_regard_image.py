@@ -18,8 +18,15 @@ from tests.serving.repository.repositories import config_of, unchecked
 from tritonclient.utils import InferenceServerException
 
 from regard.errors import ServerError
+from regard.serving.bench import inside as inside_module
+from regard.serving.bench.inside import Inside
+from regard.serving.bench.target import find_target
+from regard.serving.protocol.address import address_of
+from regard.serving.protocol.connect import connect as connect_to
+from regard.serving.protocol.credentials import Credentials
 from regard.serving.repository import add
 from regard.serving.repository.config import to_text
+from regard.serving.triton.backends.regard_image.stages import PARAMETER
 from regard.serving.triton.ports import free_ports
 from regard.serving.triton.server import EmbeddedTriton
 
@@ -41,7 +48,7 @@ def change(folder: Path, *, all_versions: bool = False, delay: int = 0, **parame
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]:
     """A server of a segmenter and a classifier for each way, and a segmenter in two versions."""
     folder = tmp_path_factory.mktemp("ways")
     repository = folder / "repository"
@@ -62,7 +69,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     change(repository / "versions_image", all_versions=True, compute="model")
     http, grpc, metrics = free_ports(3)
     with EmbeddedTriton(repository, http_port=http, grpc_port=grpc, metrics_port=metrics) as server:
-        yield server.grpc_url
+        yield server
+
+
+@pytest.fixture(scope="module")
+def url(server: EmbeddedTriton) -> str:
+    return server.grpc_url
 
 
 def photo(seed: int, size: tuple[int, int] = (40, 24), kind: str = "PNG", mode: str = "RGB") -> bytes:
@@ -202,3 +214,35 @@ def test_a_graph_that_contradicts_the_configuration_is_refused(
     (repository / "largest_image" / "1" / "model.onnx").write_bytes(colour.model.read_bytes())
     with pytest.raises(ServerError, match=r"'largest_image'.*unexpected inference output 'label_map'"):
         embedded(repository, check=unchecked).start()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_requests_that_ask_are_counted_by_stage(
+    server: EmbeddedTriton, connect: Any, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """And no others. An ensemble takes the question, and does not answer it."""
+    target = find_target(
+        connect_to(address_of(server.grpc_url), Credentials()),
+        f"segmenter_{way}",
+        endpoint="image",
+        batch=1,
+        images=[photo(1)],
+        shared_memory=False,
+    )
+    inside = Inside(target, address_of(server.metrics_url, "http"))
+    with connect(server.grpc_url) as infer:
+        for parameters in (None, {PARAMETER: True}, {PARAMETER: True}):
+            infer(target.name, files(photo(1)), input="encoded_image", parameters=parameters)
+    means = inside.means(2)
+    if way == "ensemble":
+        assert means is None
+        assert inside.why is not None
+        assert "an ensemble of an earlier regard" in inside.why
+    else:
+        assert means is not None
+        assert min(means[stage] for stage in ("decode", "infer")) > 0
+        monkeypatch.setattr(inside_module, "COUNTED", 0.5)
+        assert inside.means(1) is None  # two asked, not three
+        assert inside.why is not None
+        assert "counts 0 of 1 requests" in inside.why
+    target.connection.close()
