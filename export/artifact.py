@@ -9,7 +9,6 @@ DIR/variants/       other graphs or engines of the network, see variant.py
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -20,13 +19,12 @@ from regard.contract.digest import sha256
 from regard.contract.manifest import check_files
 from regard.contract.names import CARD_FILE, CARD_METADATA, GOLDENS, MANIFEST_FILE, MODEL_FILE, VARIANTS
 from regard.contract.reading import card_from_file, card_from_json
+from regard.contract.variant import VARIANT_FILE, Precision, Runtime
 from regard.errors import ExportError, InvalidInput
 from regard.export.graph.check import check_graph
 
 MOST_BYTES = 2**31  # of one protobuf message
 OWN_FILES = frozenset({MODEL_FILE, CARD_FILE, GOLDENS, MANIFEST_FILE, VARIANTS})
-Runtime = Literal["onnxruntime", "openvino"]  # by the name of its Triton backend
-Precision = Literal["float32", "bf16", "int8"]
 
 
 @dataclass(frozen=True)
@@ -82,17 +80,29 @@ def read_artifact(folder: Path, *, expect: str | None = None) -> Artifact:
                 f"..., the certificate's {(certificate.candidate_sha256 or 'none')[:12]}...; export it again"
             )
     check_files(folder)
+    check_pinned(folder, expect)
+    return artifact
+
+
+def check_pinned(folder: Path, expect: str | None) -> None:
+    """Refuse a folder whose manifest has another SHA-256 than was expected, if any was.
+
+    Raises:
+        InvalidInput: it has.
+    """
     if expect is not None and (found := sha256(folder / MANIFEST_FILE)) != expect.lower():
         raise InvalidInput(f"{folder / MANIFEST_FILE} has SHA-256 {found}, expected was {expect}")
-    return artifact
 
 
 def read_unproven(folder: Path) -> Artifact:
     """Open an artifact whatever its proof and manifest say: the Card loses its certificates.
 
     Raises:
-        InvalidInput: not such a folder, or its Card contradicts its graph.
+        InvalidInput: not such a folder, or its Card contradicts its graph; a variant, whose proof alone says
+            that it answers as the artifact does.
     """
+    if (folder / VARIANT_FILE).is_file():
+        raise InvalidInput(f"{folder} is a variant, which is taken with its proof alone; make it again")
     artifact, _ = _read(folder)
     return Artifact(folder, artifact.card.updated(certificates=()), artifact.sha256)
 

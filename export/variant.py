@@ -12,45 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import Field, ValidationError
-
-from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
-from regard.contract.judgement import Judgement
 from regard.contract.manifest import check_files, write_manifest
 from regard.contract.names import MANIFEST_FILE, MODEL_FILE, VARIANTS
-from regard.contract.record import Record
+from regard.contract.variant import NAME_PATTERN, VARIANT_FILE, Variant, variant_in
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
-from regard.export.artifact import Artifact, Precision, Runtime, read_artifact
+from regard.export.artifact import Artifact, check_pinned, read_artifact
 from regard.export.proof.comparison import ParityError
-
-VARIANT_FILE = "variant.json"
-NAME_PATTERN = r"[a-z0-9][a-z0-9_.-]{0,63}"
-
-
-class Variant(Record):
-    """A proven variant: by certificates where its numbers are the network's, by a judgement where another
-    precision moves them.
-
-    name: of its folder. runtime: what runs it. precision: what it computes in. file: the graph or engine in
-    the folder; None for the artifact's own graph.
-    """
-
-    name: str = Field(pattern=f"^{NAME_PATTERN}$")
-    runtime: Runtime = "onnxruntime"
-    precision: Precision = "float32"
-    file: str | None
-    certificates: tuple[Certificate, ...] = ()
-    judgement: Judgement | None = None
-
-    @property
-    def proven(self) -> bool:
-        """Whether it has a proof, and all of it passed."""
-        passed = [found.passed for found in self.certificates]
-        if self.judgement is not None:
-            passed.append(self.judgement.passed)
-        return bool(passed) and all(passed)
 
 
 @contextmanager
@@ -84,20 +53,35 @@ def variants_of(artifact: Path) -> tuple[Variant, ...]:
     return tuple(_checked(folder, artifact) for folder in folders)
 
 
-def read_variant(folder: Path) -> Artifact:
+def read_artifact_or_variant(folder: Path, *, expect: str | None = None) -> Artifact:
+    """Open what `regard export` wrote, or one of its variants.
+
+    expect: SHA-256 that the folder's manifest must have.
+
+    Raises:
+        InvalidInput: as of `read_artifact` and `read_variant`.
+    """
+    is_variant = (folder / VARIANT_FILE).is_file()
+    return (read_variant if is_variant else read_artifact)(folder, expect=expect)
+
+
+def read_variant(folder: Path, *, expect: str | None = None) -> Artifact:
     """A variant that is an ONNX graph, under the Card of the artifact that it lies in, with certificates of
     its own.
+
+    expect: SHA-256 that the variant's manifest must have, which pins the artifact as well.
 
     Raises:
         InvalidInput: as of `read_artifact` and `variants_of`; it is no such graph.
     """
     artifact = read_artifact(folder.resolve().parent.parent)
     variant = _checked(folder, artifact.folder)
+    check_pinned(folder, expect)
     if variant.file not in (MODEL_FILE, None):
         raise InvalidInput(f"the variant {folder} is {variant.file}, which is no ONNX graph to run here")
     return Artifact(
         folder,
-        artifact.card.updated(certificates=[found.model_dump() for found in variant.certificates]),
+        variant.card_of(artifact.card),
         sha256(_file_of(variant, folder, artifact.folder)),
         runtime=variant.runtime,
         precision=variant.precision,
@@ -115,15 +99,9 @@ def _checked(folder: Path, artifact: Path) -> Variant:
 
 
 def _read(folder: Path, name: str) -> Variant:
-    path = folder / VARIANT_FILE
-    try:
-        variant = Variant.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror}; make the variant again") from None
-    except ValidationError as error:
-        raise InvalidInput(
-            f"{path} is damaged ({error.errors()[0]['msg']}); make the variant again"
-        ) from None
+    variant = variant_in(folder)
+    if variant is None:
+        raise InvalidInput(f"{folder} holds no {VARIANT_FILE}; make the variant again")
     if variant.name != name:
         raise InvalidInput(f"{folder} holds the variant {variant.name}; a folder is named after its variant")
     return variant
@@ -134,10 +112,7 @@ def _check(variant: Variant, folder: Path, artifact: Path) -> None:
         what = "failed its proof" if variant.certificates or variant.judgement else "has no proof"
         raise InvalidInput(f"the variant {folder} {what}; make it again")
     digest = sha256(_file_of(variant, folder, artifact))
-    proven = [found.candidate_sha256 for found in variant.certificates]
-    if variant.judgement is not None:
-        proven.append(variant.judgement.variant_sha256)
-    if any(found != digest for found in proven):
+    if any(found != digest for found in variant.proven_files):
         what = variant.file or f"the artifact's {MODEL_FILE}"
         raise InvalidInput(f"the proof of the variant {folder} is of another file than {what}")
 

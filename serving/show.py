@@ -8,9 +8,10 @@ from typing import Any
 from regard.contract.card import Card
 from regard.contract.digest import sha256
 from regard.contract.names import CARD_FILE, CONFIG_FILE, MODEL_FILE
+from regard.contract.variant import Runtime, Variant
 from regard.errors import InvalidInput
 from regard.export.artifact import read_artifact, read_unproven
-from regard.export.variant import Variant, variants_of
+from regard.export.variant import variants_of
 from regard.serving.repository.config import (
     default_batching,
     default_instances,
@@ -150,18 +151,23 @@ def page_of_model(repository: Path, name: str) -> Page:
     home = repository / entry.endpoints[0]
     folder = home / str(entry.versions[-1])
     settings = []
+    runtime: Runtime = "onnxruntime" if entry.variant is None else entry.variant.runtime
     tensors = model_config(
         name,
         entry.card,
         read_signature(folder / MODEL_FILE),
+        runtime=runtime,
+        precision="float32" if entry.variant is None else entry.variant.precision,
         instances=default_instances(),
-        batching=default_batching(),
+        batching=default_batching(runtime),
     )
     for endpoint in entry.endpoints:
         config = read_config(repository / endpoint / CONFIG_FILE)
         if not is_ensemble(config):
             default = (
-                tensors if endpoint == name else image_config(tensors, alone=name not in entry.endpoints)
+                tensors
+                if endpoint == name
+                else image_config(tensors, most=entry.card.input.max_batch, alone=name not in entry.endpoints)
             )
             settings += [f"{endpoint}: {setting}" for setting in settings_of(config, default)]
     return Page(
@@ -169,7 +175,7 @@ def page_of_model(repository: Path, name: str) -> Page:
         entry.card,
         _unproven(repository, entry),
         tensors_of(folder / MODEL_FILE),
-        (),
+        () if entry.variant is None else (entry.variant,),
         files_of(folder),
         tuple(settings),
     )
@@ -181,8 +187,7 @@ def _unproven(repository: Path, entry: Entry) -> str | None:
             check_endpoint(repository, endpoint)
     except InvalidInput as error:
         return str(error)
-    assert entry.card is not None
-    return None if entry.card.proven else "it was added without a proof that passed"
+    return None if entry.proven else "it was added without a proof that passed"
 
 
 def tensors_of(model: Path) -> tuple[TensorFacts, ...]:

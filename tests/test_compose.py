@@ -141,7 +141,7 @@ def test_the_image_holds_our_backend_for_image_files_and_no_other(triton):
         file.resolve() for file in FILES["regard_image"]
     }
     (pip,) = re.findall(r"^RUN .*pip install (.*) &&", dockerfile, re.MULTILINE)
-    assert {"pillow", '"numpy<2"', "onnxruntime"} <= set(pip.split())
+    assert {"pillow", '"numpy<2"', "onnxruntime", "openvino"} <= set(pip.split())
     (settings,) = re.findall(r"^ENV (.*)$", dockerfile, re.MULTILINE)
     assert dict(setting.split("=") for setting in settings.split()) == MALLOC
 

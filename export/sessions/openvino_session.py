@@ -9,11 +9,9 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
+from regard.contract.openvino_settings import FLOAT32_REFUSED, HINTS, settings
 from regard.errors import ExportError
 from regard.export.proof.runner import Arrays, CannotRun
-
-# what a precision lets the operators compute in that are not quantized
-HINTS = {"bf16": "bf16", "int8": "f32"}
 
 
 class OpenVinoSession:
@@ -34,7 +32,7 @@ class OpenVinoSession:
 
     def __init__(self, model: Path, *, precision: str, threads: int) -> None:
         if precision not in HINTS:
-            raise ExportError(f"OpenVINO runs {' and '.join(HINTS)} here, not {precision}")
+            raise ExportError(f"OpenVINO runs {' and '.join(HINTS)} here, not {precision}: {FLOAT32_REFUSED}")
         try:
             compiled = openvino.Core().compile_model(str(model), "CPU", settings(precision, threads))
         except RuntimeError as error:
@@ -49,19 +47,9 @@ class OpenVinoSession:
         """See `Session`."""
         with self._lock:
             try:
-                self._request.infer(dict(inputs))
+                # as tensors: arrays would not be held against the graph's shape
+                self._request.infer({name: openvino.Tensor(array) for name, array in inputs.items()})
                 # copies: the next call writes over its tensors
                 return [np.array(self._request.get_tensor(name).data) for name in outputs]
             except RuntimeError as error:
                 raise CannotRun(f"OpenVINO: {str(error).strip()}") from None
-
-
-def settings(precision: str, threads: int) -> dict[str, Any]:
-    """OpenVINO's own for one of several instances on a machine: it left alone pins all to the same cores."""
-    return {
-        "INFERENCE_PRECISION_HINT": HINTS[precision],
-        "INFERENCE_NUM_THREADS": threads,
-        "NUM_STREAMS": 1,
-        "PERFORMANCE_HINT": "LATENCY",
-        "ENABLE_CPU_PINNING": False,
-    }

@@ -31,12 +31,18 @@ class Endpoints(str, Enum):
 
 @app.command()
 def add(
-    artifact: Annotated[Path, typer.Argument(help="The folder that `regard export` wrote.")],
+    artifact: Annotated[
+        Path, typer.Argument(help="The folder that `regard export` wrote, or one of its variants'.")
+    ],
     repository: Repository = DEFAULT_REPOSITORY,
     name: Annotated[str | None, typer.Option(help="The served name; the model's own by default.")] = None,
     instances: Annotated[
         int | None,
         typer.Option(help="Batches that an endpoint works on at the same time; by default one per core."),
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(help="Threads that each of them computes with; by default they share out the cores."),
     ] = None,
     endpoints: Annotated[
         Endpoints | None,
@@ -67,16 +73,18 @@ def add(
 
     Example: regard repo add exported/se_resnet18 --repository model_repository
     """
-    from regard.export.artifact import read_artifact, read_unproven
+    from regard.export.artifact import read_unproven
+    from regard.export.variant import read_artifact_or_variant
     from regard.serving.repository import add as add_model
 
     if unproven and expect is not None:
         raise typer.BadParameter("a pinned manifest is part of the proof: leave out --unproven or --expect")
     added = add_model(
-        read_unproven(artifact) if unproven else read_artifact(artifact, expect=expect),
+        read_unproven(artifact) if unproven else read_artifact_or_variant(artifact, expect=expect),
         repository,
         name=name,
         instances=instances,
+        threads=threads,
         endpoints=None if endpoints is None else endpoints.value,
         batching=batching,
         report=err.print,

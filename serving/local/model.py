@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from regard.export.artifact import read_artifact
-from regard.export.variant import VARIANT_FILE, read_variant
+from regard.export.variant import read_artifact_or_variant
 from regard.serving.client.sync import Client
 from regard.serving.local.transport import LocalTransport
 from regard.serving.protocol.address import LOCAL
@@ -34,8 +33,7 @@ class LocalModel:
     """
 
     def __init__(self, folder: Path) -> None:
-        is_variant = (folder / VARIANT_FILE).is_file()
-        artifact = read_variant(folder) if is_variant else read_artifact(folder)
+        artifact = read_artifact_or_variant(folder)
         self.card = artifact.card
         self.name = artifact.card.name
         self.graph = artifact.model

@@ -2,13 +2,11 @@
 at each endpoint, and the endpoint for images after the one for tensors, which it may call.
 """
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from regard.contract.manifest import write_manifest
-from regard.contract.names import CARD_FILE, CONFIG_FILE, GOLDENS, LABELS_FILE, MODEL_FILE, PROBABILITIES
+from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, PROBABILITIES
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.repository.checks import (
@@ -17,6 +15,7 @@ from regard.serving.repository.checks import (
     check_new_model,
     check_new_version,
     check_repository,
+    check_runtime,
 )
 from regard.serving.repository.config import (
     default_batching,
@@ -25,12 +24,13 @@ from regard.serving.repository.config import (
     model_config,
     to_text,
 )
-from regard.serving.repository.drafts import drafting, link_folder, move, writing
+from regard.serving.repository.drafts import drafting, move, writing
 from regard.serving.repository.layout import endpoints_in, endpoints_of, home_of
 from regard.serving.repository.lock import Report, changing, nobody
 from regard.serving.repository.numbering import last_version, note_version
 from regard.serving.repository.served_card import set_served_card
 from regard.serving.repository.signature import Signature, read_signature
+from regard.serving.repository.version_files import write_version
 
 Endpoints = Literal["image", "tensor", "both"]
 
@@ -51,6 +51,7 @@ def add(
     *,
     name: str | None = None,
     instances: int | None = None,
+    threads: int | None = None,
     endpoints: Endpoints | None = None,
     batching: bool | None = None,
     report: Report = nobody,
@@ -59,33 +60,46 @@ def add(
     where `name` exists.
 
     Args:
-        artifact: what `regard export` wrote.
+        artifact: what `regard export` wrote, or a variant of it.
         repository: the model repository.
         name: the served name; the Card's by default.
         instances: how many images or batches each endpoint works on at the same time; by default one for
-            each core, with one thread each.
+            each core.
+        threads: that one of them computes with; by default the cores are shared out.
         endpoints: how the model is called: with tensors, with image files, or both, the default; a new
             version is called as those before it. Each instance of each endpoint holds the weights in memory.
             Without the endpoint for tensors the one for images computes on the CPU.
-        batching: whether requests that wait are worked on together; by default where this machine has an
-            NVIDIA GPU.
+        batching: whether requests that wait are worked on together, which OpenVINO cannot; by default where
+            this machine has an NVIDIA GPU.
         report: is told when another change of the repository is waited for.
 
     Raises:
-        InvalidInput: not a repository, a bad name, or a version that contradicts those already served.
+        InvalidInput: not a repository, a bad name, a precision that its runtime cannot be asked for, or a
+            version that contradicts those already served.
     """
     name = artifact.card.name if name is None else name
     check_name(name)
-    if instances is not None and instances < 1:
-        raise InvalidInput(f"instances must be 1 or more, got {instances}")
+    for setting, count in (("instances", instances), ("threads", threads)):
+        if count is not None and count < 1:
+            raise InvalidInput(f"{setting} must be 1 or more, got {count}")
     check_labels(artifact.card)
+    check_runtime(artifact)
     signature = read_signature(artifact.model)
     if not repository.exists():
         with writing(repository):
             repository.mkdir(parents=True)
     asked = None if endpoints is None else _named(endpoints, name)
     with changing(repository, report):
-        return _add(artifact, signature, repository, name, asked, instances=instances, batching=batching)
+        return _add(
+            artifact,
+            signature,
+            repository,
+            name,
+            asked,
+            instances=instances,
+            threads=threads,
+            batching=batching,
+        )
 
 
 def _add(
@@ -96,6 +110,7 @@ def _add(
     asked: tuple[str, ...] | None,
     *,
     instances: int | None,
+    threads: int | None,
     batching: bool | None,
 ) -> Added:
     check_repository(repository)
@@ -111,19 +126,26 @@ def _add(
                 name,
                 present,
                 instances=instances or default_instances(),
-                batching=default_batching() if batching is None else batching,
+                threads=threads,
+                batching=default_batching(artifact.runtime) if batching is None else batching,
             )
             note_version(draft / present[0], version, draft=draft)
             move([(draft / endpoint, repository / endpoint) for endpoint in present])
     else:
-        check_new_version(home, name, artifact.card, signature, asked)
+        check_new_version(home, name, artifact, signature, asked)
         version, present = last_version(home) + 1, endpoints_in(repository, name)
         with drafting(repository) as draft:
-            _write_version(artifact, [draft / endpoint for endpoint in present])
+            write_version(artifact, [draft / endpoint for endpoint in present])
             move([(draft / endpoint, repository / endpoint / str(version)) for endpoint in present])
             note_version(home, version, draft=draft)
             set_served_card(
-                repository, name, artifact.card, draft=draft, instances=instances, batching=batching
+                repository,
+                name,
+                artifact.card,
+                draft=draft,
+                instances=instances,
+                threads=threads,
+                batching=batching,
             )
     return Added(name, version, repository / present[0] / str(version), present)
 
@@ -144,29 +166,30 @@ def _write_model(
     endpoints: tuple[str, ...],
     *,
     instances: int,
+    threads: int | None,
     batching: bool,
 ) -> None:
     card = artifact.card
-    tensors = model_config(name, card, signature, instances=instances, batching=batching)
+    tensors = model_config(
+        name,
+        card,
+        signature,
+        runtime=artifact.runtime,
+        precision=artifact.precision,
+        instances=instances,
+        threads=threads,
+        batching=batching,
+    )
     for endpoint in endpoints:
-        config = tensors if endpoint == name else image_config(tensors, alone=name not in endpoints)
+        config = (
+            tensors
+            if endpoint == name
+            else image_config(tensors, most=card.input.max_batch, alone=name not in endpoints)
+        )
         (draft / endpoint).mkdir()
         (draft / endpoint / CONFIG_FILE).write_text(to_text(config), encoding="utf-8")
         if card.answer.tensor == PROBABILITIES:
             lines = "".join(f"{label}\n" for label in card.answer.labels)
             (draft / endpoint / LABELS_FILE).write_text(lines, encoding="utf-8")
         (draft / endpoint / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-    _write_version(artifact, [draft / endpoint / "1" for endpoint in endpoints])
-
-
-def _write_version(artifact: Artifact, folders: list[Path]) -> None:
-    """The same files in every folder, once on the disk."""
-    first, *others = folders
-    first.mkdir()
-    shutil.copyfile(artifact.model, first / MODEL_FILE)
-    (first / CARD_FILE).write_text(artifact.card.to_json(), encoding="utf-8")
-    if (artifact.folder / GOLDENS).is_dir():
-        shutil.copytree(artifact.folder / GOLDENS, first / GOLDENS)
-    write_manifest(first)
-    for other in others:
-        link_folder(first, other)
+    write_version(artifact, [draft / endpoint / "1" for endpoint in endpoints])

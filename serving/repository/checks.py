@@ -7,12 +7,15 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from regard.contract.card import NAME_PATTERN, Card
 from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, OWN_SUFFIXES
+from regard.contract.openvino_settings import FLOAT32_REFUSED
 from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
+from regard.export.artifact import Artifact
 from regard.serving.repository.config import image_config, model_config, read_config
 from regard.serving.repository.former import is_former
 from regard.serving.repository.integrity import callable_as, check_endpoint
 from regard.serving.repository.layout import endpoints_in, model_folders, parts_of, versions_in
+from regard.serving.repository.runtime import way_of
 from regard.serving.repository.signature import Signature
 
 
@@ -113,8 +116,20 @@ def check_new_model(repository: Path, name: str) -> None:
         )
 
 
+def check_runtime(artifact: Artifact) -> None:
+    """Refuse a precision that no configuration can ask its runtime for.
+
+    Raises:
+        InvalidInput: float32 in OpenVINO, or bf16 in ONNX Runtime.
+    """
+    if artifact.runtime == "openvino" and artifact.precision == "float32":
+        raise InvalidInput(f"{artifact.folder} is for openvino in float32, and {FLOAT32_REFUSED}")
+    if artifact.runtime == "onnxruntime" and artifact.precision == "bf16":
+        raise InvalidInput(f"{artifact.folder} is for onnxruntime in bf16, which is OpenVINO's alone")
+
+
 def check_new_version(
-    home: Path, name: str, card: Card, signature: Signature, endpoints: tuple[str, ...] | None
+    home: Path, name: str, artifact: Artifact, signature: Signature, endpoints: tuple[str, ...] | None
 ) -> None:
     """Refuse a version that a model cannot take up.
 
@@ -123,13 +138,13 @@ def check_new_version(
     Args:
         home: the model's folder, see `home_of`.
         name: the model's.
-        card: the version's.
+        artifact: the version's.
         signature: of its graph.
         endpoints: those that were asked for; None for those that are there.
 
     Raises:
         InvalidInput: regard did not add the model, an earlier regard laid it out, or the version differs in
-            task, contracts, tensors or endpoints.
+            runtime, task, contracts, tensors or endpoints.
     """
     if not (home / CARD_FILE).is_file():
         raise InvalidInput(f"{home} was not added by regard (no {CARD_FILE}); choose another name")
@@ -145,10 +160,23 @@ def check_new_version(
             f"a new version of {name} is served as the old one, through {' and '.join(present)}, not "
             f"{' and '.join(endpoints)}; add it under another name, or remove {name} first"
         )
-    served, old = read_config(home / CONFIG_FILE), card_from_file(home / CARD_FILE)
-    wanted = model_config(name, card, signature, instances=1, batching=False)
+    served, old, card = read_config(home / CONFIG_FILE), card_from_file(home / CARD_FILE), artifact.card
+    wanted = model_config(
+        name,
+        card,
+        signature,
+        runtime=artifact.runtime,
+        precision=artifact.precision,
+        instances=1,
+        batching=False,
+    )
+    if way_of(served) != way_of(wanted):
+        raise InvalidInput(
+            f"all versions of {name} are computed by {way_of(served)}, and this one is for {way_of(wanted)}; "
+            f"add it under another name, or remove {name} first"
+        )
     if home.name != name:
-        wanted = image_config(wanted, alone=True)
+        wanted = image_config(wanted, most=card.input.max_batch, alone=True)
     facts = {
         **{fact: (value, callable_as(card)[fact]) for fact, value in callable_as(old).items()},
         "inputs": (_tensors(served, "input"), _tensors(wanted, "input")),

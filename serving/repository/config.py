@@ -15,7 +15,6 @@ from tritonclient.grpc.model_config_pb2 import (
     ModelInput,
     ModelInstanceGroup,
     ModelOutput,
-    ModelParameter,
     ModelWarmup,
 )
 
@@ -29,31 +28,53 @@ from regard.contract.names import (
     MODEL_FILE,
     PROBABILITIES,
 )
+from regard.contract.variant import Precision, Runtime
 from regard.errors import InvalidInput
+from regard.serving.repository.runtime import (
+    IMAGE_BACKEND,
+    ONNX_RUNTIME,
+    OPENVINO,
+    RUNTIME,
+    check_batching,
+    declare_batches,
+    fit_openvino,
+    runtime_of,
+    set_parameter,
+    set_threads,
+)
 from regard.serving.repository.signature import Signature, Tensor
 
-MODEL_BACKEND = "onnxruntime"
-IMAGE_BACKEND = "regard_image"  # serving/triton/backends/regard_image
 MAX_INSTANCES = 8  # each holds the weights in memory; where there are more cores, each gets several
 PREFERRED_BATCH = 4  # larger batches gain nothing on a CPU and make one request wait for many others
 NVIDIA = ("/dev/nvidia0", "/proc/driver/nvidia")  # either is there where a GPU is
 
 
 def model_config(
-    name: str, card: Card, signature: Signature, *, instances: int, batching: bool
+    name: str,
+    card: Card,
+    signature: Signature,
+    *,
+    runtime: Runtime,
+    precision: Precision,
+    instances: int,
+    batching: bool,
+    threads: int | None = None,
 ) -> ModelConfig:
-    """The configuration of `<name>`: tensors in, answers out, on the onnxruntime backend.
+    """The configuration of `<name>`: tensors in, answers out.
 
     Args:
         name: the served name.
         card: the model's Card.
         signature: its graph's inputs and outputs.
+        runtime: what runs the graph, by the name of its backend.
+        precision: that it computes in.
         instances: sessions that work at the same time; see `set_instances`.
         batching: whether requests that wait are worked on together.
+        threads: of each session; None shares out the cores.
     """
     config = ModelConfig(
         name=name,
-        backend=MODEL_BACKEND,
+        backend=runtime,
         default_model_filename=MODEL_FILE,
         max_batch_size=card.input.max_batch,
         input=[_input(tensor) for tensor in signature.inputs],
@@ -64,7 +85,10 @@ def model_config(
             output.label_filename = LABELS_FILE
     set_batching(config, batching)
     set_instances(config, instances)
-    _set(config, "inter_op_thread_count", "1")
+    if threads is not None:
+        set_threads(config, threads)
+    if runtime == ONNX_RUNTIME:
+        set_parameter(config, "inter_op_thread_count", "1")
     set_card(config, card)
     warmup = config.model_warmup.add(name="one image", batch_size=1)
     for tensor in signature.inputs:
@@ -76,14 +100,17 @@ def model_config(
         warmup.inputs[tensor.name].CopyFrom(
             ModelWarmup.Input(data_type=DataType.Value(tensor.data_type), dims=dims, zero_data=True)
         )
+    if runtime == OPENVINO:
+        fit_openvino(config, precision)
     return config
 
 
-def image_config(model: ModelConfig, *, alone: bool) -> ModelConfig:
+def image_config(model: ModelConfig, *, most: int, alone: bool) -> ModelConfig:
     """The configuration of `<name>_image`: encoded images in, answers out, and otherwise as `<name>`.
 
     Args:
         model: the configuration of `<name>`.
+        most: images in a request.
         alone: there is no `<name>` to call, so that it computes on the CPU, wherever it runs.
     """
     config = ModelConfig()
@@ -94,13 +121,18 @@ def image_config(model: ModelConfig, *, alone: bool) -> ModelConfig:
     config.input.add(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])
     del config.model_warmup[:]  # for the inputs of `<name>`; the backend warms itself up
     config.cc_model_filenames.clear()
+    runtime = runtime_of(model)
+    if runtime == OPENVINO:
+        set_parameter(config, RUNTIME, runtime)
+        # by a backend of ours, which takes any; nor would a file as a request's whole body do without
+        declare_batches(config, most)
     if alone:
         for group in config.instance_group:
             group.kind = ModelInstanceGroup.KIND_CPU
     else:
-        _set(config, "model", model.name)
-        if model.backend != MODEL_BACKEND and model.platform != "onnxruntime_onnx":
-            _set(config, "compute", "model")  # another backend's file, which no session here reads
+        set_parameter(config, "model", model.name)
+        if runtime not in (ONNX_RUNTIME, OPENVINO):
+            set_parameter(config, "compute", "model")  # another backend's file, which no session here reads
     return config
 
 
@@ -108,7 +140,7 @@ def set_card(config: ModelConfig, card: Card) -> None:
     """Put the Card where clients read it, the parameter `card`, without the proof and the tools that made
     it.
     """
-    _set(config, CARD_PARAMETER, card.model_dump_json(exclude={"certificates", "tools"}))
+    set_parameter(config, CARD_PARAMETER, card.model_dump_json(exclude={"certificates", "tools"}))
 
 
 def set_instances(config: ModelConfig, instances: int) -> None:
@@ -118,13 +150,18 @@ def set_instances(config: ModelConfig, instances: int) -> None:
     kind = config.instance_group[0].kind if config.instance_group else ModelInstanceGroup.KIND_AUTO
     del config.instance_group[:]
     config.instance_group.add(kind=kind, count=instances)
-    _set(config, "intra_op_thread_count", str(max(1, _cores() // instances)))
+    set_threads(config, max(1, _cores() // instances))
 
 
 def set_batching(config: ModelConfig, batching: bool) -> None:
-    """Whether requests that wait are worked on together; none waits for others to arrive."""
+    """Whether requests that wait are worked on together; none waits for others to arrive.
+
+    Raises:
+        InvalidInput: the runtime cannot.
+    """
     config.ClearField("dynamic_batching")
     if batching:
+        check_batching(config)
         config.dynamic_batching.preferred_batch_size.append(min(PREFERRED_BATCH, config.max_batch_size))
 
 
@@ -133,9 +170,11 @@ def default_instances() -> int:
     return min(_cores(), MAX_INSTANCES)
 
 
-def default_batching() -> bool:
-    """Where there is an NVIDIA GPU: on a CPU it gains nothing, and makes one request wait for another."""
-    return any(Path(sign).exists() for sign in NVIDIA)
+def default_batching(runtime: Runtime) -> bool:
+    """For ONNX Runtime where there is an NVIDIA GPU: on a CPU it gains nothing, and makes one request wait
+    for another.
+    """
+    return runtime == ONNX_RUNTIME and any(Path(sign).exists() for sign in NVIDIA)
 
 
 def to_text(config: ModelConfig) -> str:
@@ -170,7 +209,3 @@ def _output(tensor: Tensor) -> ModelOutput:
 
 def _cores() -> int:
     return len(os.sched_getaffinity(0))
-
-
-def _set(config: ModelConfig, key: str, value: str) -> None:
-    config.parameters[key].CopyFrom(ModelParameter(string_value=value))

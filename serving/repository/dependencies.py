@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from regard.serving.repository.config import IMAGE_BACKEND
+from regard.serving.repository.runtime import IMAGE_BACKEND
 
 CALLED = "model"  # its parameter that names the endpoint for tensors
 

@@ -25,11 +25,14 @@ from regard.contract.names import (
     MODEL_FILE,
     PROBABILITIES,
 )
+from regard.contract.openvino_settings import FLOAT32_REFUSED
 from regard.contract.reading import card_from_file, card_from_json
+from regard.contract.variant import Variant, variant_in
 from regard.errors import InvalidInput
-from regard.serving.repository.config import IMAGE_BACKEND, read_config
+from regard.serving.repository.config import read_config
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import versions_in
+from regard.serving.repository.runtime import IMAGE_BACKEND, OPENVINO, runtime_of, way_of
 
 MEND = "put it back, or add the model again"
 UNPROVEN = ("certificates", "tools")  # of a Card: what clients are not sent
@@ -48,11 +51,13 @@ def check_endpoint(repository: Path, endpoint: str) -> None:
     card = card_from_file(folder / CARD_FILE)
     versions = versions_in(folder)
     former = is_former(repository, endpoint)
+    config = read_config(folder / CONFIG_FILE)
     for version in versions:
         place = folder / str(version)
-        found = card_from_file(place / CARD_FILE)
+        found, variant = card_from_file(place / CARD_FILE), variant_in(place)
+        _check_way(variant, config, place)
         if not former or (place / MANIFEST_FILE).is_file():
-            _check_graph(found, check_files(place), place)
+            _check_graph(found, variant, check_files(place), place)
         _check_version(found, card, place)
     if versions:
         newest = folder / str(versions[-1]) / CARD_FILE
@@ -61,7 +66,7 @@ def check_endpoint(repository: Path, endpoint: str) -> None:
                 f"{folder / CARD_FILE} is not the Card of the newest version, {newest}; {MEND}"
             )
     _check_labels(folder, card)
-    _check_config(read_config(folder / CONFIG_FILE), card, folder / CONFIG_FILE)
+    _check_config(config, card, folder / CONFIG_FILE)
 
 
 def callable_as(card: Card) -> dict[str, Any]:
@@ -104,13 +109,24 @@ def _text(config: ModelConfig, field: str) -> str:
     return " ".join(str(only).split())
 
 
-def _check_graph(card: Card, manifest: Manifest, place: Path) -> None:
-    for certificate in card.certificates:
-        proven = certificate.candidate_sha256  # None before schema 2
+def _check_graph(card: Card, variant: Variant | None, manifest: Manifest, place: Path) -> None:
+    proofs = [certificate.candidate_sha256 for certificate in card.certificates]
+    if variant is not None and variant.judgement is not None:
+        proofs.append(variant.judgement.variant_sha256)
+    for proven in proofs:  # None before schema 2
         if proven is not None and proven != manifest.files.get(MODEL_FILE):
-            raise InvalidInput(
-                f"{place / MODEL_FILE} is not the graph that the certificates of {CARD_FILE} name; {MEND}"
-            )
+            raise InvalidInput(f"{place / MODEL_FILE} is not the graph that its proof names; {MEND}")
+
+
+def _check_way(variant: Variant | None, config: ModelConfig, place: Path) -> None:
+    if variant is None:
+        variant = Variant(name="own", file=None)
+    if runtime_of(config) == OPENVINO and variant.precision == "float32":
+        raise InvalidInput(f"{place} computes in float32, and {FLOAT32_REFUSED}; {MEND}")
+    if OPENVINO in (runtime_of(config), variant.runtime):
+        wanted = f"{variant.runtime} in {variant.precision}"
+        if way_of(config) != wanted:
+            raise InvalidInput(f"{place} is for {wanted}, the configuration says {way_of(config)}; {MEND}")
 
 
 def _check_version(found: Card, card: Card, place: Path) -> None:
@@ -164,17 +180,18 @@ def _facts(config: ModelConfig) -> Iterator[tuple[str, Any]]:
 
 def _wanted(card: Card, endpoint: str, config: ModelConfig) -> Mapping[str, Any]:
     answer, taken = card.answer, card.input
+    batch = [-1] if config.backend == OPENVINO else []
     image = (
         {f"input {ENCODED_IMAGE}": ("TYPE_STRING", [1])}
         if config.backend == IMAGE_BACKEND
-        else {f"input {IMAGE}": ("TYPE_UINT8", [*taken.size, taken.channels])}
+        else {f"input {IMAGE}": ("TYPE_UINT8", [*batch, *taken.size, taken.channels])}
     )
     dtype = "TYPE_FP32" if answer.tensor == PROBABILITIES else "TYPE_UINT8"
     return {
         "name": endpoint,
-        "max_batch_size": taken.max_batch,
+        "max_batch_size": 0 if batch else taken.max_batch,
         "default_model_filename": MODEL_FILE,
         **image,
-        f"output {answer.tensor}": (dtype, [*answer.served_dims(*taken.size)]),
+        f"output {answer.tensor}": (dtype, [*batch, *answer.served_dims(*taken.size)]),
         f"label file of {answer.tensor}": LABELS_FILE if answer.tensor == PROBABILITIES else "",
     }

@@ -7,6 +7,7 @@ from pathlib import Path
 from regard.contract.card import Card
 from regard.contract.names import CARD_FILE, CONFIG_FILE, IMAGE_ENDPOINT, OWN_SUFFIXES
 from regard.contract.reading import card_from_file
+from regard.contract.variant import Variant, variant_in
 from regard.errors import UnknownName
 from regard.serving.repository.checks import check_repository
 from regard.serving.repository.config import read_config
@@ -15,7 +16,11 @@ from regard.serving.repository.layout import endpoints_in, home_of, model_folder
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One model of a repository. `card` is None for a model that regard did not add."""
+    """One model of a repository.
+
+    card: None for a model that regard did not add.
+    variant: what its newest version is of an artifact; None for the artifact's own graph.
+    """
 
     name: str
     versions: tuple[int, ...]
@@ -23,13 +28,19 @@ class Entry:
     backend: str
     max_batch: int
     card: Card | None
+    variant: Variant | None
+
+    @property
+    def proven(self) -> bool:
+        """Whether its newest version was proven."""
+        return any(part is not None and part.proven for part in (self.card, self.variant))
 
     @property
     def proof(self) -> str:
         """Whether its newest version was proven, in a word; "" where regard did not add it."""
         if self.card is None:
             return ""
-        return "proven" if self.card.proven else "unproven"
+        return "proven" if self.proven else "unproven"
 
 
 def listing(repository: Path) -> list[Entry]:
@@ -76,12 +87,15 @@ def _entry(repository: Path, name: str, folders: Set[str]) -> Entry:
     home = home_of(repository, name)
     assert home is not None  # a folder named it
     config = read_config(home / CONFIG_FILE)
-    card = home / CARD_FILE
+    card = card_from_file(home / CARD_FILE) if (home / CARD_FILE).exists() else None
+    versions = tuple(versions_in(home))
     return Entry(
         name=name,
-        versions=tuple(versions_in(home)),
+        versions=versions,
         endpoints=tuple(endpoint for endpoint in endpoints_in(repository, name) if endpoint in folders),
         backend=config.backend or config.platform,
-        max_batch=config.max_batch_size,
-        card=card_from_file(card) if card.exists() else None,
+        # where there is a Card it knows the largest batch, which a configuration may leave to the backend
+        max_batch=config.max_batch_size if card is None else card.input.max_batch,
+        card=card,
+        variant=variant_in(home / str(versions[-1])) if versions else None,
     )

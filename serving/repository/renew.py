@@ -95,7 +95,8 @@ def _write_renewed(repository: Path, entry: Entry, card: Card, draft: Path) -> I
 def _write_image_endpoint(model: Path, ensemble: ModelConfig, folder: Path) -> None:
     """The endpoint for images beside a renewed model, in place of an ensemble."""
     folder.mkdir()
-    config = image_config(read_config(model / CONFIG_FILE), alone=False)
+    tensors = read_config(model / CONFIG_FILE)
+    config = image_config(tensors, most=tensors.max_batch_size, alone=False)
     if ensemble.HasField("response_cache"):
         config.response_cache.CopyFrom(ensemble.response_cache)
     for key, value in ensemble.parameters.items():

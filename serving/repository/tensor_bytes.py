@@ -21,7 +21,7 @@ def _of_endpoint(folder: Path) -> int:
         card, config = card_from_file(folder / CARD_FILE), read_config(folder / CONFIG_FILE)
     except RegardError:
         return 0
-    taken, batch = card.input, max(1, int(config.max_batch_size))
+    taken, batch = card.input, card.input.max_batch
     images = batch * taken.height * taken.width * taken.channels
     answers = card.answer.nbytes(batch, taken.height, taken.width)
     instances = sum(int(group.count) for group in config.instance_group)

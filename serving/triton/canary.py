@@ -182,6 +182,7 @@ def _requests(config: Mapping[str, Any], version: str = "") -> tuple[Request, ..
     datatype = only["data_type"].removeprefix("TYPE_")
     arrays: list[Any]
     if datatype == "STRING":
+        # a batch of one, whether or not the configuration's dims name it
         arrays = [np.array([[_encoded(size)]], np.object_) for size in _sizes(card)] if card else []
     else:
         dims = [int(dim) for dim in only.get("dims", ())]

@@ -12,18 +12,18 @@ import numpy as np
 
 from regard.contract.answers.kind import AnswerKind, Array
 from regard.contract.card import Card
+from regard.contract.certificate import Certificate
 from regard.contract.goldens import Golden
+from regard.contract.judgement import Judgement
 from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.errors import InvalidInput, RegardError
 from regard.serving.protocol.connection import Connection
+from regard.serving.verify.bounds import largest_error
 from regard.serving.verify.endpoint_runner import EndpointRunner
 
 Endpoint = Literal["tensor", "image"]
 ENDPOINTS: tuple[Endpoint, ...] = ("tensor", "image")
 
-# the same graph in the same runtime: what another processor's instructions may round otherwise
-TIGHT_ERROR = 1e-5  # of probabilities
-TIGHT_FRACTION, FEW_PIXELS = 1e-4, 3  # of a label map may differ: the larger of the two
 FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimd")
 
 
@@ -95,6 +95,7 @@ def verify(
     card: Card,
     goldens: Sequence[Golden],
     *,
+    judgement: Judgement | None = None,
     version: str = "",
     endpoints: Sequence[Endpoint] = ENDPOINTS,
 ) -> Verification:
@@ -105,22 +106,24 @@ def verify(
         model: its name, without `_image`.
         card: with the certificates of its export, which bound the distance from the reference.
         goldens: of its artifact.
+        judgement: of a variant in another precision, whose distance from the reference was judged then.
         version: of the model; "" leaves the choice to the server.
         endpoints: those that are served.
 
     Raises:
-        InvalidInput: there are no goldens, or the Card has no certificate.
+        InvalidInput: there are no goldens, or neither a certificate nor a judgement.
     """
     if not goldens:
         raise InvalidInput(f"{model} has no goldens; export it again")
-    if not card.certificates:
+    if not card.certificates and judgement is None:
         raise InvalidInput(
             f"{model} was never proven, so that no certificate bounds its answers; export it again"
         )
-    checks = []
+    checks: list[Check] = []
+    certificate = None if judgement is not None else card.certificates[0]
     for endpoint in endpoints:
         runner = EndpointRunner(connection, name_of(model, endpoint), card.answer.tensor, version=version)
-        checks += [_check(runner, endpoint, golden, card) for golden in goldens]
+        checks += [_check(runner, endpoint, golden, card, certificate) for golden in goldens]
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     return Verification(model, version, str(connection.address), now, processor_features(), tuple(checks))
 
@@ -130,7 +133,9 @@ def name_of(model: str, endpoint: Endpoint) -> str:
     return model + IMAGE_ENDPOINT if endpoint == "image" else model
 
 
-def _check(runner: EndpointRunner, endpoint: Endpoint, golden: Golden, card: Card) -> Check:
+def _check(
+    runner: EndpointRunner, endpoint: Endpoint, golden: Golden, card: Card, certificate: Certificate | None
+) -> Check:
     if endpoint == "image":
         column = np.empty((1, 1), dtype=object)
         column[0, 0] = golden.encoded
@@ -149,18 +154,16 @@ def _check(runner: EndpointRunner, endpoint: Endpoint, golden: Golden, card: Car
             endpoint,
             fault=wrong or f"the answer has shape {answer.shape}, not that of the export",
         )
-    error, agreement = _distance(kind, golden.answer, answer[0])
-    reference_error, reference_agreement = _distance(kind, golden.reference, answer[0])
-    certificate = card.certificates[0]
+    error, agreement = distance(kind, golden.answer, answer[0])
+    reference_error, reference_agreement = distance(kind, golden.reference, answer[0])
     fault = None
-    numbers = kind.dtype == np.float32
-    # a label map's error is the fraction of its pixels that differ
-    tight = TIGHT_ERROR if numbers else max(TIGHT_FRACTION, FEW_PIXELS / golden.answer.size)
-    if not error <= tight:
+    if not error <= largest_error(kind, golden.answer, rounded=certificate is None):
         fault = f"departs from its own graph's answer: error {error:.3g}, agreement {agreement:.2%}"
-    elif (
-        numbers and not reference_error <= certificate.max_error
-    ) or not reference_agreement >= certificate.min_agreement:
+    elif certificate is not None and not (
+        # a label map's error is the fraction of its pixels that differ
+        (kind.dtype != np.float32 or reference_error <= certificate.max_error)
+        and reference_agreement >= certificate.min_agreement
+    ):
         fault = (
             f"departs from {certificate.reference}: error {reference_error:.3g}, agreement "
             f"{reference_agreement:.2%}"
@@ -168,7 +171,7 @@ def _check(runner: EndpointRunner, endpoint: Endpoint, golden: Golden, card: Car
     return Check(golden.name, endpoint, error, agreement, reference_error, reference_agreement, fault)
 
 
-def _distance(kind: AnswerKind, expected: Array, found: Array) -> tuple[float, float]:
+def distance(kind: AnswerKind, expected: Array, found: Array) -> tuple[float, float]:
     """Error and agreement of one image's answers."""
     agreement = kind.agreement(expected[None], found[None])
     if kind.dtype != np.float32:

@@ -1,11 +1,16 @@
 """Verifying a model that is served: its goldens are those of the repository's version, or of the artifact."""
 
+import importlib.metadata
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from regard.contract.goldens import read_goldens
+from regard.contract.card import Card
+from regard.contract.goldens import ANSWERS_FILE, Golden, read_goldens
+from regard.contract.judgement import Judgement
 from regard.contract.names import CARD_FILE, GOLDENS, IMAGE_ENDPOINT
 from regard.contract.reading import card_from_file
+from regard.contract.variant import Variant, variant_in
 from regard.errors import InvalidInput, UnknownName
 from regard.serving.protocol.connection import Connection
 from regard.serving.protocol.explain import explained
@@ -22,7 +27,7 @@ def verify_served(
         connection: to the server.
         model: its name, or that of its endpoint for images.
         repository: the server's, which keeps the goldens of each version.
-        artifact: the exported model, where the repository is elsewhere.
+        artifact: the exported model, or the variant, where the repository is elsewhere.
 
     Raises:
         RegardError: the server does not answer, or does not know the model.
@@ -41,15 +46,13 @@ def verify_served(
     first = name_of(model, endpoints[0])
     version = str(max(ready[first]))
     folder = repository / first / version if artifact is None else artifact
-    if not (folder / CARD_FILE).is_file():
-        raise InvalidInput(
-            f"{folder} holds no {CARD_FILE}: name the repository that is served, or the exported model"
-        )
+    exported = _exported_to(folder)
     return verify(
         connection,
         model,
-        card_from_file(folder / CARD_FILE),
-        read_goldens(folder / GOLDENS),
+        exported.card,
+        exported.goldens,
+        judgement=exported.judgement,
         version=version,
         endpoints=endpoints,
     )
@@ -63,17 +66,21 @@ def fault_of(connection: Connection, repository: Path, endpoint: str, versions: 
     """
     kind: Endpoint = "image" if endpoint.endswith(IMAGE_ENDPOINT) else "tensor"
     for version in versions:
-        folder = repository / endpoint / str(version)
+        exported = _exported_to(repository / endpoint / str(version))
         done = verify(
             connection,
             endpoint.removesuffix(IMAGE_ENDPOINT),
-            card_from_file(folder / CARD_FILE),
-            read_goldens(folder / GOLDENS),
+            exported.card,
+            exported.goldens,
+            judgement=exported.judgement,
             version=str(version),
             endpoints=[kind],
         )
         if not done.passed:
-            return f"version {version} does not answer its goldens as it was exported: {done.faults}"
+            return (
+                f"version {version} does not answer its goldens as it was exported: {done.faults}"
+                f"{exported.computed_here}"
+            )
     return None
 
 
@@ -81,5 +88,42 @@ def has_goldens(repository: Path, endpoint: str, versions: Sequence[int]) -> boo
     """Whether all of these versions can be verified: they have goldens, and were proven."""
     folders = [repository / endpoint / str(version) for version in versions]
     return all(
-        (folder / GOLDENS).is_dir() and card_from_file(folder / CARD_FILE).proven for folder in folders
+        (folder / GOLDENS).is_dir() and (variant_in(folder) or card_from_file(folder / CARD_FILE)).proven
+        for folder in folders
     )
+
+
+@dataclass(frozen=True)
+class _Exported:
+    """What a served model is held against."""
+
+    card: Card
+    goldens: tuple[Golden, ...]
+    variant: Variant | None
+
+    @property
+    def judgement(self) -> Judgement | None:
+        """A variant's."""
+        return None if self.variant is None else self.variant.judgement
+
+    @property
+    def computed_here(self) -> str:
+        """Which OpenVINO a server on this machine computes it by, as a clause; "" for other runtimes."""
+        if self.variant is None or self.variant.runtime != "openvino":
+            return ""
+        return f"; it was computed by OpenVINO {importlib.metadata.version('openvino')}"
+
+
+def _exported_to(folder: Path) -> _Exported:
+    """Of a folder: a repository's version, an artifact, or a variant inside one."""
+    variant = variant_in(folder)
+    if (folder / CARD_FILE).is_file():
+        return _Exported(card_from_file(folder / CARD_FILE), read_goldens(folder / GOLDENS), variant)
+    if variant is None:
+        raise InvalidInput(
+            f"{folder} holds no {CARD_FILE}: name the repository that is served, or the exported model"
+        )
+    artifact = folder.resolve().parent.parent
+    card = variant.card_of(card_from_file(artifact / CARD_FILE))
+    goldens = read_goldens(artifact / GOLDENS, answers=folder / ANSWERS_FILE)
+    return _Exported(card, goldens, variant)

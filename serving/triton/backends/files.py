@@ -2,16 +2,21 @@
 
 from pathlib import Path
 
-from regard.contract import preprocess
+from regard.contract import openvino_settings, preprocess
 
 HERE = Path(__file__).parent
 SESSION = HERE / "regard_session.py"
+ONNX_RUNTIME = (HERE / "onnxruntime_graph.py",)
+OPENVINO = (HERE / "openvino_graph.py", Path(openvino_settings.__file__))
 FILES: dict[str, tuple[Path, ...]] = {
-    "onnxruntime": (HERE / "onnxruntime" / "model.py", SESSION),
+    "onnxruntime": (HERE / "onnxruntime" / "model.py", SESSION, *ONNX_RUNTIME),
+    "openvino": (HERE / "openvino" / "model.py", SESSION, *OPENVINO),
     "regard_image": (
         HERE / "regard_image" / "model.py",
         HERE / "regard_image" / "stages.py",
         SESSION,
+        *ONNX_RUNTIME,
+        *OPENVINO,
         Path(preprocess.__file__),
     ),
 }

@@ -1,55 +1,45 @@
-"""A served graph in ONNX Runtime, as both of our backends run it: held against the configuration at load, all
-requests of a batch at once, errors in the words of NVIDIA's C++ `onnxruntime` backend.
+"""A served graph, as all of our backends run it: held against the configuration at load, all requests of a
+batch at once, errors in the words of NVIDIA's C++ backends.
 
-It is copied into each backend's folder, and runs inside the server's Python stub: it imports numpy and
-onnxruntime only.
+It is copied into each backend's folder, and runs inside the server's Python stub: it imports numpy only.
+`onnxruntime_graph.py` and `openvino_graph.py`, beside it, open the graph.
 """
 
 import ctypes
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]  # the server has it
-from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
-
-onnxruntime.disable_telemetry_events()
 
 Array = npt.NDArray[Any]
 
-ONNX_TYPES = {
-    "TYPE_BOOL": "tensor(bool)",
-    "TYPE_UINT8": "tensor(uint8)",
-    "TYPE_UINT16": "tensor(uint16)",
-    "TYPE_UINT32": "tensor(uint32)",
-    "TYPE_UINT64": "tensor(uint64)",
-    "TYPE_INT8": "tensor(int8)",
-    "TYPE_INT16": "tensor(int16)",
-    "TYPE_INT32": "tensor(int32)",
-    "TYPE_INT64": "tensor(int64)",
-    "TYPE_FP16": "tensor(float16)",
-    "TYPE_FP32": "tensor(float)",
-    "TYPE_FP64": "tensor(double)",
-    "TYPE_STRING": "tensor(string)",
-}
-ERROR_NUMBERS = {  # OrtErrorCode, as the C++ backend prints it
-    "Fail": 1,
-    "InvalidArgument": 2,
-    "NoSuchFile": 3,
-    "NoModel": 4,
-    "EngineError": 5,
-    "RuntimeException": 6,
-    "InvalidProtobuf": 7,
-    "ModelLoaded": 8,
-    "NotImplemented": 9,
-    "InvalidGraph": 10,
-    "EPFail": 11,
-}
-ORT_ERRORS = tuple(getattr(ort_errors, name) for name in ERROR_NUMBERS if hasattr(ort_errors, name))
+
+class CannotRun(Exception):
+    """The runtime fails on what a graph is fed, in its own words."""
+
+
+class Tensor(NamedTuple):
+    """An input or output of a graph: Triton's name of its data type, and its shape, where -1 is any size."""
+
+    data_type: str
+    shape: Sequence[int]
+
+
+class Graph(Protocol):
+    """The graph of the model version that is being loaded, opened in a runtime; both kinds of tensors by
+    name.
+    """
+
+    inputs: Mapping[str, Tensor]
+    outputs: Mapping[str, Tensor]
+
+    def run(self, outputs: Sequence[str], inputs: Mapping[str, Array]) -> Sequence[Array]:
+        """The named outputs, each an array of its own. Raises CannotRun."""
+        ...
 
 
 class Refused(Exception):
@@ -61,38 +51,26 @@ class Refused(Exception):
 
 
 class GraphSession:
-    """The session of the model version that is being loaded.
+    """An opened graph that answers requests.
 
     Args:
-        args: of the instance, as the server gives them.
-        config: its "model_config", parsed.
+        config: the "model_config" that the server gives the instance, parsed.
+        graph: of the version.
     """
 
-    def __init__(self, args: Mapping[str, str], config: Mapping[str, Any]) -> None:
+    def __init__(self, config: Mapping[str, Any], graph: Graph) -> None:
         self.config = config
-        on_gpu = args["model_instance_kind"] == "GPU"
-        file = Path(pb_utils.get_model_dir()) / model_filename(
-            config, int(args["model_instance_device_id"]) if on_gpu else None
-        )
-        if not file.is_file():
-            raise pb_utils.TritonModelException(f"unable to find '{file}' for model '{config['name']}'")
-        try:
-            self.session = onnxruntime.InferenceSession(
-                str(file),
-                session_options(config.get("parameters", {})),
-                providers=providers(args, on_gpu=on_gpu),
-            )
-        except ORT_ERRORS as error:
-            raise pb_utils.TritonModelException(describe(error)) from None
+        self.graph = graph
         give_back_memory()
         self.output_names = [entry["name"] for entry in config["output"]]
         self.has_card = "card" in config.get("parameters", {})  # regard added it
         self.sides = sides_of_card(config)
+        self.most = most_of_card(config)
 
     def check(self, kind: str) -> None:
         """Refuse a configuration whose inputs or outputs the graph contradicts."""
-        tensors = self.session.get_inputs() if kind == "input" else self.session.get_outputs()
-        faults = contradictions(self.config, kind, {tensor.name: tensor for tensor in tensors})
+        tensors = self.graph.inputs if kind == "input" else self.graph.outputs
+        faults = contradictions(self.config, kind, tensors)
         if faults:
             raise pb_utils.TritonModelException(
                 f"unable to load model '{self.config['name']}', {'; '.join(faults)}"
@@ -101,9 +79,24 @@ class GraphSession:
     def warm_up(self, inputs: Mapping[str, Array]) -> None:
         """Run once, and refuse a graph that fails on it."""
         try:
-            self.session.run(None, dict(inputs))
-        except (*ORT_ERRORS, ValueError) as error:  # ValueError: a name that is none of its inputs
-            raise pb_utils.TritonModelException(describe(error)) from None
+            self.graph.run(self.output_names, inputs)
+        except CannotRun as error:
+            raise pb_utils.TritonModelException(str(error)) from None
+
+    def answer_tensors(self, requests: Sequence[Any]) -> list[Any]:
+        """As `answer`, of requests that hold the graph's own inputs."""
+        return self.answer(requests, self._tensors_of)
+
+    def _tensors_of(self, request: Any) -> dict[str, Array]:
+        """The request's tensors; the server's own checks let through a request that lacks one."""
+        inputs = {tensor.name(): tensor.as_numpy() for tensor in request.inputs()}
+        expected = [entry["name"] for entry in self.config["input"]]
+        if set(expected) - set(inputs):
+            raise Refused(
+                f"expected inputs {expected} for model '{self.config['name']}', got {sorted(inputs)}",
+                pb_utils.TritonError.INVALID_ARG,
+            )
+        return inputs
 
     def answer(self, requests: Sequence[Any], inputs_of: Callable[[Any], Mapping[str, Array]]) -> list[Any]:
         """Answer the requests of one batch, in their order; those of one shape run together.
@@ -117,6 +110,7 @@ class GraphSession:
                 check_request(request, self.config)
                 inputs = inputs_of(request)
                 check_arrays(inputs, self.sides)
+                check_count(max(map(len, inputs.values())), self.most, self.config["name"])
             except Refused as refused:
                 responses[index] = failed(str(refused), refused.code)
                 continue
@@ -142,10 +136,10 @@ class GraphSession:
         if len(batch) > 1:
             feed = {name: np.concatenate([inputs[name] for inputs in batch]) for name in feed}
         try:
-            results = dict(zip(wanted, self.session.run(wanted, feed), strict=True))
-        except ORT_ERRORS as error:
+            results = dict(zip(wanted, self.graph.run(wanted, feed), strict=True))
+        except CannotRun as error:
             for _ in batch:
-                yield failed(describe(error), pb_utils.TritonError.INTERNAL)
+                yield failed(str(error), pb_utils.TritonError.INTERNAL)
             return
         start = 0
         for inputs, names in zip(batch, asked, strict=True):
@@ -198,6 +192,26 @@ def check_arrays(inputs: Mapping[str, Array], sides: tuple[int, int] | None) -> 
                 )
 
 
+def check_count(images: int, most: int | None, model: str) -> None:
+    """Refuse more images than `most` in a request, as the server does where it knows the largest batch."""
+    if most is not None and images > most:
+        raise Refused(
+            f"inference request batch-size must be <= {most} for '{model}', got {images}",
+            pb_utils.TritonError.INVALID_ARG,
+        )
+
+
+def most_of_card(config: Mapping[str, Any]) -> int | None:
+    """The largest batch by the Card among the parameters, where the configuration leaves it to the backend
+    by a max_batch_size of 0; else None, and where there is no Card.
+    """
+    try:
+        most: int = json.loads(config["parameters"]["card"]["string_value"])["inputs"][0]["max_batch"]
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+    return None if config["max_batch_size"] > 0 else most
+
+
 def sides_of_card(config: Mapping[str, Any]) -> tuple[int, int] | None:
     """The smallest and largest height and width that the Card among the parameters allows; None where they
     are fixed, or where there is no Card.
@@ -217,67 +231,15 @@ def not_finite(outputs: Mapping[str, Array], names: Sequence[str]) -> str | None
     )
 
 
-def model_filename(config: Mapping[str, Any], gpu: int | None) -> str:
-    """The graph's file: cc_model_filenames' for the GPU's compute capability, else default_model_filename,
-    else model.onnx.
-    """
-    special: Mapping[str, str] = config.get("cc_model_filenames") or {}
-    if gpu is not None and special:
-        capability = compute_capability(gpu)
-        if capability in special:
-            return special[capability]
-    return config.get("default_model_filename") or "model.onnx"
+def graph_file(config: Mapping[str, Any], name: str) -> Path:
+    """The file of this name in the version's folder."""
+    file = Path(pb_utils.get_model_dir()) / name
+    if not file.is_file():
+        raise pb_utils.TritonModelException(f"unable to find '{file}' for model '{config['name']}'")
+    return file
 
 
-def compute_capability(gpu: int) -> str:
-    """The GPU's compute capability, "9.0" for instance, asked from the CUDA driver."""
-    cuda = ctypes.CDLL("libcuda.so.1")
-    major, minor, device = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
-    cuda.cuInit(0)
-    cuda.cuDeviceGet(ctypes.byref(device), gpu)
-    cuda.cuDeviceGetAttribute(ctypes.byref(major), 75, device)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
-    cuda.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
-    return f"{major.value}.{minor.value}"
-
-
-def session_options(parameters: Mapping[str, Any]) -> onnxruntime.SessionOptions:
-    """ONNX Runtime's options from the configuration's parameters, under the names of the C++ backend."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    options.intra_op_num_threads = thread_count(parameters, "intra_op_thread_count")
-    options.inter_op_num_threads = thread_count(parameters, "inter_op_thread_count")
-    return options
-
-
-def thread_count(parameters: Mapping[str, Any], key: str) -> int:
-    """The parameter as a number; 0, the default, leaves it to ONNX Runtime."""
-    text = parameters.get(key, {}).get("string_value", "0")
-    try:
-        count = int(text)
-    except ValueError:
-        count = -1
-    if count < 0:
-        raise pb_utils.TritonModelException(
-            f"parameter {key} must be a number of threads, 0 or more, got '{text}'"
-        )
-    return count
-
-
-def providers(args: Mapping[str, str], *, on_gpu: bool) -> list[Any]:
-    """CUDA on a GPU instance, the CPU otherwise and for what CUDA lacks."""
-    if not on_gpu:
-        return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise pb_utils.TritonModelException(
-            "the instance is on a GPU, but this onnxruntime has no CUDA: pip install onnxruntime-gpu"
-        )
-    return [
-        ("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}),
-        "CPUExecutionProvider",
-    ]
-
-
-def contradictions(config: Mapping[str, Any], kind: str, tensors: Mapping[str, Any]) -> list[str]:
+def contradictions(config: Mapping[str, Any], kind: str, tensors: Mapping[str, Tensor]) -> list[str]:
     """Where the configuration's inputs or outputs depart from the graph's: names, data types, shapes."""
     faults = []
     names = {entry["name"] for entry in config[kind]}
@@ -288,28 +250,22 @@ def contradictions(config: Mapping[str, Any], kind: str, tensors: Mapping[str, A
         if name not in tensors:
             faults.append(f"unexpected inference {kind} '{name}', allowed {kind}s are: {', '.join(tensors)}")
             continue
-        onnx_type = ONNX_TYPES.get(entry["data_type"])
-        if tensors[name].type != onnx_type:
+        data_type, provided = tensors[name]
+        if data_type != entry["data_type"]:
             faults.append(
-                f"{kind} '{name}': configuration says {entry['data_type']}, model provides "
-                f"{tensors[name].type}"
+                f"{kind} '{name}': configuration says {entry['data_type']}, model provides {data_type}"
             )
         dims = entry["reshape"]["shape"] if "reshape" in entry else entry["dims"]
         declared = [-1] * (config["max_batch_size"] > 0) + [int(dim) for dim in dims]
-        provided = [dim if isinstance(dim, int) else -1 for dim in tensors[name].shape]
         # -1 in the graph takes any size; a size in the graph takes only itself
         if len(declared) != len(provided) or any(
             there not in (-1, here) for here, there in zip(declared, provided, strict=True)
         ):
             faults.append(
-                f"{kind} '{name}': the model expects shape {provided}, the configuration declares {declared}"
+                f"{kind} '{name}': the model expects shape {[*provided]}, the configuration declares "
+                f"{declared}"
             )
     return faults
-
-
-def describe(error: Exception) -> str:
-    """An ONNX Runtime error in the C++ backend's words."""
-    return f"onnx runtime error {ERROR_NUMBERS.get(type(error).__name__, 1)}: {error}"
 
 
 def failed(message: str, code: int) -> Any:

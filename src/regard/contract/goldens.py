@@ -35,17 +35,20 @@ class Golden:
         return decode(self.encoded)
 
 
-def read_goldens(folder: Path) -> tuple[Golden, ...]:
+def read_goldens(folder: Path, *, answers: Path | None = None) -> tuple[Golden, ...]:
     """Read the goldens of a folder, in the order of their names.
+
+    answers: a variant's, in place of those in the folder.
 
     Raises:
         InvalidInput: there are none, or an image or an answer cannot be read.
     """
-    references, answers = (_answers(folder / file) for file in (REFERENCE_FILE, ANSWERS_FILE))
+    place = folder / ANSWERS_FILE if answers is None else answers
+    references, found = _answers(folder / REFERENCE_FILE), _answers(place)
     goldens = []
     for name in sorted(references):
-        if name not in answers:
-            raise InvalidInput(f"{folder / ANSWERS_FILE} lacks the answer to {name}; export the model again")
+        if name not in found:
+            raise InvalidInput(f"{place} lacks the answer to {name}; export the model again")
         try:
             encoded = (folder / name).read_bytes()
             decode(encoded)
@@ -57,7 +60,7 @@ def read_goldens(folder: Path) -> tuple[Golden, ...]:
             raise InvalidInput(
                 f"the golden {folder / name} cannot be decoded: {error}; export the model again"
             ) from None
-        goldens.append(Golden(name, encoded, references[name], answers[name]))
+        goldens.append(Golden(name, encoded, references[name], found[name]))
     return tuple(goldens)
 
 

@@ -56,6 +56,8 @@ def test_bad_names(tmp_path: Path, colour: Artifact, name: str) -> None:
 def test_bad_instances_and_labels(tmp_path: Path, colour: Artifact) -> None:
     with pytest.raises(InvalidInput, match="instances must be 1 or more, got 0"):
         add(colour, tmp_path / "repository", instances=0)
+    with pytest.raises(InvalidInput, match="threads must be 1 or more, got -1"):
+        add(colour, tmp_path / "repository", threads=-1)
     with pytest.raises(InvalidInput, match="a label is one line"):
         add(changed(colour, answer={"labels": ("red", "gre\nen", "blue")}), tmp_path / "repository")
 

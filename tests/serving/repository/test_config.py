@@ -70,6 +70,16 @@ def test_an_endpoint_for_images_alone_computes_on_the_cpu(tmp_path: Path, colour
     assert (group.kind, group.count) == (ModelInstanceGroup.KIND_CPU, 3)
 
 
+def test_threads_are_set_apart_from_instances(tmp_path: Path, colour: Artifact) -> None:
+    """By a first version and by a later one, which leaves the instances alone."""
+    for threads in (3, 5):
+        add(colour, tmp_path / "repository", instances=2 if threads == 3 else None, threads=threads)
+        for endpoint in ("colour", "colour_image"):
+            config = config_of(tmp_path / "repository" / endpoint)
+            assert config.parameters["intra_op_thread_count"].string_value == str(threads)
+            assert config.instance_group[0].count == 2
+
+
 @pytest.mark.parametrize("batching", [None, True, False])
 @pytest.mark.parametrize("gpu", [True, False])
 def test_requests_are_batched_where_there_is_a_gpu_or_as_told(

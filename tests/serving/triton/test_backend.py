@@ -115,7 +115,7 @@ def test_a_failed_run_is_internal_in_the_cpp_backends_words_and_harms_no_other(i
     ("changes", "words"),
     [
         ({"second": "sum"}, "unexpected inference output 'sum', allowed outputs are: double, product"),
-        ({"kind": "TYPE_FP64"}, "configuration says TYPE_FP64, model provides tensor"),
+        ({"kind": "TYPE_FP64"}, "configuration says TYPE_FP64, model provides TYPE_FP32"),
         ({"dims": "-1, -1"}, "the model expects shape"),
         ({"batch": 0}, "the model expects shape"),
         ({"more": 'default_model_filename: "absent.onnx"'}, "unable to find"),

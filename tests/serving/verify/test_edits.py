@@ -119,7 +119,7 @@ def copied_version(repository: Path, other: Artifact) -> None:
 
 
 FILE_EDITS: dict[str, tuple[Callable[[Path, Artifact], None], str, str]] = {
-    "stale graph": (stale_graph, NAME, r"1/model\.onnx is not the graph that the certificates of"),
+    "stale graph": (stale_graph, NAME, r"1/model\.onnx is not the graph that its proof names"),
     "other mean": (other_mean, NAME, "is not the Card of the newest version"),
     "other crop": (other_crop, IMAGES, "differs from the model's Card in input"),
     "permuted labels": (

@@ -1,12 +1,14 @@
 """The backend of a model's endpoint for image files: whole JPEG, PNG or WebP files in, the model's answers
 out. JSON cannot hold a file's bytes; there a file is a data URI (RFC 2397), "data:image/jpeg;base64,...".
 
-On a CPU one process decodes, fits and runs the graph in a session of its own. Where the instance is on a GPU,
-or where the parameter `compute` is "model", it decodes and fits, and asks the model that the parameter
-`model` names, so that images of many requests are still computed together.
+On a CPU one process decodes, fits and runs the graph in a session of its own, in the runtime that the
+parameter `runtime` names. Where the instance is on a GPU, or where the parameter `compute` is "model", it
+decodes and fits, and asks the model that the parameter `model` names, so that images of many requests are
+still computed together.
 
-It runs inside the server's Python stub and imports numpy, Pillow and onnxruntime only. Beside it lie
-stages.py, regard_session.py and regard's own preprocess.py; beside the graph lies the Card.
+It runs inside the server's Python stub and imports numpy, Pillow and the runtime only. Beside it lie
+stages.py, regard_session.py, what opens graphs and regard's own preprocess.py; beside the graph lies the
+Card.
 """
 
 import asyncio
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from regard.serving.triton.backends.regard_image.stages import Stages
     from regard.serving.triton.backends.regard_session import (
         Array,
+        Graph,
         GraphSession,
         Refused,
         check_request,
@@ -42,6 +45,7 @@ else:  # inside the server they lie beside this file
     preprocess = importlib.util.module_from_spec(_spec)
     _spec.loader.exec_module(preprocess)
 
+GRAPHS = {"onnxruntime": "OnnxRuntimeGraph", "openvino": "OpenVinoGraph"}  # the file of each is <name>_graph
 FITTING = ("resize", "height", "width", "interpolation", "crop", "channels")
 
 
@@ -55,11 +59,7 @@ class TritonPythonModel:
         self.pixels = Pixels(
             json.loads((Path(pb_utils.get_model_dir()) / "card.json").read_bytes())["inputs"][0], self.stages
         )
-        compute = parameter(config, "compute", "process")
-        if compute not in ("process", "model"):
-            raise pb_utils.TritonModelException(
-                f"parameter compute must be 'process' or 'model', got '{compute}'"
-            )
+        compute = parameter(config, "compute", ("process", "model"))
         calls = compute == "model" or args["model_instance_kind"] == "GPU"
         self.way: Call | Compute = (Call if calls else Compute)(args, config, self.pixels)
 
@@ -88,6 +88,8 @@ class Pixels:
     def of(self, request: Any) -> "Array":
         """uint8 (B, height, width, channels); INVALID_ARG names the image at fault."""
         encoded = pb_utils.get_input_tensor_by_name(request, "encoded_image").as_numpy().reshape(-1)
+        if not len(encoded):
+            raise Refused("the request holds no images", pb_utils.TritonError.INVALID_ARG)
         pixels = []
         for index, image in enumerate(encoded):
             try:
@@ -135,7 +137,7 @@ class Compute:
 
     def __init__(self, args: Mapping[str, str], config: Mapping[str, Any], pixels: Pixels) -> None:
         self.pixels = pixels
-        self.session = GraphSession(args, config)
+        self.session = GraphSession(config, open_graph(args, config))
         self.session.check("output")
         self.session.warm_up({"image": pixels.of_black()})
 
@@ -154,7 +156,7 @@ class Call:
 
     def __init__(self, args: Mapping[str, str], config: Mapping[str, Any], pixels: Pixels) -> None:
         self.pixels, self.config = pixels, config
-        self.model = parameter(config, "model", "")
+        self.model = config.get("parameters", {}).get("model", {}).get("string_value")
         if not self.model:
             raise pb_utils.TritonModelException(
                 "parameter model must name the model that computes, and there is none"
@@ -189,7 +191,18 @@ class Call:
         return pb_utils.InferenceResponse(response.output_tensors())
 
 
-def parameter(config: Mapping[str, Any], key: str, default: str) -> str:
-    """A parameter of the configuration."""
-    value: str = config.get("parameters", {}).get(key, {}).get("string_value", default)
+def open_graph(args: Mapping[str, str], config: Mapping[str, Any]) -> "Graph":
+    """The version's graph, in the runtime that the configuration names; the other is not imported."""
+    runtime = parameter(config, "runtime", [*GRAPHS])
+    graph: Graph = getattr(importlib.import_module(f"{runtime}_graph"), GRAPHS[runtime])(args, config)
+    return graph
+
+
+def parameter(config: Mapping[str, Any], key: str, values: Sequence[str]) -> str:
+    """A parameter of the configuration that is one of some values, by default the first."""
+    value: str = config.get("parameters", {}).get(key, {}).get("string_value", values[0])
+    if value not in values:
+        raise pb_utils.TritonModelException(
+            f"parameter {key} must be {' or '.join(map(repr, values))}, got {value!r}"
+        )
     return value

@@ -8,7 +8,8 @@ from tests.test_rooms import imported_by
 
 from regard.serving.triton.backends.files import FILES, HERE
 
-MAY_IMPORT = {*sys.stdlib_module_names, "numpy", "PIL", "onnxruntime", "triton_python_backend_utils"}
+RUNTIMES = ("onnxruntime", "openvino")
+MAY_IMPORT = {*sys.stdlib_module_names, "numpy", "PIL", *RUNTIMES, "triton_python_backend_utils"}
 
 
 def test_every_backend_is_listed() -> None:

@@ -2,22 +2,18 @@
 this process.
 """
 
-import importlib
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from tests.serving.triton.backends.conftest import Error
 
-from regard.export.artifact import Artifact
-
-NAME = "regard.serving.triton.backends.regard_session"
 CONFIG = {
     "name": "largest",
     "max_batch_size": 4,
@@ -25,13 +21,6 @@ CONFIG = {
     "output": [{"name": "label_map", "data_type": "TYPE_UINT8", "dims": ["-1", "-1"]}],
 }
 ARGS = {"model_instance_kind": "CPU", "model_config": json.dumps(CONFIG)}
-
-
-class Error(SimpleNamespace):
-    CANCELLED, INVALID_ARG, INTERNAL = 1, 2, 3
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message=message, code=code)
 
 
 class Request:
@@ -47,23 +36,19 @@ class Request:
 
 
 @pytest.fixture
-def session(largest: Artifact, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The file, imported as inside the server, on the version's folder of `largest`."""
-    server = ModuleType("triton_python_backend_utils")
-    server.__dict__.update(
-        get_model_dir=lambda: str(Path(largest.folder)),
-        TritonError=Error,
-        TritonModelException=RuntimeError,
-        Tensor=lambda name, array: (name, array),
-        InferenceResponse=lambda outputs=(), error=None: error or dict(outputs),
-    )
-    monkeypatch.setitem(sys.modules, server.__name__, server)
-    yield importlib.import_module(NAME)
-    del sys.modules[NAME]
+def session(in_stub: Callable[[str], Any]) -> Any:
+    """The file, beside that of ONNX Runtime."""
+    module = in_stub("regard_session")
+    module.OnnxRuntimeGraph = in_stub("onnxruntime_graph").OnnxRuntimeGraph
+    return module
+
+
+def opened(session: Any, config: dict[str, Any]) -> Any:
+    return session.GraphSession(config, session.OnnxRuntimeGraph(ARGS, config))
 
 
 def test_a_cancelled_request_is_not_computed_and_harms_no_other(session: Any) -> None:
-    graph = session.GraphSession(ARGS, CONFIG)
+    graph = opened(session, CONFIG)
     fed: list[int] = []
 
     def inputs_of(request: Request) -> dict[str, Any]:
@@ -93,7 +78,7 @@ def test_images_of_no_size_or_of_none_that_the_card_allows(session: Any) -> None
 
     def answers(card: dict[str, Any], *sizes: tuple[int, int, int]) -> list[Any]:
         parameters = {"card": {"string_value": json.dumps(card)}}
-        graph = session.GraphSession(ARGS, CONFIG | {"parameters": parameters})
+        graph = opened(session, CONFIG | {"parameters": parameters})
         images = iter([np.zeros((*size, 3), np.uint8) for size in sizes])
         return graph.answer([Request(0) for _ in sizes], lambda request: {"image": next(images)})
 
@@ -110,7 +95,7 @@ def test_images_of_no_size_or_of_none_that_the_card_allows(session: Any) -> None
 
 
 def test_a_graph_that_fails_on_the_first_image_is_refused(session: Any) -> None:
-    graph = session.GraphSession(ARGS, CONFIG)
+    graph = opened(session, CONFIG)
     graph.warm_up({"image": np.zeros((1, 16, 16, 3), np.uint8)})
     with pytest.raises(RuntimeError, match="onnx runtime error"):
         graph.warm_up({"image": np.zeros((1, 16, 16), np.uint8)})
@@ -147,7 +132,7 @@ def test_an_answer_that_is_no_number_fails_its_request_alone(
 
     def answers(config: dict[str, Any]) -> list[Any]:
         requests = [Request(shade, wanted="probabilities") for shade in (1, 0)]
-        graph = session.GraphSession(ARGS, config)
+        graph = opened(session, config)
         return graph.answer(requests, lambda request: {"image": request.image[:, 0, :2, 0]})
 
     good, bad = answers(config)

@@ -1,0 +1,84 @@
+"""What of a configuration depends on the runtime that computes: ONNX Runtime, or OpenVINO by the parameters
+of NVIDIA's C++ `openvino` backend (docs/decisions/0044).
+"""
+
+from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup, ModelParameter
+
+from regard.contract.variant import Precision
+from regard.errors import InvalidInput
+
+ONNX_RUNTIME, OPENVINO = "onnxruntime", "openvino"  # backends of the endpoints for tensors
+IMAGE_BACKEND = "regard_image"  # serving/triton/backends/regard_image
+RUNTIME = "runtime"  # its parameter that names the runtime, where that is not ONNX Runtime
+BF16 = "HINT_BF16"
+
+
+def runtime_of(config: ModelConfig) -> str:
+    """The runtime, or another backend than ours, that computes what an endpoint answers."""
+    if config.backend == IMAGE_BACKEND:
+        return config.parameters[RUNTIME].string_value if RUNTIME in config.parameters else ONNX_RUNTIME
+    backend: str = config.backend or config.platform
+    return ONNX_RUNTIME if backend == "onnxruntime_onnx" else backend
+
+
+def way_of(config: ModelConfig) -> str:
+    """How an endpoint computes, in words: all versions of a model share it."""
+    runtime = runtime_of(config)
+    if runtime != OPENVINO:
+        return runtime
+    return f"{runtime} in bf16" if BF16 in config.parameters else f"{runtime} in int8"
+
+
+def fit_openvino(config: ModelConfig, precision: Precision) -> None:
+    """Turn a configuration with batches into one that NVIDIA's `openvino` backend takes.
+
+    It fixes the batch to max_batch_size where there is one, runs on the CPU alone, and has no parameter for
+    float32.
+    """
+    config.max_batch_size = 0
+    for tensor in (*config.input, *config.output):
+        tensor.dims.insert(0, -1)
+    for warmup in config.model_warmup:
+        for name in warmup.inputs:
+            warmup.inputs[name].dims.insert(0, warmup.batch_size)
+    for group in config.instance_group:
+        group.kind = ModelInstanceGroup.KIND_CPU
+    set_parameter(config, "PERFORMANCE_HINT", "LATENCY")
+    if precision == "bf16":
+        set_parameter(config, BF16, "YES")
+
+
+def declare_batches(config: ModelConfig, most: int) -> None:
+    """Undo what `fit_openvino` made of batches, where a backend of ours computes."""
+    config.max_batch_size = most
+    for tensor in config.output:
+        del tensor.dims[0]
+
+
+def set_threads(config: ModelConfig, threads: int) -> None:
+    """How many threads each session computes with."""
+    if runtime_of(config) != OPENVINO:
+        set_parameter(config, "intra_op_thread_count", str(threads))
+        return
+    # in NVIDIA's backend the instances of a model share its streams and threads
+    instances = sum(int(group.count) for group in config.instance_group)
+    set_parameter(config, "NUM_STREAMS", str(instances))
+    set_parameter(config, "INFERENCE_NUM_THREADS", str(instances * threads))
+
+
+def check_batching(config: ModelConfig) -> None:
+    """Refuse to work on several requests together where the runtime cannot.
+
+    Raises:
+        InvalidInput: it is OpenVINO.
+    """
+    if runtime_of(config) == OPENVINO:
+        raise InvalidInput(
+            f"{config.name} runs in OpenVINO, which takes each request by itself, since NVIDIA's backend "
+            "knows batches of one size only; leave batching out"
+        )
+
+
+def set_parameter(config: ModelConfig, key: str, value: str) -> None:
+    """Set one of a configuration's parameters."""
+    config.parameters[key].CopyFrom(ModelParameter(string_value=value))

@@ -1,0 +1,44 @@
+"""The files of a version: a graph, its Card, its goldens, and what kind of variant it is where it is one."""
+
+import shutil
+from pathlib import Path
+
+from regard.contract.goldens import ANSWERS_FILE
+from regard.contract.manifest import write_manifest
+from regard.contract.names import CARD_FILE, GOLDENS, MODEL_FILE
+from regard.contract.variant import VARIANT_FILE
+from regard.errors import InvalidInput
+from regard.export.artifact import Artifact
+from regard.serving.repository.drafts import link_folder
+
+
+def write_version(artifact: Artifact, folders: list[Path]) -> None:
+    """Write the same files to every folder, once on the disk.
+
+    Raises:
+        InvalidInput: the artifact is a variant without answers of its own.
+    """
+    first, *others = folders
+    first.mkdir()
+    shutil.copyfile(artifact.model, first / MODEL_FILE)
+    (first / CARD_FILE).write_text(artifact.card.to_json(), encoding="utf-8")
+    goldens = (artifact.variant_of or artifact.folder) / GOLDENS
+    if goldens.is_dir():
+        shutil.copytree(goldens, first / GOLDENS)
+    if artifact.variant_of is not None:
+        shutil.copyfile(artifact.folder / VARIANT_FILE, first / VARIANT_FILE)
+        shutil.copyfile(_answers_of(artifact), first / GOLDENS / ANSWERS_FILE)
+    write_manifest(first)
+    for other in others:
+        link_folder(first, other)
+
+
+def _answers_of(variant: Artifact) -> Path:
+    """The variant's own answers to the artifact's goldens."""
+    answers = variant.folder / ANSWERS_FILE
+    if not answers.is_file():
+        raise InvalidInput(
+            f"{variant.folder} holds no {ANSWERS_FILE}, by which a server checks the variant as it loads it; "
+            "make the variant again"
+        )
+    return answers

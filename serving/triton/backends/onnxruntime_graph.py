@@ -1,0 +1,158 @@
+"""A served graph in ONNX Runtime, by the parameters and in the words of NVIDIA's C++ `onnxruntime` backend.
+
+It is copied into each backend's folder, and runs inside the server's Python stub.
+"""
+
+import ctypes
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import onnxruntime
+import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]  # the server has it
+from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
+
+if TYPE_CHECKING:
+    from regard.serving.triton.backends.regard_session import Array, CannotRun, Tensor, graph_file
+else:  # inside the server it lies beside this file
+    from regard_session import CannotRun, Tensor, graph_file
+
+onnxruntime.disable_telemetry_events()
+
+DATA_TYPES = {
+    "tensor(bool)": "TYPE_BOOL",
+    "tensor(uint8)": "TYPE_UINT8",
+    "tensor(uint16)": "TYPE_UINT16",
+    "tensor(uint32)": "TYPE_UINT32",
+    "tensor(uint64)": "TYPE_UINT64",
+    "tensor(int8)": "TYPE_INT8",
+    "tensor(int16)": "TYPE_INT16",
+    "tensor(int32)": "TYPE_INT32",
+    "tensor(int64)": "TYPE_INT64",
+    "tensor(float16)": "TYPE_FP16",
+    "tensor(float)": "TYPE_FP32",
+    "tensor(double)": "TYPE_FP64",
+    "tensor(string)": "TYPE_STRING",
+}
+ERROR_NUMBERS = {  # OrtErrorCode, as the C++ backend prints it
+    "Fail": 1,
+    "InvalidArgument": 2,
+    "NoSuchFile": 3,
+    "NoModel": 4,
+    "EngineError": 5,
+    "RuntimeException": 6,
+    "InvalidProtobuf": 7,
+    "ModelLoaded": 8,
+    "NotImplemented": 9,
+    "InvalidGraph": 10,
+    "EPFail": 11,
+}
+ORT_ERRORS = tuple(getattr(ort_errors, name) for name in ERROR_NUMBERS if hasattr(ort_errors, name))
+
+
+class OnnxRuntimeGraph:
+    """See `Graph`.
+
+    Args:
+        args: of the instance, as the server gives them.
+        config: its "model_config", parsed.
+    """
+
+    def __init__(self, args: Mapping[str, str], config: Mapping[str, Any]) -> None:
+        on_gpu = args["model_instance_kind"] == "GPU"
+        file = graph_file(
+            config, model_filename(config, int(args["model_instance_device_id"]) if on_gpu else None)
+        )
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(file),
+                session_options(config.get("parameters", {})),
+                providers=providers(args, on_gpu=on_gpu),
+            )
+        except ORT_ERRORS as error:
+            raise pb_utils.TritonModelException(describe(error)) from None
+        self.inputs: Mapping[str, Tensor] = tensors(self._session.get_inputs())
+        self.outputs: Mapping[str, Tensor] = tensors(self._session.get_outputs())
+
+    def run(self, outputs: Sequence[str], inputs: "Mapping[str, Array]") -> "list[Array]":
+        """See `Graph`."""
+        try:
+            values: list[Array] = self._session.run(outputs, dict(inputs))
+        except (*ORT_ERRORS, ValueError) as error:  # ValueError: a name that is none of its inputs
+            raise CannotRun(describe(error)) from None
+        return values
+
+
+def tensors(found: Sequence[Any]) -> "dict[str, Tensor]":
+    """Inputs or outputs of a session, by name."""
+    return {
+        each.name: Tensor(
+            DATA_TYPES.get(each.type, str(each.type)),
+            [dim if isinstance(dim, int) else -1 for dim in each.shape],
+        )
+        for each in found
+    }
+
+
+def model_filename(config: Mapping[str, Any], gpu: int | None) -> str:
+    """The graph's file: cc_model_filenames' for the GPU's compute capability, else default_model_filename,
+    else model.onnx.
+    """
+    special: Mapping[str, str] = config.get("cc_model_filenames") or {}
+    if gpu is not None and special:
+        capability = compute_capability(gpu)
+        if capability in special:
+            return special[capability]
+    return config.get("default_model_filename") or "model.onnx"
+
+
+def compute_capability(gpu: int) -> str:
+    """The GPU's compute capability, "9.0" for instance, asked from the CUDA driver."""
+    cuda = ctypes.CDLL("libcuda.so.1")
+    major, minor, device = ctypes.c_int(), ctypes.c_int(), ctypes.c_int()
+    cuda.cuInit(0)
+    cuda.cuDeviceGet(ctypes.byref(device), gpu)
+    cuda.cuDeviceGetAttribute(ctypes.byref(major), 75, device)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR
+    cuda.cuDeviceGetAttribute(ctypes.byref(minor), 76, device)
+    return f"{major.value}.{minor.value}"
+
+
+def session_options(parameters: Mapping[str, Any]) -> onnxruntime.SessionOptions:
+    """ONNX Runtime's options from the configuration's parameters, under the names of the C++ backend."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
+    options.intra_op_num_threads = thread_count(parameters, "intra_op_thread_count")
+    options.inter_op_num_threads = thread_count(parameters, "inter_op_thread_count")
+    return options
+
+
+def thread_count(parameters: Mapping[str, Any], key: str) -> int:
+    """The parameter as a number; 0, the default, leaves it to ONNX Runtime."""
+    text = parameters.get(key, {}).get("string_value", "0")
+    try:
+        count = int(text)
+    except ValueError:
+        count = -1
+    if count < 0:
+        raise pb_utils.TritonModelException(
+            f"parameter {key} must be a number of threads, 0 or more, got '{text}'"
+        )
+    return count
+
+
+def providers(args: Mapping[str, str], *, on_gpu: bool) -> list[Any]:
+    """CUDA on a GPU instance, the CPU otherwise and for what CUDA lacks."""
+    if not on_gpu:
+        return ["CPUExecutionProvider"]
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        raise pb_utils.TritonModelException(
+            "the instance is on a GPU, but this onnxruntime has no CUDA: pip install onnxruntime-gpu"
+        )
+    return [
+        ("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}),
+        "CPUExecutionProvider",
+    ]
+
+
+def describe(error: Exception) -> str:
+    """An ONNX Runtime error in the C++ backend's words."""
+    return f"onnx runtime error {ERROR_NUMBERS.get(type(error).__name__, 1)}: {error}"

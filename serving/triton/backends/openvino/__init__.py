@@ -1,0 +1,1 @@
+"""Triton's `openvino` backend over pip's OpenVINO."""
