@@ -8,8 +8,6 @@ client waits for of its own accord.
 
 import os
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -22,6 +20,8 @@ from pathlib import Path
 
 import torch
 from harness import Figure, Network, console, export, mean_colour, run, street
+from memory import below
+from regard_serve import RegardServe
 from torch import Tensor, nn
 
 from regard import Client
@@ -33,13 +33,11 @@ from regard.contract.results import Classification, Segmentation
 from regard.errors import RegardError
 from regard.serving.client.images import ImageLike
 from regard.serving.repository import add
-from regard.serving.triton.ports import free_ports
 
 LONGEST_OUTAGE = 4.0  # seconds, the target
 BEFORE = 2.0  # seconds of load before the fault
 REST = 0.01  # seconds between an answer and the next request
 PATIENCE = 60.0  # seconds for a server to start
-SERVE = "from regard.serving.cli.app import main; main()"
 CLASSIFIER, SEGMENTER = "mean_colour", "pixel_colour"
 
 
@@ -63,39 +61,17 @@ def pixel_colour() -> Network:
     return PixelColour().eval(), Card(name=SEGMENTER, inputs=(contract,), answer=answer, origin=origin)
 
 
-class Serve:
-    """`regard serve --watch` on a repository, always on the same ports."""
-
-    def __init__(self, repository: Path) -> None:
-        http, grpc, metrics = free_ports(3)
-        self.url = f"127.0.0.1:{grpc}"
-        self._command: list[str | Path] = [sys.executable, "-c", SERVE, "serve", "--watch"]
-        self._command += ["--repository", repository, "--log", repository.with_suffix(".log")]
-        self._command += [f"--http-port={http}", f"--grpc-port={grpc}", f"--metrics-port={metrics}"]
-        self.start()
-
-    def start(self) -> None:
-        self._process = subprocess.Popen(self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait()
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
-
-    def kill(self, part: str) -> None:
-        """Kill -9 the process with `part` in its command."""
-        (found,) = [pid for pid in _below(self._process.pid) if part in _command_of(pid)]
-        os.kill(found, signal.SIGKILL)
+def kill(serve: RegardServe, part: str) -> None:
+    """Kill -9 the process with `part` in its command."""
+    (found,) = [pid for pid in below(serve.pid) if part in _command_of(pid)]
+    os.kill(found, signal.SIGKILL)
 
 
-FAULTS: dict[str, Callable[[Serve], None]] = {
-    "kill -9 of a model's process": partial(Serve.kill, part=f" {SEGMENTER}_0_0 "),
-    "kill -9 of an image endpoint's process": partial(Serve.kill, part=f" {SEGMENTER}_image_0_0 "),
-    "kill -9 of the server": partial(Serve.kill, part="bin/tritonserver "),
-    "SIGTERM, and started again": Serve.restart,
+FAULTS: dict[str, Callable[[RegardServe], None]] = {
+    "kill -9 of a model's process": partial(kill, part=f" {SEGMENTER}_0_0 "),
+    "kill -9 of an image endpoint's process": partial(kill, part=f" {SEGMENTER}_image_0_0 "),
+    "kill -9 of the server": partial(kill, part="bin/tritonserver "),
+    "SIGTERM, and started again": RegardServe.restart,
 }
 
 
@@ -149,8 +125,8 @@ def _planted(repository: Path, fault: str, seconds: float) -> list[Tally]:
 
 
 @contextmanager
-def serving(repository: Path) -> Iterator[Serve]:
-    serve = Serve(repository)
+def serving(repository: Path) -> Iterator[RegardServe]:
+    serve = RegardServe(repository, "--watch")
     try:
         yield serve
     finally:
@@ -230,14 +206,6 @@ def _figures(fault: str, rounds: Sequence[Sequence[Tally]]) -> list[Figure]:
             details={"outages": outages},
         ),
     ]
-
-
-def _below(pid: int) -> Iterator[int]:
-    """The processes that a process started, and those that they did."""
-    for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, children.read_text().split()):
-            yield child
-            yield from _below(child)
 
 
 def _command_of(pid: int) -> str:

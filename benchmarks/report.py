@@ -8,7 +8,7 @@ from regard.contract.whole_file import write_text
 
 FOLDER = Path(__file__).parent
 ORDER = (
-    *("image_endpoint", "served_throughput", "added_latency", "wire_bytes", "time_to_serve", "small_models"),
+    *("peers", "served_throughput", "added_latency", "wire_bytes", "time_to_serve", "small_models"),
     "faults",
     "given_up",
     "perf_analyzer",
@@ -48,7 +48,10 @@ def readme(results: dict[str, dict[str, Any]]) -> str:
             f"{machine['processor']}, {machine['processors']} processors, {machine['memory_gib']} GiB, "
             f"{machine['system']}"
         )
-        versions = ", ".join(f"{package} {version}" for package, version in result["versions"].items())
+        packages = dict(result["versions"])
+        for figure in result["figures"]:  # of what was installed for the run alone
+            packages |= figure["details"].get("versions", {})
+        versions = ", ".join(f"{package} {version}" for package, version in packages.items())
         lines.append(f"| {name} | {where} | {result['load_average_before']} | {versions} |")
     return "\n".join(lines) + "\n"
 

@@ -13,6 +13,7 @@ from statistics import median
 from typing import Literal, get_args
 
 from harness import Figure, classifier, console, embedded, export, run, street
+from memory import pss
 
 from regard import Client
 from regard.contract.preprocess import decode
@@ -21,24 +22,6 @@ from regard.serving.repository import add
 
 MODELS = 10
 Endpoints = Literal["both", "image", "tensor"]
-
-
-def pss(pid: int) -> float:
-    """Proportional set size of a process and its descendants, in MB."""
-    parents = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue  # ended meanwhile
-    family = {pid}
-    while grown := {child for child, parent in parents.items() if parent in family} - family:
-        family |= grown
-    kilobytes = 0
-    for member in family:
-        lines = Path(f"/proc/{member}/smaps_rollup").read_text().splitlines()
-        kilobytes += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-    return kilobytes * 1024 / 1e6
 
 
 def once(artifact: Artifact, endpoints: Endpoints, models: int) -> tuple[float, float]:

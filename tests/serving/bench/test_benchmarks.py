@@ -79,7 +79,7 @@ def result(**changes: Any) -> dict[str, Any]:
     }
     fields |= {"load_average_before": 0.1}
     return fields | {
-        "figures": [figure | {"half_width": None, "met": True} | changes],
+        "figures": [figure | {"half_width": None, "met": True, "details": {}} | changes],
         "machine": machine,
         "versions": {"torch": "2"},
     }
@@ -91,6 +91,8 @@ def test_the_page_shows_every_figure_and_every_miss(report: ModuleType) -> None:
     assert "| export | at most 60 s | 41.2 s | yes | 3 exports |" in page
     assert f"Not measured yet: {', '.join(name for name in report.ORDER if name != 'time_to_serve')}." in page
     assert "**no**" in report.readme({"time_to_serve": result(met=False, measured=70.0)})
+    page = report.readme({"time_to_serve": result(details={"versions": {"litserve": "0.2"}})})
+    assert "torch 2, litserve 0.2 |" in page
     assert "| - s |" in report.readme({"time_to_serve": result(met=False, measured=None)})
 
 
