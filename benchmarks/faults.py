@@ -20,7 +20,6 @@ from pathlib import Path
 
 import torch
 from harness import Figure, Network, console, export, mean_colour, run, street
-from memory import below
 from regard_serve import RegardServe
 from torch import Tensor, nn
 
@@ -33,6 +32,7 @@ from regard.contract.results import Classification, Segmentation
 from regard.errors import RegardError
 from regard.serving.client.images import ImageLike
 from regard.serving.repository import add
+from regard.serving.triton.memory import descendants
 
 LONGEST_OUTAGE = 4.0  # seconds, the target
 BEFORE = 2.0  # seconds of load before the fault
@@ -63,7 +63,7 @@ def pixel_colour() -> Network:
 
 def kill(serve: RegardServe, part: str) -> None:
     """Kill -9 the process with `part` in its command."""
-    (found,) = [pid for pid in below(serve.pid) if part in _command_of(pid)]
+    (found,) = [pid for pid in descendants(serve.pid) if part in _command_of(pid)]
     os.kill(found, signal.SIGKILL)
 
 

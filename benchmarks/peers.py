@@ -20,7 +20,6 @@ from statistics import median
 import numpy as np
 import numpy.typing as npt
 from harness import Figure, classifier, console, export, mean_colour, run, street
-from memory import pss
 from peer_servers import PEERS, Server, ours, theirs
 from PIL import Image
 
@@ -30,6 +29,7 @@ from regard.serving.bench.compare import Compared, Runner, compare, in_process
 from regard.serving.bench.measure import processors
 from regard.serving.bench.statistics import half_width
 from regard.serving.triton.installation import MALLOC
+from regard.serving.triton.memory import server_memory
 
 CLIENTS = {1: "1 client", 4: "4 clients", 16: "16 clients"}
 IN_PROCESS, OURS, NAMES = "in process", "ours", tuple(peer.name for peer in PEERS)
@@ -78,7 +78,7 @@ def found_of(artifact: Artifact, pythons: Mapping[str, Path], duration: float, r
             if failed:
                 sys.exit(f"{name}, {clients}: requests failed ({', '.join(failed)})")
             compared[count] = {each.name: each for each in measured}
-        memory = {each: pss(server.pid) for each, server in servers.items()}
+        memory = {each: server_memory(server.pid) / 1e6 for each, server in servers.items()}
     return Found(name, compared, memory)
 
 

@@ -13,12 +13,12 @@ from statistics import median
 from typing import Literal, get_args
 
 from harness import Figure, classifier, console, embedded, export, run, street
-from memory import pss
 
 from regard import Client
 from regard.contract.preprocess import decode
 from regard.export.artifact import Artifact
 from regard.serving.repository import add
+from regard.serving.triton.memory import server_memory
 
 MODELS = 10
 Endpoints = Literal["both", "image", "tensor"]
@@ -42,7 +42,7 @@ def once(artifact: Artifact, endpoints: Endpoints, models: int) -> tuple[float, 
                         client.classify(name, image)
                     if endpoints != "image":
                         client.classify(name, decode(image))
-            return pss(server.pid), ready
+            return server_memory(server.pid) / 1e6, ready
 
 
 def measure(quick: bool) -> Sequence[Figure]:

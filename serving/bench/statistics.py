@@ -28,6 +28,11 @@ class Estimate:
         )
 
 
+def digits(value: float) -> str:
+    """Three significant digits, and a whole number from 100 on."""
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
 def percentile(values: Sequence[float], q: float) -> float:
     """The nearest-rank percentile: the smallest value that at least q percent of the values do not exceed;
     NaN of no values.

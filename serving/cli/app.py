@@ -26,6 +26,7 @@ from regard.serving.cli.repo import app as repo
 from regard.serving.cli.serve import serve
 from regard.serving.cli.show import show
 from regard.serving.cli.train import train
+from regard.serving.cli.tune import tune
 from regard.serving.cli.verify import verify
 
 app = typer.Typer(
@@ -36,7 +37,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **APP,
 )
-for verb in (models, train, export, show, serve, verify, predict, evaluate, compare, bench):
+for verb in (models, train, export, show, serve, verify, predict, evaluate, compare, bench, tune):
     app.command()(verb)
 app.command(name="import")(import_)
 app.command()(convert)

@@ -1,7 +1,7 @@
 """What a verb's MODEL means: an exported model, which runs in this process, or a model on a server."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,7 @@ def is_artifact(model: str, server: Mapping[str, Any], context: typer.Context) -
     if is_path(model):
         refuse_server_options(model, server, context)
         return True
-    if _typed(server, context) or not (Path(model) / MANIFEST_FILE).is_file():
+    if typed(server, context) or not (Path(model) / MANIFEST_FILE).is_file():
         return False
     if _serves(model, server):
         raise InvalidInput(
@@ -61,7 +61,7 @@ def refuse_server_options(model: str, server: Mapping[str, Any], context: typer.
     Raises:
         BadParameter: an option for a server on the command line.
     """
-    for name in _typed(server, context):
+    for name in typed(server, context):
         raise typer.BadParameter(
             f"it is for a server, and {model} runs in this process: leave it out, or name a model of the "
             "server",
@@ -75,9 +75,9 @@ def is_path(model: str) -> bool:
     return os.sep in model or model in (os.curdir, os.pardir)
 
 
-def _typed(server: Mapping[str, Any], context: typer.Context) -> list[str]:
-    """The options that stand on the command line, and not in the environment alone."""
-    sources = {name: context.get_parameter_source(name) for name in server}
+def typed(options: Iterable[str], context: typer.Context) -> list[str]:
+    """Those of a command's options that stand on the command line, and not in the environment alone."""
+    sources = {name: context.get_parameter_source(name) for name in options}
     return [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
 
 

@@ -9,7 +9,7 @@ from rich.text import Text
 from regard.serving.bench.compare import Compared
 from regard.serving.bench.measure import Level
 from regard.serving.bench.report import Report, notes
-from regard.serving.bench.statistics import Estimate
+from regard.serving.bench.statistics import Estimate, digits
 from regard.serving.bench.waterfall import STAGES, Waterfall
 from regard.serving.cli.tables import Table
 
@@ -112,15 +112,11 @@ def show(estimate: Estimate) -> str:
     if math.isnan(estimate.value):
         return "-"
     if estimate.half_width is None:
-        return _digits(estimate.value)
-    return f"{_digits(estimate.value)} ±" + (
+        return digits(estimate.value)
+    return f"{digits(estimate.value)} ±" + (
         f"{estimate.half_width:,.0f}" if estimate.half_width >= 10 else f"{estimate.half_width:.1g}"
     )
 
 
 def _milliseconds(time: float) -> str:
     return f"{round(time, 2) + 0.0:.2f}"  # without the sign of a zero
-
-
-def _digits(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

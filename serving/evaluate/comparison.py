@@ -89,11 +89,16 @@ class Comparison:
         return figures.index(max(figures))
 
     @property
-    def choice(self) -> int:
-        """Which one to take: the fastest of those that are good enough, whose figure is at most TOLERATED
-        below the best one's even at the interval's lower end.
+    def good(self) -> list[int]:
+        """Those that are good enough: whose figure is at most TOLERATED below the best one's even at the
+        interval's lower end.
         """
-        return min(self._good, key=lambda place: self.models[place].latency)
+        return [place for place in range(len(self.models)) if not self._to_best(place).low < -TOLERATED]
+
+    @property
+    def choice(self) -> int:
+        """Which one to take: the fastest of those that are good enough."""
+        return min(self.good, key=lambda place: self.models[place].latency)
 
     @property
     def undecided(self) -> list[int]:
@@ -152,10 +157,6 @@ class Comparison:
 
     def _to_best(self, place: int) -> Difference:
         return self.difference(place, self.best)
-
-    @property
-    def _good(self) -> list[int]:
-        return [place for place in range(len(self.models)) if not self._to_best(place).low < -TOLERATED]
 
     @cached_property
     def _resampled(self) -> Rates:

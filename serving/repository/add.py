@@ -102,6 +102,29 @@ def add(
         )
 
 
+def check_addable(
+    artifact: Artifact, repository: Path, *, name: str | None = None, endpoints: Endpoints | None = None
+) -> None:
+    """Refuse early what `add` would refuse, with the same arguments.
+
+    Raises:
+        InvalidInput: as of `add`.
+    """
+    name = artifact.card.name if name is None else name
+    check_name(name)
+    check_labels(artifact.card)
+    check_runtime(artifact)
+    asked = None if endpoints is None else _named(endpoints, name)
+    if not repository.exists():
+        return
+    check_repository(repository)
+    home = home_of(repository, name)
+    if home is None:
+        check_new_model(repository, name)
+    else:
+        check_new_version(home, name, artifact, read_signature(artifact.model), asked)
+
+
 def _add(
     artifact: Artifact,
     signature: Signature,

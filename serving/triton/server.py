@@ -14,7 +14,7 @@ import tempfile
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -280,45 +280,45 @@ class EmbeddedTriton:
         front = Settings(
             self.host, self.ports["HTTP"], f"127.0.0.1:{inner_port}", FRONT_HEADER, secrets.token_hex()
         )
-        front_process = guard = None
-        try:
-            _fill_backends(folder / "backends", installation)
-            guard = subprocess.Popen(
-                [sys.executable, "-I", "-S", residue.__file__],
-                stdin=subprocess.PIPE,
-                text=True,
-                start_new_session=True,
-            )
-            keys.leave([self.ports["HTTP"], self.ports["gRPC"]], prefix=prefix)
-            log = self.log or folder / "server.log"
-            log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("ab") as stream:
-                start = stream.tell()
-                front_process = FrontProcess(front, stream)
-                process = subprocess.Popen(
-                    self._command(installation, folder / "backends", prefix, keys, front),
-                    # what models leave there goes with the run
-                    env=installation.environment() | {"TMPDIR": str(folder)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=stream,
-                    stderr=subprocess.STDOUT,
-                    # a Ctrl-C in the terminal reaches regard alone, which then stops the server
+        with ExitStack() as undo:  # of what has begun, where an error or a Ctrl-C comes before the end
+            undo.callback(shutil.rmtree, folder, ignore_errors=True)
+            undo.callback(remove_shared_memory, prefix)
+            try:
+                _fill_backends(folder / "backends", installation)
+                guard = subprocess.Popen(
+                    [sys.executable, "-I", "-S", residue.__file__],
+                    stdin=subprocess.PIPE,
+                    text=True,
                     start_new_session=True,
                 )
-        except OSError as error:
-            shutil.rmtree(folder, ignore_errors=True)
-            remove_shared_memory(prefix)
-            if front_process is not None:
-                front_process.stop()
-            if guard is not None:
-                guard.communicate()
-            raise ServerError(f"cannot start the server: {error}") from None
-        left = Residue(process.pid, prefix, str(folder))
-        _tell(guard, left.to_line())
-        # it is this machine's, whatever address it listens on: no proxy leads to it
-        connection = GrpcConnection(address, Credentials(headers=keys.headers), proxy=None)
-        server_log = ServerLog(log, start)
-        return _Running(process, front_process, guard, left, server_log, Loader(connection, server_log))
+                undo.callback(guard.communicate)
+                keys.leave([self.ports["HTTP"], self.ports["gRPC"]], prefix=prefix)
+                log = self.log or folder / "server.log"
+                log.parent.mkdir(parents=True, exist_ok=True)
+                with log.open("ab") as stream:
+                    start = stream.tell()
+                    front_process = FrontProcess(front, stream)
+                    undo.callback(front_process.stop)
+                    process = subprocess.Popen(
+                        self._command(installation, folder / "backends", prefix, keys, front),
+                        # what models leave there goes with the run
+                        env=installation.environment() | {"TMPDIR": str(folder)},
+                        stdin=subprocess.DEVNULL,
+                        stdout=stream,
+                        stderr=subprocess.STDOUT,
+                        # a Ctrl-C in the terminal reaches regard alone, which then stops the server
+                        start_new_session=True,
+                    )
+                    undo.callback(_kill, process)
+            except OSError as error:
+                raise ServerError(f"cannot start the server: {error}") from None
+            left = Residue(process.pid, prefix, str(folder))
+            _tell(guard, left.to_line())
+            # it is this machine's, whatever address it listens on: no proxy leads to it
+            connection = GrpcConnection(address, Credentials(headers=keys.headers), proxy=None)
+            loader = Loader(connection, ServerLog(log, start))
+            undo.pop_all()
+            return _Running(process, front_process, guard, left, loader.log, loader)
 
     def _command(
         self, installation: Installation, backend_folder: Path, prefix: str, keys: Keys, front: Settings
@@ -414,6 +414,11 @@ def _fill_backends(folder: Path, installation: Installation) -> None:
         (folder / backend).mkdir()
         for file in files:
             shutil.copy(file, folder / backend)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
 
 
 def _tell(guard: subprocess.Popen[str], line: str) -> None:

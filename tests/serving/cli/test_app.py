@@ -66,6 +66,7 @@ def test_wrong_usage() -> None:
         ("show ./exported", "onnx", "cpu"),
         ("bench anything --picture out.png", "matplotlib", "bench"),
         ("evaluate anything --data images --out judged", "matplotlib", "bench"),
+        ("tune exported --picture tuned.png", "matplotlib", "bench"),
         ("evaluate resnet18 --weights random --data images", "torch", "export"),
         ("compare one other --data images --out judged", "matplotlib", "bench"),
         ("compare resnet18@random other --data images", "torch", "export"),

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 from tests.serving.repository.repositories import unchecked
 
@@ -252,6 +253,23 @@ def test_started_twice_and_never(repository: Path, embedded: Any) -> None:
         _ = server.pid
     with server, pytest.raises(ServerError, match="already running"):
         server.start()
+
+
+@pytest.mark.parametrize("step", ["_fill_backends", "FrontProcess", "_tell", "GrpcConnection"])
+def test_a_ctrl_c_while_it_starts_leaves_nothing(
+    repository: Path, embedded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    monkeypatch.setattr(f"regard.serving.triton.server.{step}", interrupt)
+    before = {child.pid for child in psutil.Process().children()}
+    with pytest.raises(KeyboardInterrupt):
+        embedded(repository).start()
+    assert {child.pid for child in psutil.Process().children()} <= before
+    assert not [*(tmp_path / "scratch").iterdir()]
 
 
 def test_a_killed_parent_leaves_nothing(repository: Path) -> None:
