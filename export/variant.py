@@ -19,13 +19,13 @@ from regard.contract.variant import NAME_PATTERN, VARIANT_FILE, Variant, variant
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact, check_pinned, read_artifact
-from regard.export.proof.comparison import ParityError
+from regard.export.proof.comparison import NotProven
 
 
 @contextmanager
 def adding_variant(artifact: Path, name: str) -> Iterator[Path]:
     """Yield an empty folder for the files of a variant and its `variant.json`; when the block ends well it is
-    checked and put in place, an earlier one of this name replaced. After a ParityError it stays as a draft.
+    checked and put in place, an earlier one of this name replaced. After a NotProven it stays as a draft.
 
     Raises:
         InvalidInput: a bad name, or the variant in the folder is not proven.
@@ -37,7 +37,7 @@ def adding_variant(artifact: Path, name: str) -> Iterator[Path]:
         )
     target = artifact / VARIANTS / name
     earlier = {path.name for path in target.iterdir()} if target.is_dir() else set()
-    with whole_folder(target, files=earlier, keep=ParityError) as draft:
+    with whole_folder(target, files=earlier, keep=NotProven) as draft:
         yield draft
         _check(_read(draft, name), draft, artifact)
         write_manifest(draft, variant_of=sha256(artifact / MANIFEST_FILE))

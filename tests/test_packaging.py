@@ -61,6 +61,7 @@ def test_the_wheel_holds_every_module_of_the_three_packages_and_their_data(wheel
         "models/catalog.json",
         "models/weights/*.safetensors",
         "models/weights/*.json",
+        "models/weights/int8/*",
         "models/training/recipes/*.toml",
         "models/sample_images/**/*",
     ):

@@ -22,7 +22,11 @@ from regard.export.proof.runner import SCORES, Arrays, CannotRun, Runner
 from regard.export.proof.trials import Shape, Trial
 
 
-class ParityError(ExportError):
+class NotProven(ExportError):
+    """A candidate that failed its proof; its draft stays for study."""
+
+
+class ParityError(NotProven):
     """A candidate that departs from its reference at a shape. `certificates` say by how much; none where it
     could not run.
     """

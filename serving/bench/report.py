@@ -18,6 +18,8 @@ PACKAGES = (
     "torch",
     "onnx",
     "onnxruntime",
+    "openvino",
+    "nncf",
     "numpy",
     "pillow",
     "tritonclient",

@@ -20,6 +20,7 @@ from regard.serving.cli.export import export
 from regard.serving.cli.extras import missing
 from regard.serving.cli.import_ import import_
 from regard.serving.cli.models import models
+from regard.serving.cli.optimize import optimize
 from regard.serving.cli.options import APP
 from regard.serving.cli.predict import predict
 from regard.serving.cli.repo import app as repo
@@ -37,7 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **APP,
 )
-for verb in (models, train, export, show, serve, verify, predict, evaluate, compare, bench, tune):
+VERBS = (models, train, export, optimize, show, serve, verify, predict, evaluate, compare, bench, tune)
+for verb in VERBS:
     app.command()(verb)
 app.command(name="import")(import_)
 app.command()(convert)

@@ -1,4 +1,4 @@
-"""A bar of images that are judged one by one, on stderr."""
+"""A bar of images, or of other steps, that are done one by one, on stderr."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,20 +9,25 @@ from regard.serving.cli.console import err
 
 
 @contextmanager
-def image_bar(total: int) -> Iterator[Callable[[], None]]:
-    """Show how many of them are done, in a terminal; what is yielded is called after each."""
+def image_bar(total: int, doing: str = "judging", what: str = "images") -> Iterator[Callable[[], None]]:
+    """Show how many of them are done, in a terminal; what is yielded is called after each.
+
+    total: 0 where there are no steps.
+    doing: what is done to them, in words.
+    what: they are.
+    """
     columns = (
-        TextColumn("judging"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
-        task = bar.add_task("judging", total=total, speed="")
+        task = bar.add_task(doing, total=total or None, speed="")
 
         def advance() -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, advance=1, speed=f"{speed:.0f} images/s" if speed else "")
+            bar.update(task, advance=1, speed=f"{speed:.0f} {what}/s" if speed else "")
 
         yield advance

@@ -7,6 +7,7 @@ import typer
 
 from regard.serving.cli.completion import served_models
 from regard.serving.cli.console import out
+from regard.serving.cli.judgement_table import judgement_table
 from regard.serving.cli.options import DEFAULT_REPOSITORY, Json, Repository
 from regard.serving.cli.proof import show_certificates
 from regard.serving.cli.tables import Table
@@ -55,8 +56,11 @@ def _print(page: "Page") -> None:
     out.print(tensors)
     show_certificates(card.certificates)
     for variant in page.variants:
-        out.print(f"variant [bold]{variant.name}[/bold]: {variant.precision}, {variant.file}")
+        graph = variant.file or "the same graph"
+        out.print(f"variant [bold]{variant.name}[/bold]: {variant.precision} by {variant.runtime}, {graph}")
         show_certificates(variant.certificates)
+        if variant.judgement is not None:
+            out.print(judgement_table(variant))
     files = Table("file", "bytes", "SHA-256", whole=("file", "SHA-256"), figures=("bytes",))
     for file in page.files:
         files.add(file.path, str(file.bytes), file.sha256)

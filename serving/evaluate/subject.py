@@ -19,6 +19,8 @@ from regard.serving.evaluate.metrics.metrics import Result
 if TYPE_CHECKING:
     from torch import nn
 
+    from regard.export.artifact import Artifact
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -63,7 +65,7 @@ def served(client: Client, model: str, *, version: Version = "") -> Subject:
 
 
 def artifact(folder: Path) -> Subject:
-    """What `regard export` wrote, or a variant of it, by ONNX Runtime in this process.
+    """What `regard export` wrote, or a variant of it, by its runtime in this process.
 
     Raises:
         RegardError: as of `regard.serving.local.model.LocalModel`.
@@ -72,6 +74,18 @@ def artifact(folder: Path) -> Subject:
 
     model = LocalModel(folder)
     return replace(served(model.client, model.name), way=f"{folder} in this process", graph=model.graph)
+
+
+def opened(artifact: "Artifact") -> Subject:
+    """An artifact, or a variant of one that may not be proven yet, by its runtime in this process.
+
+    Raises:
+        ExportError: that does not take its graph.
+    """
+    from regard.serving.local.model import local_client
+
+    model = served(local_client(artifact), artifact.card.name)
+    return replace(model, way=f"{artifact.folder} in this process", graph=artifact.model)
 
 
 def network(module: "nn.Module", card: Card) -> Subject:

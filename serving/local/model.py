@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from regard.export.artifact import Artifact
 from regard.export.variant import read_artifact_or_variant
 from regard.serving.client.sync import Client
 from regard.serving.local.transport import LocalTransport
@@ -37,7 +38,15 @@ class LocalModel:
         self.card = artifact.card
         self.name = artifact.card.name
         self.graph = artifact.model
-        # the address is said in errors of servers that do not answer, and there is none
-        self.client = Client(
-            LOCAL["grpc"], transport=LocalTransport(artifact), timeout=TIMEOUT, shared_memory=False
-        )
+        self.client = local_client(artifact)
+
+
+def local_client(artifact: Artifact) -> Client:
+    """A client whose only model is an artifact, or a variant of one, in this process.
+
+    Raises:
+        ExportError: its runtime does not take its graph.
+    """
+    transport = LocalTransport(artifact)
+    # the address is said in errors of servers that do not answer, and there is none
+    return Client(LOCAL["grpc"], transport=transport, timeout=TIMEOUT, shared_memory=False)

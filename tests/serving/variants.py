@@ -40,6 +40,7 @@ def variant_of(
         judgement = Judgement(
             reference_sha256=artifact.sha256,
             variant_sha256=artifact.sha256 if graph is None else sha256(draft / "model.onnx"),
+            candidate="whatever runs it",
             data="none",
             images=1,
             agreement=1,

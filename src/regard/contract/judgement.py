@@ -23,14 +23,26 @@ class Accuracy(Record):
         """Whether the figure drops by no more than it may; NaN never passes."""
         return self.low >= -self.max_drop
 
+    @property
+    def fault(self) -> str:
+        """Why it does not pass, in words."""
+        drop = self.reference - self.variant
+        known = f"{self.metric} {self.variant:.4f} instead of {self.reference:.4f}"
+        if drop <= self.max_drop:
+            return (
+                f"{known}, and by these images it may be {-self.low:.4f} lower (95 % interval), of which at "
+                f"most {self.max_drop} passes: more images would tell"
+            )
+        return f"{known}, at most {self.max_drop} lower passes"
+
 
 class Speed(Record):
     """Seconds of one image, preprocessing left out, one thread, interleaved; medians."""
 
     device: str = Field(description="what it ran on")
-    reference: float = Field(description="float32's seconds, by the fastest runtime here")
+    reference: float = Field(description="float32's seconds, by ONNX Runtime")
     variant: float = Field(description="the variant's seconds")
-    images: int
+    runs: int = Field(ge=1)
 
     @property
     def ratio(self) -> float:
@@ -46,17 +58,33 @@ class Judgement(Record):
 
     reference_sha256: Sha256 = Field(description="of the float32 graph")
     variant_sha256: Sha256 = Field(description="of the variant's graph")
-    data: str = Field(description="the held-out images, and how many of them")
-    images: int = Field(ge=1)
+    candidate: str = Field(description="what ran the variant")
+    calibration: str | None = Field(default=None, description="the images that it was made with")
+    data: str = Field(description="the held-out images; none of them is among those of the calibration")
+    images: int = Field(ge=1, description="how many these are")
     agreement: float = Field(description="mean over the images")
     least_agreement: float = Field(description="of the worst image")
     min_agreement: float = Field(description="the smallest mean that passes")
     min_least_agreement: float = Field(description="the smallest of an image that passes; 0 for classes")
-    accuracy: Accuracy | None = Field(default=None, description="None: the images had no labels")
+    accuracy: Accuracy | None = Field(default=None, description="None: agreement only, without labels")
     speed: Speed | None = Field(default=None, description="None: it was not measured on its own device")
 
     @property
+    def faults(self) -> tuple[str, ...]:
+        """What does not pass, in words; NaN never does. Speed is no part of it."""
+        faults = []
+        if not self.agreement >= self.min_agreement:
+            faults.append(f"agreement {self.agreement:.4f}, at least {self.min_agreement} passes")
+        if not self.least_agreement >= self.min_least_agreement:
+            faults.append(
+                f"agreement {self.least_agreement:.4f} on the worst image, at least "
+                f"{self.min_least_agreement} passes"
+            )
+        if self.accuracy is not None and not self.accuracy.passed:
+            faults.append(self.accuracy.fault)
+        return tuple(faults)
+
+    @property
     def passed(self) -> bool:
-        """Whether it decides as float32 does, and is as good; NaN never passes. Speed is no part of it."""
-        agrees = self.agreement >= self.min_agreement and self.least_agreement >= self.min_least_agreement
-        return agrees and (self.accuracy is None or self.accuracy.passed)
+        """Whether it decides as float32 does, and is as good."""
+        return not self.faults

@@ -24,13 +24,15 @@ class Variant(Record):
     precision moves them.
 
     name: of its folder. runtime: what runs it. precision: what it computes in. file: the graph or engine in
-    the folder; None for the artifact's own graph.
+    the folder; None for the artifact's own graph. float32_blocks: of a graph in mixed precision, the blocks
+    that are not quantized.
     """
 
     name: str = Field(pattern=f"^{NAME_PATTERN}$")
     runtime: Runtime = "onnxruntime"
     precision: Precision = "float32"
     file: str | None
+    float32_blocks: tuple[str, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     judgement: Judgement | None = None
 

@@ -1,0 +1,154 @@
+"""Making a variant in a lower precision: made, judged, and kept only where it is as good and faster."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from regard.contract.answers.kind import Array
+from regard.contract.goldens import ANSWERS_FILE, read_goldens, write_answers
+from regard.contract.judgement import Judgement
+from regard.contract.names import GOLDENS, IMAGE, MODEL_FILE, VARIANTS
+from regard.contract.variant import VARIANT_FILE, Runtime, Variant
+from regard.contract.whole_file import write_text
+from regard.errors import InvalidInput
+from regard.export.artifact import Artifact, read_artifact
+from regard.export.precision.layers import Target
+from regard.export.sessions.open_artifact import open_artifact
+from regard.export.variant import adding_variant
+from regard.serving.evaluate.data import Data, find_data
+from regard.serving.optimize import pools
+from regard.serving.optimize.bf16 import make_bf16
+from regard.serving.optimize.drafting import Drafting, Made
+from regard.serving.optimize.gate import BlockCost, GateError
+from regard.serving.optimize.int8 import make_int8
+from regard.serving.optimize.progress import Progress, silent
+from regard.serving.optimize.shipped import take_shipped
+from regard.serving.optimize.speed import check_faster, speed
+
+# what runs a variant here: TensorRT's, which is no part of regard yet, in the meantime by the CPU
+RUNTIMES: dict[Target, Runtime] = {"openvino": "openvino", "tensorrt": "onnxruntime"}
+
+
+@dataclass(frozen=True)
+class Optimized:
+    """What was made.
+
+    Attributes:
+        folder: of the variant.
+        costs: of the blocks, the largest first, where some of them had to stay in float32.
+    """
+
+    folder: Path
+    variant: Variant
+    costs: tuple[BlockCost, ...] = ()
+
+    @property
+    def judgement(self) -> Judgement:
+        """How it was judged."""
+        assert self.variant.judgement is not None
+        return self.variant.judgement
+
+
+def optimize(
+    folder: Path,
+    precision: Literal["bf16", "int8"],
+    *,
+    calibrate: Path | None = None,
+    calibrate_split: str | None = None,
+    data: Path | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    ignore_index: int | None = None,
+    target: Target = "openvino",
+    keep_slower: bool = False,
+    progress: Progress = silent,
+) -> Optimized:
+    """Add a variant in another precision to an artifact.
+
+    Args:
+        folder: the artifact's.
+        precision: "int8", by a graph of its own; "bf16", by the artifact's graph and OpenVINO's hint.
+        calibrate: images like those that will come, labelled or not: a folder, which is searched as deep as
+            it goes, or MNIST's files. Where there is no `data` some of them are kept apart to judge by, in
+            agreement alone; bf16 calibrates nothing. None, with int8: the variant that comes with regard for
+            these very weights.
+        calibrate_split: a folder in `calibrate`, by default `train` where there is one.
+        data, split, limit: labelled images to judge by, as of `regard.serving.evaluate.data.find_data`.
+        ignore_index: of pixels without a label, in place of the Card's.
+        target: what an int8 variant is for. "tensorrt" makes `int8-tensorrt`, whose accuracy is judged by
+            ONNX Runtime here, and whose speed is not.
+        keep_slower: keep it even where it is slower than float32.
+        progress: shows each stage.
+
+    Raises:
+        GateError: it does not decide as float32 does; the draft stays, and the error lists what costs most.
+        TooSlow: it is no faster.
+        InvalidInput: too few images, or not the right ones; no artifact; a network that is not finite.
+        ExportError: the processor, NNCF or the runtime cannot do it.
+        ModuleNotFoundError: NNCF or OpenVINO is not installed.
+    """
+    if target != "openvino" and precision == "bf16":
+        raise InvalidInput("bf16 is for OpenVINO alone: TensorRT chooses its own 16-bit layers")
+    if target != "openvino" and calibrate is None:
+        raise InvalidInput(
+            "what comes with regard is for OpenVINO; for TensorRT, give images to calibrate with"
+        )
+    artifact = read_artifact(folder)
+    pool = None if calibrate is None else pools.pool_of(calibrate, artifact.card, calibrate_split)
+    labelled = None if data is None else _labelled(data, artifact, split, limit)
+    name = precision if target == "openvino" else f"{precision}-{target}"
+    with adding_variant(folder, name) as draft:
+        drafting = Drafting(artifact, draft, RUNTIMES[target], ignore_index, progress)
+        if precision == "bf16":
+            made = make_bf16(drafting, pool, labelled)
+        elif pool is not None:
+            made = make_int8(drafting, pool, labelled, target)
+        else:
+            made = take_shipped(drafting, labelled)
+        variant = _recorded(drafting, made, name)
+        assert variant.judgement is not None
+        if faults := variant.judgement.faults:
+            raise GateError(
+                f"the variant {name} of {folder} is not as good as float32 on {variant.judgement.data}: "
+                f"{'; '.join(faults)}. The draft is in {draft}",
+                variant,
+                made.costs,
+            )
+        if variant.judgement.speed is not None and not keep_slower:
+            check_faster(variant.judgement.speed, name)
+    return Optimized(folder / VARIANTS / name, variant, made.costs)
+
+
+def _labelled(path: Path, artifact: Artifact, split: str | None, limit: int | None) -> Data:
+    data = find_data(path, artifact.card, split=split, limit=limit)
+    pools.check_enough(data.images, data.found_in, artifact.card.task)
+    return data
+
+
+def _recorded(drafting: Drafting, made: Made, name: str) -> Variant:
+    """Time it, and write its answers to the goldens and its record into the draft."""
+    artifact, judgement = drafting.artifact, made.judgement
+    if drafting.runtime == "openvino" and judgement.passed:  # on any other target it is not timed here
+        with drafting.progress("measuring speed", 0):
+            judgement = judgement.model_copy(update={"speed": speed(artifact, made.variant)})
+    variant = Variant(
+        name=name,
+        runtime=made.variant.runtime,
+        precision=made.variant.precision,
+        file=MODEL_FILE if (drafting.draft / MODEL_FILE).is_file() else None,
+        float32_blocks=made.float32_blocks,
+        judgement=judgement,
+    )
+    write_answers(drafting.draft / ANSWERS_FILE, _golden_answers(artifact, made.variant))
+    write_text(drafting.draft / VARIANT_FILE, variant.model_dump_json(indent=2) + "\n")
+    return variant
+
+
+def _golden_answers(artifact: Artifact, variant: Artifact) -> dict[str, Array]:
+    session, tensor = open_artifact(variant, threads=1), artifact.card.answer.tensor
+    answers = {}
+    for golden in read_goldens(artifact.folder / GOLDENS):
+        pixels = artifact.card.input.decode_and_fit(golden.encoded)
+        (answer,) = session.run((tensor,), {IMAGE: pixels[None]})
+        answers[golden.name] = answer[0]
+    return answers
