@@ -1,5 +1,5 @@
-"""The whole pipeline, run once: export two trained networks, prove them, serve them with Triton, predict real
-images, measure.
+"""The whole pipeline, run once: export two trained networks, prove them, add int8 variants, serve all with
+Triton, predict real images, measure.
 
     make demo
 
@@ -17,7 +17,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -43,6 +42,7 @@ from regard.serving.triton.server import EmbeddedTriton
 
 OUT = Path("demo_output")
 GARMENTS, STREETS = "se_resnet18_fashion_mnist", "ccnet_mobilenet_v2_camvid"
+INT8 = "_int8"  # behind the name that a network's int8 variant is served by
 SHOWN_STREET = "0016E5_08033"
 BENCH = {  # short windows: a garment takes a millisecond or so, a street a tenth of a second
     GARMENTS: "--concurrency 1,2,4,8 --duration 0.5 --repeats 3",
@@ -93,14 +93,20 @@ def main() -> None:
     shutil.rmtree(OUT, ignore_errors=True)
     OUT.mkdir()
     cards = {name: card_from_file(shipped()[name]) for name in (GARMENTS, STREETS)}
+    served = [name + precision for name in cards for precision in ("", INT8)]
     demo = Demo()
     with demo.step("Export two trained networks to ONNX, and prove them equal"):
         for name, card in cards.items():
             builder = card.origin.builder
             regard(f"export {builder} --weights {name.removeprefix(f'{builder}_')} -o {OUT}/exported/{name}")
-    with demo.step("Put them into a Triton model repository"):
+    with demo.step("Add their int8 variants: with regard come those that its own weights were judged by"):
         for name in cards:
+            regard(f"optimize {OUT}/exported/{name} --precision int8")
+    with demo.step("Put all of them into a Triton model repository"):
+        for name in cards:
+            variant = f"{OUT}/exported/{name}/variants/int8"
             regard(f"repo add {OUT}/exported/{name} --repository {OUT}/model_repository")
+            regard(f"repo add {variant} --name {name}{INT8} --repository {OUT}/model_repository")
     http_port, grpc_port, metrics_port = free_ports(3)
     server = EmbeddedTriton(
         OUT / "model_repository",
@@ -120,7 +126,7 @@ def main() -> None:
             )
         url = server.grpc_url
         with demo.step("Verify: the answers on the wire are those of the export, and PyTorch's"):
-            for name in cards:
+            for name in served:
                 regard(f"verify {name} --repository {OUT}/model_repository --url {url}")
         with demo.step("Predict: what is in these images?"):
             # paths below the working directory, as a person would type them
@@ -129,14 +135,15 @@ def main() -> None:
                 for path in (folder("garment"), folder("street"))
             )
             regard(f"predict {GARMENTS} {garment} --url {url}")
+            regard(f"predict {GARMENTS}{INT8} {garment} --url {url}")
             regard(f"predict {STREETS} {street} --out {OUT}/predictions --url {url}")
             with Client(url) as client:  # the same in Python
                 files = sorted(folder("garment").iterdir())
                 answers = client.classify(GARMENTS, files)
         with demo.step("Measure: images a second and latency against load"):
-            for name in cards:
+            for name in served:
                 figures = f"--record {OUT}/bench_{name}.json --picture {OUT}/bench_{name}.png"
-                regard(f"bench {name} --url {url} {BENCH[name]} {figures}")
+                regard(f"bench {name} --url {url} {BENCH[name.removesuffix(INT8)]} {figures}")
     finally:
         server.stop()
     with demo.step("Draw all of it in one picture"):
@@ -163,7 +170,7 @@ def draw(
         axes.set(xticks=[], yticks=[])
         axes.set_xlabel("right" if right else f"wrong: {file.stem}", fontsize=7, color=colour)
     for axes, name in zip(bottom.subplots(1, 2), cards, strict=True):
-        _draw_throughput(axes, name, json.loads((OUT / f"bench_{name}.json").read_text()))
+        _draw_throughput(axes, name)
     figure.savefig(path, dpi=120)
 
 
@@ -187,22 +194,19 @@ def _draw_street(panels: Sequence[Axes], card: Card) -> None:
         axes.axis("off")
 
 
-def _draw_throughput(axes: Axes, name: str, report: dict[str, Any]) -> None:
-    loads = [level["load"] for level in report["levels"]]
-    axes.plot(
-        loads, [level["throughput"]["value"] for level in report["levels"]], marker="o", color="#2a6f97"
-    )
-    axes.set(title=name, xlabel="clients", ylabel="images a second", xticks=loads)
+def _draw_throughput(axes: Axes, name: str) -> None:
+    """Of a network in float32 and in int8."""
+    latency = axes.twinx()
+    for colour, precision, suffix in (("#2a6f97", "float32", ""), ("#bc6c25", "int8", INT8)):
+        levels = json.loads((OUT / f"bench_{name}{suffix}.json").read_text())["levels"]
+        loads = [level["load"] for level in levels]
+        throughput, median = ([level[what]["value"] for level in levels] for what in ("throughput", "p50"))
+        axes.plot(loads, throughput, marker="o", color=colour, label=precision)
+        latency.plot(loads, median, marker="s", color=colour, linestyle="--")
+        axes.set(title=name, xlabel="clients", ylabel="images a second", xticks=loads)
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
-    latency = axes.twinx()
-    latency.plot(
-        loads,
-        [level["p50"]["value"] for level in report["levels"]],
-        marker="s",
-        color="#9e2a2b",
-        linestyle="--",
-    )
+    axes.legend(frameon=False)
     latency.set_ylabel("median latency in ms (dashed)")
     latency.set_ylim(bottom=0)
 
@@ -216,7 +220,7 @@ def summarize(steps: Sequence[Step], cards: dict[str, Card]) -> None:
     console.print(times, "")
     places = Table("where", "what", title="Where it is", whole=("where",))
     for name in cards:
-        places.add(f"{OUT}/exported/{name}", "the proven ONNX graph, and its Card with the certificates")
+        places.add(f"{OUT}/exported/{name}", "the proven ONNX graph, its Card, and the int8 variant")
     places.add(f"{OUT}/model_repository", "what Triton served; NVIDIA's container reads the same folder")
     places.add(f"{OUT}/predictions", "masks and overlays of the street scenes")
     places.add(f"{OUT}/bench_*.json, .png", "the short benchmark; benchmarks/ holds the long ones")
