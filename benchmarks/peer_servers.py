@@ -48,7 +48,7 @@ class Server:
 
     pid: int
     clients: Callable[[int], Sequence[Worker[Any]]]
-    answer: Callable[[bytes], npt.NDArray[np.float32]]
+    answer: Callable[[bytes], npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def theirs(peer: Peer, python: Path, artifact: Artifact, images: Sequence[bytes]
             yield Server(
                 process.pid,
                 lambda count: [Worker(_HttpClient(port).send, images) for _ in range(count)],
-                lambda image: np.frombuffer(_HttpClient(port).answer(image), np.float32),
+                lambda image: np.frombuffer(_HttpClient(port).answer(image), artifact.card.answer.dtype),
             )
         finally:
             os.killpg(process.pid, signal.SIGTERM)  # LitServe leaves what it started
@@ -126,7 +126,7 @@ def ours(artifact: Artifact, images: Sequence[bytes]) -> Iterator[Server]:
         stack.callback(connection.close)
         target = _target(connection, artifact.card.name, images)
 
-        def answer(image: bytes) -> npt.NDArray[np.float32]:
+        def answer(image: bytes) -> npt.NDArray[Any]:
             arrays = connection.infer(target.request([image]), timeout=STARTING).arrays
             return arrays[artifact.card.answer.tensor]
 

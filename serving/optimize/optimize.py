@@ -105,7 +105,7 @@ def optimize(
             made = make_int8(drafting, pool, labelled, target)
         else:
             made = take_shipped(drafting, labelled)
-        variant = _recorded(drafting, made, name)
+        variant = record(drafting, made, name)
         assert variant.judgement is not None
         if faults := variant.judgement.faults:
             raise GateError(
@@ -125,7 +125,7 @@ def _labelled(path: Path, artifact: Artifact, split: str | None, limit: int | No
     return data
 
 
-def _recorded(drafting: Drafting, made: Made, name: str) -> Variant:
+def record(drafting: Drafting, made: Made, name: str) -> Variant:
     """Time it, and write its answers to the goldens and its record into the draft."""
     artifact, judgement = drafting.artifact, made.judgement
     if drafting.runtime == "openvino" and judgement.passed:  # on any other target it is not timed here
