@@ -12,7 +12,6 @@ import typer
 
 from regard.serving.cli.console import err, out
 from regard.serving.cli.image_bar import image_bar
-from regard.serving.cli.judgement_table import judgement_table
 from regard.serving.cli.options import Json
 from regard.serving.cli.stages import say
 from regard.serving.cli.tables import Table
@@ -98,6 +97,7 @@ def optimize(
 
     Example: regard optimize exported/garments --precision int8 --calibrate photos --data labelled
     """
+    from regard.serving.cli.judgement_table import judgement_table
     from regard.serving.optimize.gate import GateError
     from regard.serving.optimize.optimize import optimize
 

@@ -7,7 +7,6 @@ import typer
 
 from regard.serving.cli.completion import served_models
 from regard.serving.cli.console import out
-from regard.serving.cli.judgement_table import judgement_table
 from regard.serving.cli.options import DEFAULT_REPOSITORY, Json, Repository
 from regard.serving.cli.proof import show_certificates
 from regard.serving.cli.tables import Table
@@ -43,6 +42,8 @@ def show(
 
 
 def _print(page: "Page") -> None:
+    from regard.serving.cli.judgement_table import judgement_table
+
     card = page.card
     proven = "[green]proven[/green]" if page.unproven is None else f"[red]unproven[/red]: {page.unproven}"
     out.print(f"[bold]{card.name}[/bold] in {page.folder}: {card.task}, {proven}")

@@ -73,8 +73,14 @@ def assert_gone(left: Residue) -> None:
 
 def test_serves_and_leaves_nothing(repository: Path, embedded: Any, connect: Any) -> None:
     server = embedded(repository)
+    for _ in range(5):
+        # another server that starts at the same moment takes the empty folder for its own, and may remove it
+        with leaving_nothing(server) as note, server:
+            if note().environments:
+                break
+    else:
+        pytest.fail("no start showed the folder that Triton makes for Python environments")
     with leaving_nothing(server) as note, server:
-        assert note().environments
         assert list(Path("/dev/shm").glob(note().shared_memory_prefix + "*"))
         with connect(server.grpc_url) as infer:
             answer = infer("largest", PIXELS).as_numpy("label_map")
