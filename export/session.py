@@ -4,6 +4,8 @@ import onnxruntime
 
 from regard.errors import ExportError
 
+NAME = f"ONNX Runtime {onnxruntime.__version__} on the CPU"  # for the record
+
 
 def open_session(model: bytes | str, *, name: str, threads: int = 0) -> onnxruntime.InferenceSession:
     """A session on a serialized model, or on a file.

@@ -10,7 +10,7 @@ from onnx import ModelProto, ValueInfoProto
 from regard.contract.answers.kind import AnswerKind
 from regard.errors import ExportError
 from regard.export.proof.runner import SCORES, Arrays, CannotRun
-from regard.export.session import open_session
+from regard.export.session import NAME, open_session
 
 
 class GraphRunner:
@@ -28,7 +28,7 @@ class GraphRunner:
     def __init__(self, model: ModelProto, tensors: Mapping[str, str], *, sha256: str) -> None:
         self.session = session_with(model, tensors.values())
         self.tensors = tensors
-        self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
+        self.name = NAME
         self.sha256 = sha256
 
     def run(self, inputs: Arrays) -> Arrays:

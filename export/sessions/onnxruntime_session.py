@@ -5,17 +5,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from regard.export.proof.runner import Arrays, CannotRun
-from regard.export.session import open_session
+from regard.export.session import NAME, open_session
 
 
 class OnnxRuntimeSession:
     """See `regard.export.sessions.session.Session`, and `open_session` for the arguments."""
 
     def __init__(self, model: str, *, threads: int) -> None:
-        self.name = f"ONNX Runtime {onnxruntime.__version__} on the CPU"
+        self.name = NAME
         self._session = open_session(model, name=model, threads=threads)
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 

@@ -1,6 +1,7 @@
 """An artifact, or a variant of one, made ready to run in this process."""
 
 from regard.export.artifact import Artifact
+from regard.export.session import NAME
 from regard.export.sessions.onnxruntime_session import OnnxRuntimeSession
 from regard.export.sessions.session import Session
 
@@ -19,3 +20,12 @@ def open_artifact(artifact: Artifact, *, threads: int) -> Session:
 
         return OpenVinoSession(artifact.model, precision=artifact.precision, threads=threads)
     return OnnxRuntimeSession(str(artifact.model), threads=threads)
+
+
+def runtime_name(artifact: Artifact) -> str:
+    """The name of the session that `open_artifact` gives, without opening one."""
+    if artifact.runtime == "openvino":
+        from regard.export.sessions.openvino_session import name_of
+
+        return name_of(artifact.precision)
+    return NAME

@@ -37,7 +37,7 @@ class OpenVinoSession:
             compiled = openvino.Core().compile_model(str(model), "CPU", settings(precision, threads))
         except RuntimeError as error:
             raise ExportError(f"OpenVINO does not take {model}: {error}") from None
-        self.name = f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU, {precision}"
+        self.name = name_of(precision)
         self.bf16 = compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.bf16
         self.outputs = tuple(output.get_any_name() for output in compiled.outputs)
         self._request = compiled.create_infer_request()
@@ -53,3 +53,8 @@ class OpenVinoSession:
                 return [np.array(self._request.get_tensor(name).data) for name in outputs]
             except RuntimeError as error:
                 raise CannotRun(f"OpenVINO: {str(error).strip()}") from None
+
+
+def name_of(precision: str) -> str:
+    """What runs a graph in this precision, for the record."""
+    return f"OpenVINO {openvino.__version__.split('-')[0]} on the CPU, {precision}"

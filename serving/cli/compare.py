@@ -20,7 +20,7 @@ from regard.serving.cli.connection import (
 )
 from regard.serving.cli.console import err, out
 from regard.serving.cli.image_bar import image_bar
-from regard.serving.cli.options import Data, FiguresOfEach, Json, Limit, Split
+from regard.serving.cli.options import Data, FiguresOfEach, Ignore, Json, Limit, Split
 from regard.serving.cli.stages import stages
 from regard.serving.cli.subjects import subjects_of
 
@@ -40,12 +40,7 @@ def compare(
     data: Data,
     split: Split = None,
     limit: Limit = None,
-    ignore: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=255, help="Number of unlabelled pixels in label maps; by default the first Card's."
-        ),
-    ] = None,
+    ignore: Ignore = None,
     load: Annotated[
         int | None,
         typer.Option(min=1, help="Measure throughput as well: so many clients at once, in turns."),

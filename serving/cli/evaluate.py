@@ -23,7 +23,7 @@ from regard.serving.cli.connection import (
 )
 from regard.serving.cli.console import err, out
 from regard.serving.cli.image_bar import image_bar
-from regard.serving.cli.options import Data, FiguresOfEach, Json, Limit, Split
+from regard.serving.cli.options import Data, FiguresOfEach, Ignore, Json, Limit, Split
 
 if TYPE_CHECKING:
     from regard.serving.evaluate.layouts import LabelledImage
@@ -46,12 +46,7 @@ def evaluate(
     data: Data,
     split: Split = None,
     limit: Limit = None,
-    ignore: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=255, help="Number of unlabelled pixels in label maps; by default the Card's."
-        ),
-    ] = None,
+    ignore: Ignore = None,
     weights: Annotated[
         str | None,
         typer.Option(help="Run the network MODEL by PyTorch with these: a file, a tag, or 'random'."),

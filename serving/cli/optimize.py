@@ -12,7 +12,7 @@ import typer
 
 from regard.serving.cli.console import err, out
 from regard.serving.cli.image_bar import image_bar
-from regard.serving.cli.options import Json
+from regard.serving.cli.options import Ignore, Json, Limit, Split
 from regard.serving.cli.stages import say
 from regard.serving.cli.tables import Table
 
@@ -67,19 +67,9 @@ def optimize(
             )
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(help="A folder in the data, such as val; by default test or val, if any."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Judge by a sample of so many images, the same every time.")
-    ] = None,
-    ignore: Annotated[
-        int | None,
-        typer.Option(
-            min=0, max=255, help="Number of unlabelled pixels in label maps; by default the Card's."
-        ),
-    ] = None,
+    split: Split = None,
+    limit: Limit = None,
+    ignore: Ignore = None,
     target: Annotated[
         TargetOption,
         typer.Option(

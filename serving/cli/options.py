@@ -25,6 +25,10 @@ Split = Annotated[
 Limit = Annotated[
     int | None, typer.Option(min=1, help="Take a sample of so many images, the same every time.")
 ]
+Ignore = Annotated[
+    int | None,
+    typer.Option(min=0, max=255, help="Number of unlabelled pixels in label maps; by default the Card's."),
+]
 FiguresOfEach = Annotated[
     Path | None,
     typer.Option("--record", help="Write the figures, and each image's, to this file as JSON, too."),

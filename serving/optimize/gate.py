@@ -12,7 +12,7 @@ from regard.contract.judgement import Accuracy, Judgement
 from regard.contract.variant import Variant
 from regard.export.artifact import Artifact
 from regard.export.proof.comparison import NotProven
-from regard.export.sessions.open_artifact import open_artifact
+from regard.export.sessions.open_artifact import runtime_name
 from regard.serving.evaluate.agreement import agreement
 from regard.serving.evaluate.compare import compare
 from regard.serving.evaluate.data import Data
@@ -88,7 +88,7 @@ def judge(
     return Judgement(
         reference_sha256=artifact.sha256,
         variant_sha256=variant.sha256,
-        candidate=open_artifact(variant, threads=1).name,
+        candidate=runtime_name(variant),
         data=described(held_out.found_in, len(agreements)),
         images=len(agreements),
         agreement=sum(agreements) / len(agreements),
