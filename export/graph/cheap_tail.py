@@ -34,10 +34,9 @@ def with_cheap_tail(model: ModelProto) -> ModelProto:
 def _argmax_of(graph: GraphProto) -> NodeProto | None:
     """The node that makes labels (B, H, W) of scores (B, K, H, W), which are then cast to the answer."""
     producers = {output: node for node in graph.node for output in node.output}
-    cast = producers.get(LABEL_MAP)
-    if cast is None or cast.op_type != "Cast":
-        return None
-    found = producers.get(cast.input[0])
+    found = producers.get(LABEL_MAP)
+    while found is not None and found.op_type == "Cast":
+        found = producers.get(found.input[0])
     if found is None or found.op_type != "ArgMax":
         return None
     settings = {each.name: each.i for each in found.attribute}

@@ -36,7 +36,8 @@ class Normalize(nn.Module):
         self.register_buffer("shift", (-mean / std).float())
 
     def forward(self, image: Tensor) -> Tensor:
-        return image.permute(0, 3, 1, 2).float() * self.scale + self.shift
+        # cast first: TensorRT moves no uint8 about
+        return image.float().permute(0, 3, 1, 2) * self.scale + self.shift
 
 
 class Served(nn.Module):

@@ -16,6 +16,7 @@ PREPROCESS_STEP = "_preprocess"  # of repositories that an earlier regard wrote
 OWN_SUFFIXES = (IMAGE_ENDPOINT, PREPROCESS_STEP)
 
 MODEL_FILE = "model.onnx"
+ENGINE_FILE = "model.plan"  # TensorRT's, built from the graph beside it
 CARD_FILE = "card.json"
 MANIFEST_FILE = "manifest.json"
 CONFIG_FILE = "config.pbtxt"

@@ -16,7 +16,7 @@ from regard.errors import InvalidInput
 VARIANT_FILE = "variant.json"
 NAME_PATTERN = r"[a-z0-9][a-z0-9_.-]{0,63}"
 Runtime = Literal["onnxruntime", "openvino"]  # by the name of its Triton backend
-Precision = Literal["float32", "bf16", "int8"]
+Precision = Literal["float32", "fp16", "bf16", "int8"]
 
 
 class Variant(Record):

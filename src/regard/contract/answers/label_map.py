@@ -108,8 +108,10 @@ class LabelMap(AnswerKind):
 
     def served(self, activated: Any) -> Any:
         if self.activation == "softmax":
-            return activated.argmax(dim=1).byte()
-        return (activated >= (self.threshold or DEFAULT_THRESHOLD)).squeeze(1).byte()
+            labels = activated.argmax(dim=1)
+        else:
+            labels = (activated >= (self.threshold or DEFAULT_THRESHOLD)).squeeze(1)
+        return labels.float().byte()  # TensorRT makes uint8 of floating-point numbers alone
 
     def decided(self, answer: Array) -> Array:
         return answer
