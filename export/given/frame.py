@@ -96,7 +96,8 @@ class OfLabels(nn.Module):
     """
 
     def forward(self, given: Tensor, x: Tensor) -> Tensor:
-        return (given.squeeze(1) if given.ndim == 4 else given).float().byte()  # TensorRT makes uint8 of floating-point numbers alone
+        labels = given.squeeze(1) if given.ndim == 4 else given
+        return labels.float().byte()  # TensorRT makes uint8 of floating-point numbers alone
 
 
 class Frame(nn.Module):

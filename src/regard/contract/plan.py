@@ -13,7 +13,6 @@ from regard.contract.variant import Precision
 from regard.errors import InvalidInput
 
 PLAN_FILE = "plan.json"
-SCHEMA = 1
 Library = Literal["tensorrt", "tensorrt_rtx"]  # by the name that Python imports
 Shape = tuple[int, ...]
 
@@ -41,7 +40,7 @@ class Plan(Record):
     capabilities. Its values are proven only where it ran: without certificates it is built, and not run.
     """
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1] = 1
     graph_sha256: Sha256 = Field(description="of the ONNX file that it was built from")
     library: Library
     version: str = Field(description="the library's, as in 10.5.0.18")
