@@ -1,6 +1,6 @@
 """What an exported model, or a model of a repository, is: everything that `regard show` prints."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,21 +8,19 @@ from typing import Any
 from regard.contract.card import Card
 from regard.contract.digest import sha256
 from regard.contract.names import CARD_FILE, CONFIG_FILE, MODEL_FILE
-from regard.contract.variant import Runtime, Variant
+from regard.contract.variant import Variant
 from regard.errors import InvalidInput
 from regard.export.artifact import read_artifact, read_unproven
 from regard.export.variant import variants_of
-from regard.serving.repository.config import (
-    default_batching,
-    default_instances,
-    image_config,
-    model_config,
-    read_config,
-)
-from regard.serving.repository.former import is_ensemble
-from regard.serving.repository.integrity import check_endpoint, settings_of
+from regard.serving.repository.config import read_config
+from regard.serving.repository.engine_choice import Engine, choose, engine_in
+from regard.serving.repository.integrity import check_endpoint
 from regard.serving.repository.listing import Entry, find
+from regard.serving.repository.operator_settings import operator_settings
+from regard.serving.repository.runtime import TENSORRT
 from regard.serving.repository.signature import read_signature
+from regard.serving.triton import served_now
+from regard.serving.triton.backends.files import EMBEDDED
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,9 @@ class Page:
     """What is shown. unproven: why the model is not to be trusted as proven; None where it is.
 
     settings: those of a served model's configuration that are not what regard writes.
+    engine: of a served model that has one: what it is, or why it cannot be used, and what `regard serve` here
+        makes of it.
+    served: what a server that runs on the repository now says of how it computes, by endpoint.
     """
 
     folder: Path
@@ -58,6 +59,8 @@ class Page:
     variants: tuple[Variant, ...]
     files: tuple[FileFacts, ...]
     settings: tuple[str, ...] = field(default=())
+    engine: tuple[str, ...] = field(default=())
+    served: tuple[str, ...] = field(default=())
 
     @property
     def facts(self) -> Mapping[str, str]:
@@ -87,6 +90,8 @@ class Page:
             "variants": [variant.model_dump(mode="json") for variant in self.variants],
             "files": [asdict(file) for file in self.files],
             "settings": list(self.settings),
+            "engine": list(self.engine),
+            "served": list(self.served),
         }
 
 
@@ -150,26 +155,7 @@ def page_of_model(repository: Path, name: str) -> Page:
         raise InvalidInput(f"{repository / name} was not added by regard: it has no {CARD_FILE}")
     home = repository / entry.endpoints[0]
     folder = home / str(entry.versions[-1])
-    settings = []
-    runtime: Runtime = "onnxruntime" if entry.variant is None else entry.variant.runtime
-    tensors = model_config(
-        name,
-        entry.card,
-        read_signature(folder / MODEL_FILE),
-        runtime=runtime,
-        precision="float32" if entry.variant is None else entry.variant.precision,
-        instances=default_instances(),
-        batching=default_batching(runtime),
-    )
-    for endpoint in entry.endpoints:
-        config = read_config(repository / endpoint / CONFIG_FILE)
-        if not is_ensemble(config):
-            default = (
-                tensors
-                if endpoint == name
-                else image_config(tensors, most=entry.card.input.max_batch, alone=name not in entry.endpoints)
-            )
-            settings += [f"{endpoint}: {setting}" for setting in settings_of(config, default)]
+    engine = engine_in(folder) if entry.backend == TENSORRT else None
     return Page(
         folder,
         entry.card,
@@ -177,8 +163,30 @@ def page_of_model(repository: Path, name: str) -> Page:
         tensors_of(folder / MODEL_FILE),
         () if entry.variant is None else (entry.variant,),
         files_of(folder),
-        tuple(settings),
+        tuple(operator_settings(repository, entry, entry.card, engine)),
+        () if engine is None else tuple(_engine(home, entry, engine)),
+        tuple(
+            f"{endpoint}: {note}"
+            for endpoint, notes in served_now.told(repository).items()
+            for note in notes
+            if endpoint in entry.endpoints
+        ),
     )
+
+
+def _engine(home: Path, entry: Entry, engine: Engine) -> Iterator[str]:
+    plan = engine.plan
+    if plan is None:
+        yield f"cannot be used: {engine.fault}"
+    else:
+        capabilities = ", ".join(plan.compute_capabilities)
+        profiles = len(plan.profiles)
+        yield (
+            f"{plan.library} {plan.version} for compute capability {capabilities}, {plan.precision}, "
+            f"{profiles} profile{'s' if profiles > 1 else ''}: {plan.state}"
+        )
+    choice = choose(home, read_config(home / CONFIG_FILE), entry.versions[-1:], EMBEDDED)
+    yield f"by `regard serve` here: {choice.why}"
 
 
 def _unproven(repository: Path, entry: Entry) -> str | None:

@@ -21,6 +21,19 @@ app = typer.Typer(
 )
 
 
+class Backend(str, Enum):
+    """What computes the answers."""
+
+    onnxruntime = "onnxruntime"
+    tensorrt = "tensorrt"
+
+
+class Accelerator(str, Enum):
+    """What ONNX Runtime hands the graph to on a GPU."""
+
+    tensorrt = "tensorrt"
+
+
 class Endpoints(str, Enum):
     """How a model is called."""
 
@@ -60,6 +73,21 @@ def add(
             show_default=False,
         ),
     ] = None,
+    backend: Annotated[
+        Backend | None,
+        typer.Option(
+            help="What computes: onnxruntime, the default, or tensorrt by the engine that `regard build` put "
+            "beside the graph; where that cannot be loaded, the graph serves still.",
+            show_default=False,
+        ),
+    ] = None,
+    accelerator: Annotated[
+        Accelerator | None,
+        typer.Option(
+            help="Let ONNX Runtime hand the graph to TensorRT on a GPU, which builds an engine as it loads.",
+            show_default=False,
+        ),
+    ] = None,
     unproven: Annotated[
         bool,
         typer.Option("--unproven", help="Take it without a proof that holds; it is shown as unproven."),
@@ -72,6 +100,10 @@ def add(
     """Add a model, or a new version of one that is there; a server that watches the repository picks it up.
 
     Example: regard repo add exported/se_resnet18 --repository model_repository
+
+    Example: regard repo add exported/garments/variants/fp16 --backend tensorrt
+
+    Example: regard repo add exported/garments --accelerator tensorrt
     """
     from regard.export.artifact import read_unproven
     from regard.export.variant import read_artifact_or_variant
@@ -87,8 +119,11 @@ def add(
         threads=threads,
         endpoints=None if endpoints is None else endpoints.value,
         batching=batching,
+        backend=None if backend is None else backend.value,
+        accelerator=None if accelerator is None else accelerator.value,
         report=err.print,
     )
+    engine = added.engine
     if as_json:
         print(
             json.dumps(
@@ -97,6 +132,8 @@ def add(
                     "version": added.version,
                     "folder": str(added.folder),
                     "endpoints": added.endpoints,
+                    "engine": engine
+                    and {"library": engine.library, "version": engine.version, "run": engine.run},
                 }
             )
         )
@@ -106,6 +143,8 @@ def add(
         for endpoint in added.endpoints
     ]
     out.print(f"added {added.name} version {added.version} to {repository}: {', '.join(takes)}")
+    if engine is not None:
+        out.print(f"{added.name} is served by its engine of TensorRT {engine.version}: {engine.state}")
 
 
 @app.command()

@@ -66,5 +66,9 @@ def _print(page: "Page") -> None:
     for file in page.files:
         files.add(file.path, str(file.bytes), file.sha256)
     out.print(files)
+    for fact in page.engine:
+        out.print(f"engine: {fact}", highlight=False)
+    for note in page.served:
+        out.print(f"served now: {note}", highlight=False)
     for setting in page.settings:
         out.print(f"set by the operator: {setting}")

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from tritonclient.grpc.model_config_pb2 import ModelConfig
+
 from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, PROBABILITIES
+from regard.contract.plan import Plan
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
+from regard.serving.repository.accelerators import accelerate
 from regard.serving.repository.checks import (
     check_labels,
     check_name,
@@ -22,27 +26,34 @@ from regard.serving.repository.config import (
     default_instances,
     image_config,
     model_config,
+    set_instances,
     to_text,
 )
 from regard.serving.repository.drafts import drafting, move, writing
+from regard.serving.repository.engine import served_by_engine
+from regard.serving.repository.engine_checks import engine_of
 from regard.serving.repository.layout import endpoints_in, endpoints_of, home_of
 from regard.serving.repository.lock import Report, changing, nobody
 from regard.serving.repository.numbering import last_version, note_version
+from regard.serving.repository.runtime import TENSORRT
 from regard.serving.repository.served_card import set_served_card
 from regard.serving.repository.signature import Signature, read_signature
 from regard.serving.repository.version_files import write_version
 
 Endpoints = Literal["image", "tensor", "both"]
+Backend = Literal["onnxruntime", "tensorrt"]
+Accelerator = Literal["tensorrt"]
 
 
 @dataclass(frozen=True)
 class Added:
-    """A version that was added, and the endpoints it is reached by."""
+    """A version that was added, the endpoints it is reached by, and its engine where that is to serve."""
 
     name: str
     version: int
     folder: Path
     endpoints: tuple[str, ...]
+    engine: Plan | None
 
 
 def add(
@@ -54,6 +65,8 @@ def add(
     threads: int | None = None,
     endpoints: Endpoints | None = None,
     batching: bool | None = None,
+    backend: Backend | None = None,
+    accelerator: Accelerator | None = None,
     report: Report = nobody,
 ) -> Added:
     """Add an exported model to a repository, which is made if there is none: a new model, or a new version
@@ -71,11 +84,16 @@ def add(
             Without the endpoint for tensors the one for images computes on the CPU.
         batching: whether requests that wait are worked on together, which OpenVINO cannot; by default where
             this machine has an NVIDIA GPU.
+        backend: what computes the answers: ONNX Runtime, or NVIDIA's `tensorrt` backend by the engine beside
+            the graph, with one instance for each GPU by default; where that engine cannot be loaded, ONNX
+            Runtime still. By default ONNX Runtime, or the runtime that a variant is for.
+        accelerator: what ONNX Runtime hands the graph to on a GPU, where it is there.
         report: is told when another change of the repository is waited for.
 
     Raises:
-        InvalidInput: not a repository, a bad name, a precision that its runtime cannot be asked for, or a
-            version that contradicts those already served.
+        InvalidInput: not a repository, a bad name, a precision that its runtime cannot be asked for, no
+            engine that fits the graph, its Card and the Triton that serves, or a version that contradicts
+            those already served.
     """
     name = artifact.card.name if name is None else name
     check_name(name)
@@ -83,12 +101,17 @@ def add(
         if count is not None and count < 1:
             raise InvalidInput(f"{setting} must be 1 or more, got {count}")
     check_labels(artifact.card)
-    check_runtime(artifact)
+    check_runtime(artifact, backend, accelerator)
     signature = read_signature(artifact.model)
+    engine = engine_of(artifact, signature) if backend == TENSORRT else None
+    asked = None if endpoints is None else _named(endpoints, name)
+    if engine is not None and asked is not None and name not in asked:
+        raise InvalidInput(
+            f"an engine answers at the endpoint for tensors, which that for images asks: serve {name} by both"
+        )
     if not repository.exists():
         with writing(repository):
             repository.mkdir(parents=True)
-    asked = None if endpoints is None else _named(endpoints, name)
     with changing(repository, report):
         return _add(
             artifact,
@@ -96,9 +119,11 @@ def add(
             repository,
             name,
             asked,
+            engine,
             instances=instances,
             threads=threads,
             batching=batching,
+            accelerator=accelerator,
         )
 
 
@@ -122,7 +147,7 @@ def check_addable(
     if home is None:
         check_new_model(repository, name)
     else:
-        check_new_version(home, name, artifact, read_signature(artifact.model), asked)
+        check_new_version(home, name, artifact, read_signature(artifact.model), asked, engine=None)
 
 
 def _add(
@@ -131,34 +156,39 @@ def _add(
     repository: Path,
     name: str,
     asked: tuple[str, ...] | None,
+    engine: Plan | None,
     *,
     instances: int | None,
     threads: int | None,
     batching: bool | None,
+    accelerator: Accelerator | None,
 ) -> Added:
     check_repository(repository)
     home = home_of(repository, name)
     if home is None:
         check_new_model(repository, name)
         version, present = 1, asked or endpoints_of(name)
+        config = model_config(
+            name,
+            artifact.card,
+            signature,
+            runtime=artifact.runtime,
+            precision=artifact.precision,
+            instances=instances or default_instances(),
+            threads=threads,
+            batching=default_batching(artifact.runtime) if batching is None else batching,
+        )
+        if accelerator is not None:
+            accelerate(config, artifact.card, artifact.precision)
         with drafting(repository) as draft:
-            _write_model(
-                artifact,
-                signature,
-                draft,
-                name,
-                present,
-                instances=instances or default_instances(),
-                threads=threads,
-                batching=default_batching(artifact.runtime) if batching is None else batching,
-            )
+            _write_model(artifact, config, engine, draft, name, present, instances=instances)
             note_version(draft / present[0], version, draft=draft)
             move([(draft / endpoint, repository / endpoint) for endpoint in present])
     else:
-        check_new_version(home, name, artifact, signature, asked)
+        check_new_version(home, name, artifact, signature, asked, engine=engine)
         version, present = last_version(home) + 1, endpoints_in(repository, name)
         with drafting(repository) as draft:
-            write_version(artifact, [draft / endpoint for endpoint in present])
+            write_version(artifact, [draft / endpoint for endpoint in present], engine=engine is not None)
             move([(draft / endpoint, repository / endpoint / str(version)) for endpoint in present])
             note_version(home, version, draft=draft)
             set_served_card(
@@ -169,8 +199,10 @@ def _add(
                 instances=instances,
                 threads=threads,
                 batching=batching,
+                engine=engine,
+                accelerated=None if accelerator is None else artifact.precision,
             )
-    return Added(name, version, repository / present[0] / str(version), present)
+    return Added(name, version, repository / present[0] / str(version), present, engine)
 
 
 def _named(endpoints: Endpoints, name: str) -> tuple[str, ...]:
@@ -183,36 +215,27 @@ def _named(endpoints: Endpoints, name: str) -> tuple[str, ...]:
 
 def _write_model(
     artifact: Artifact,
-    signature: Signature,
+    config: ModelConfig,
+    engine: Plan | None,
     draft: Path,
     name: str,
     endpoints: tuple[str, ...],
     *,
-    instances: int,
-    threads: int | None,
-    batching: bool,
+    instances: int | None,
 ) -> None:
     card = artifact.card
-    tensors = model_config(
-        name,
-        card,
-        signature,
-        runtime=artifact.runtime,
-        precision=artifact.precision,
-        instances=instances,
-        threads=threads,
-        batching=batching,
-    )
+    # it asks the endpoint for tensors on a GPU, whatever computes there
+    images = image_config(config, most=card.input.max_batch, alone=name not in endpoints)
+    if engine is not None:
+        set_instances(config, instances or 1)
+        config = served_by_engine(config, card, engine)
     for endpoint in endpoints:
-        config = (
-            tensors
-            if endpoint == name
-            else image_config(tensors, most=card.input.max_batch, alone=name not in endpoints)
-        )
         (draft / endpoint).mkdir()
-        (draft / endpoint / CONFIG_FILE).write_text(to_text(config), encoding="utf-8")
+        text = to_text(config if endpoint == name else images)
+        (draft / endpoint / CONFIG_FILE).write_text(text, encoding="utf-8")
         if card.answer.tensor == PROBABILITIES:
             lines = "".join(f"{label}\n" for label in card.answer.labels)
             (draft / endpoint / LABELS_FILE).write_text(lines, encoding="utf-8")
         (draft / endpoint / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-    write_version(artifact, [draft / endpoint / "1" for endpoint in endpoints])
+    folders = [draft / endpoint / "1" for endpoint in endpoints]
+    write_version(artifact, folders, engine=engine is not None)

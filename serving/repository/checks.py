@@ -8,6 +8,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from regard.contract.card import NAME_PATTERN, Card
 from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, OWN_SUFFIXES
 from regard.contract.openvino_settings import FLOAT32_REFUSED
+from regard.contract.plan import Plan
 from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
@@ -15,7 +16,7 @@ from regard.serving.repository.config import image_config, model_config, read_co
 from regard.serving.repository.former import is_former
 from regard.serving.repository.integrity import callable_as, check_endpoint
 from regard.serving.repository.layout import endpoints_in, model_folders, parts_of, versions_in
-from regard.serving.repository.runtime import way_of
+from regard.serving.repository.runtime import ONNX_RUNTIME, TENSORRT, way_of
 from regard.serving.repository.signature import Signature
 
 
@@ -116,12 +117,26 @@ def check_new_model(repository: Path, name: str) -> None:
         )
 
 
-def check_runtime(artifact: Artifact) -> None:
-    """Refuse a precision that no configuration can ask its runtime for.
+def check_runtime(artifact: Artifact, backend: str | None = None, accelerator: str | None = None) -> None:
+    """Refuse a precision that no configuration can ask its runtime for, and a backend or an accelerator that
+    is not the artifact's to choose.
 
     Raises:
-        InvalidInput: float32 in OpenVINO, or bf16 in ONNX Runtime.
+        InvalidInput: float32 in OpenVINO, bf16 in ONNX Runtime, an unknown backend or accelerator, another
+            backend than a variant's, or an accelerator without ONNX Runtime.
     """
+    for setting, value, known in (
+        ("backend", backend, (ONNX_RUNTIME, TENSORRT)),
+        ("accelerator", accelerator, (TENSORRT,)),
+    ):
+        if value is not None and value not in known:
+            raise InvalidInput(f"{setting} must be one of {', '.join(known)}, got {value!r}")
+    if artifact.runtime != ONNX_RUNTIME and (backend or accelerator):
+        raise InvalidInput(
+            f"{artifact.folder} is for {artifact.runtime} alone; leave backend and accelerator out"
+        )
+    if backend == TENSORRT and accelerator:
+        raise InvalidInput("an engine needs no accelerator, which is ONNX Runtime's; leave one of them out")
     if artifact.runtime == "openvino" and artifact.precision == "float32":
         raise InvalidInput(f"{artifact.folder} is for openvino in float32, and {FLOAT32_REFUSED}")
     if artifact.runtime == "onnxruntime" and artifact.precision == "bf16":
@@ -129,7 +144,13 @@ def check_runtime(artifact: Artifact) -> None:
 
 
 def check_new_version(
-    home: Path, name: str, artifact: Artifact, signature: Signature, endpoints: tuple[str, ...] | None
+    home: Path,
+    name: str,
+    artifact: Artifact,
+    signature: Signature,
+    endpoints: tuple[str, ...] | None,
+    *,
+    engine: Plan | None,
 ) -> None:
     """Refuse a version that a model cannot take up.
 
@@ -141,6 +162,7 @@ def check_new_version(
         artifact: the version's.
         signature: of its graph.
         endpoints: those that were asked for; None for those that are there.
+        engine: that is to serve, if any.
 
     Raises:
         InvalidInput: regard did not add the model, an earlier regard laid it out, or the version differs in
@@ -170,9 +192,10 @@ def check_new_version(
         instances=1,
         batching=False,
     )
-    if way_of(served) != way_of(wanted):
+    way = way_of(wanted) if engine is None else TENSORRT
+    if way_of(served) != way:
         raise InvalidInput(
-            f"all versions of {name} are computed by {way_of(served)}, and this one is for {way_of(wanted)}; "
+            f"all versions of {name} are computed by {way_of(served)}, and this one is for {way}; "
             f"add it under another name, or remove {name} first"
         )
     if home.name != name:

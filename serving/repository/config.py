@@ -37,6 +37,7 @@ from regard.serving.repository.runtime import (
     RUNTIME,
     check_batching,
     declare_batches,
+    fit_onnx_runtime,
     fit_openvino,
     runtime_of,
     set_parameter,
@@ -88,18 +89,9 @@ def model_config(
     if threads is not None:
         set_threads(config, threads)
     if runtime == ONNX_RUNTIME:
-        set_parameter(config, "inter_op_thread_count", "1")
+        fit_onnx_runtime(config)
     set_card(config, card)
-    warmup = config.model_warmup.add(name="one image", batch_size=1)
-    for tensor in signature.inputs:
-        dims = (
-            (card.input.height, card.input.width, card.input.channels)
-            if tensor.name == IMAGE
-            else tuple(max(dim, 1) for dim in tensor.dims)
-        )
-        warmup.inputs[tensor.name].CopyFrom(
-            ModelWarmup.Input(data_type=DataType.Value(tensor.data_type), dims=dims, zero_data=True)
-        )
+    warm_up(config, card)
     if runtime == OPENVINO:
         fit_openvino(config, precision)
     return config
@@ -143,14 +135,40 @@ def set_card(config: ModelConfig, card: Card) -> None:
     set_parameter(config, CARD_PARAMETER, card.model_dump_json(exclude={"certificates", "tools"}))
 
 
+def warm_up(config: ModelConfig, card: Card) -> None:
+    """Let the server run a model once before it calls it ready, on one image of the Card's size."""
+    del config.model_warmup[:]
+    warmup = config.model_warmup.add(name="one image", batch_size=1)
+    for tensor in config.input:
+        dims = (
+            (card.input.height, card.input.width, card.input.channels)
+            if tensor.name == IMAGE
+            else tuple(max(dim, 1) for dim in tensor.dims)
+        )
+        warmup.inputs[tensor.name].CopyFrom(
+            ModelWarmup.Input(data_type=tensor.data_type, dims=dims, zero_data=True)
+        )
+
+
 def set_instances(config: ModelConfig, instances: int) -> None:
     """How many sessions of a model work at the same time, on the device as before; they share out the cores
     as threads.
     """
-    kind = config.instance_group[0].kind if config.instance_group else ModelInstanceGroup.KIND_AUTO
+    group = ModelInstanceGroup(kind=ModelInstanceGroup.KIND_AUTO)
+    if config.instance_group:
+        group = ModelInstanceGroup(
+            kind=config.instance_group[0].kind, profile=config.instance_group[0].profile
+        )
+    group.count = instances
     del config.instance_group[:]
-    config.instance_group.add(kind=kind, count=instances)
-    set_threads(config, max(1, _cores() // instances))
+    config.instance_group.append(group)
+    share_out_cores(config)
+
+
+def share_out_cores(config: ModelConfig) -> None:
+    """Give the threads of this machine's cores to a model's instances."""
+    instances = sum(int(group.count) for group in config.instance_group)
+    set_threads(config, max(1, _cores() // max(1, instances)))
 
 
 def set_batching(config: ModelConfig, batching: bool) -> None:

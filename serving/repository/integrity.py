@@ -19,6 +19,7 @@ from regard.contract.names import (
     CARD_PARAMETER,
     CONFIG_FILE,
     ENCODED_IMAGE,
+    ENGINE_FILE,
     IMAGE,
     LABELS_FILE,
     MANIFEST_FILE,
@@ -30,16 +31,18 @@ from regard.contract.reading import card_from_file, card_from_json
 from regard.contract.variant import Variant, variant_in
 from regard.errors import InvalidInput
 from regard.serving.repository.config import read_config
+from regard.serving.repository.engine_checks import ENGINE_FILES
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import versions_in
-from regard.serving.repository.runtime import IMAGE_BACKEND, OPENVINO, runtime_of, way_of
+from regard.serving.repository.runtime import IMAGE_BACKEND, OPENVINO, TENSORRT, runtime_of, way_of
 
 MEND = "put it back, or add the model again"
 UNPROVEN = ("certificates", "tools")  # of a Card: what clients are not sent
 
 
 def check_endpoint(repository: Path, endpoint: str) -> None:
-    """Hold the folder of one endpoint against itself; a model that regard did not add passes.
+    """Hold the folder of one endpoint against itself; a model that regard did not add passes, and so does one
+    whose engine is missing or damaged: its graph serves (engine_choice.py).
 
     Raises:
         InvalidInput: a file is not what was written, or labels, Cards and configuration contradict each
@@ -57,7 +60,7 @@ def check_endpoint(repository: Path, endpoint: str) -> None:
         found, variant = card_from_file(place / CARD_FILE), variant_in(place)
         _check_way(variant, config, place)
         if not former or (place / MANIFEST_FILE).is_file():
-            _check_graph(found, variant, check_files(place), place)
+            _check_graph(found, variant, check_files(place, but=ENGINE_FILES), place)
         _check_version(found, card, place)
     if versions:
         newest = folder / str(versions[-1]) / CARD_FILE
@@ -78,35 +81,6 @@ def callable_as(card: Card) -> dict[str, Any]:
         "input": card.input.model_dump(exclude=private),
         "answer": card.answer.model_dump(exclude=free),
     }
-
-
-def settings_of(config: ModelConfig, default: ModelConfig) -> list[str]:
-    """The operator's settings that differ from what regard writes, each as `field: value, not value`."""
-    checked = {"name", "backend", "platform", "max_batch_size", "input", "output", "default_model_filename"}
-    found = []
-    for field in ModelConfig.DESCRIPTOR.fields:
-        if field.name in checked | {"parameters"}:
-            continue
-        present, written = (_text(each, field.name) for each in (config, default))
-        if present != written:
-            found.append(f"{field.name}: {present or 'none'}, not {written or 'none'}")
-    for key in sorted({*config.parameters, *default.parameters} - {CARD_PARAMETER}):
-        present, written = (
-            each.parameters[key].string_value if key in each.parameters else "none"
-            for each in (config, default)
-        )
-        if present != written:
-            found.append(f"parameter {key}: {present}, not {written}")
-    return found
-
-
-def _text(config: ModelConfig, field: str) -> str:
-    only = ModelConfig()
-    only.CopyFrom(config)
-    for other in ModelConfig.DESCRIPTOR.fields:
-        if other.name != field:
-            only.ClearField(other.name)
-    return " ".join(str(only).split())
 
 
 def _check_graph(card: Card, variant: Variant | None, manifest: Manifest, place: Path) -> None:
@@ -190,7 +164,7 @@ def _wanted(card: Card, endpoint: str, config: ModelConfig) -> Mapping[str, Any]
     return {
         "name": endpoint,
         "max_batch_size": 0 if batch else taken.max_batch,
-        "default_model_filename": MODEL_FILE,
+        "default_model_filename": ENGINE_FILE if config.backend == TENSORRT else MODEL_FILE,
         **image,
         f"output {answer.tensor}": (dtype, [*batch, *answer.served_dims(*taken.size)]),
         f"label file of {answer.tensor}": LABELS_FILE if answer.tensor == PROBABILITIES else "",

@@ -1,13 +1,15 @@
-"""What of a configuration depends on the runtime that computes: ONNX Runtime, or OpenVINO by the parameters
-of NVIDIA's C++ `openvino` backend (docs/decisions/0044).
+"""What of a configuration depends on the runtime that computes: ONNX Runtime, OpenVINO by the parameters of
+NVIDIA's C++ `openvino` backend (docs/decisions/0044), or an engine in its `tensorrt` backend.
 """
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup, ModelParameter
 
 from regard.contract.variant import Precision
 from regard.errors import InvalidInput
+from regard.serving.repository.accelerators import compute_float32
 
-ONNX_RUNTIME, OPENVINO = "onnxruntime", "openvino"  # backends of the endpoints for tensors
+ONNX_RUNTIME, OPENVINO, TENSORRT = "onnxruntime", "openvino", "tensorrt"  # backends of endpoints for tensors
+INTRA_OP, INTER_OP = "intra_op_thread_count", "inter_op_thread_count"  # ONNX Runtime's parameters
 IMAGE_BACKEND = "regard_image"  # serving/triton/backends/regard_image
 RUNTIME = "runtime"  # its parameter that names the runtime, where that is not ONNX Runtime
 BF16 = "HINT_BF16"
@@ -27,6 +29,23 @@ def way_of(config: ModelConfig) -> str:
     if runtime != OPENVINO:
         return runtime
     return f"{runtime} in bf16" if BF16 in config.parameters else f"{runtime} in int8"
+
+
+def fit_onnx_runtime(config: ModelConfig) -> None:
+    """Say what of a configuration is ONNX Runtime's."""
+    set_parameter(config, INTER_OP, "1")
+    compute_float32(config)
+
+
+def forget_onnx_runtime(config: ModelConfig) -> None:
+    """Leave out what of a configuration is ONNX Runtime's: threads, graph optimization, accelerators."""
+    for key in (INTRA_OP, INTER_OP):
+        if key in config.parameters:
+            del config.parameters[key]
+    config.optimization.ClearField("graph")
+    config.optimization.ClearField("execution_accelerators")
+    if not config.optimization.ListFields():
+        config.ClearField("optimization")
 
 
 def fit_openvino(config: ModelConfig, precision: Precision) -> None:
@@ -56,9 +75,11 @@ def declare_batches(config: ModelConfig, most: int) -> None:
 
 
 def set_threads(config: ModelConfig, threads: int) -> None:
-    """How many threads each session computes with."""
+    """How many threads each session computes with; an engine has none."""
+    if runtime_of(config) == TENSORRT:
+        return
     if runtime_of(config) != OPENVINO:
-        set_parameter(config, "intra_op_thread_count", str(threads))
+        set_parameter(config, INTRA_OP, str(threads))
         return
     # in NVIDIA's backend the instances of a model share its streams and threads
     instances = sum(int(group.count) for group in config.instance_group)

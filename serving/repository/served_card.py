@@ -4,6 +4,9 @@ from pathlib import Path
 
 from regard.contract.card import Card
 from regard.contract.names import CARD_FILE, CONFIG_FILE
+from regard.contract.plan import Plan
+from regard.contract.variant import Precision
+from regard.serving.repository.accelerators import accelerate
 from regard.serving.repository.config import (
     read_config,
     set_batching,
@@ -12,6 +15,7 @@ from regard.serving.repository.config import (
     to_text,
 )
 from regard.serving.repository.drafts import replace_texts
+from regard.serving.repository.engine import fit_profiles
 from regard.serving.repository.former import is_ensemble
 from regard.serving.repository.layout import endpoints_in
 from regard.serving.repository.runtime import set_threads
@@ -26,9 +30,14 @@ def set_served_card(
     instances: int | None = None,
     threads: int | None = None,
     batching: bool | None = None,
+    engine: Plan | None = None,
+    accelerated: Precision | None = None,
 ) -> None:
     """Replace a model's Card, beside its versions and in its configurations; the configurations' other
-    settings stay as they are, but for the numbers of instances and threads, and batching, if given.
+    settings stay as they are, but for those that are given.
+
+    engine: of the newest version; all of its profiles are used and warmed up.
+    accelerated: the precision that TensorRT is asked for by ONNX Runtime.
     """
     files = {}
     for endpoint in endpoints_in(repository, name):
@@ -42,5 +51,9 @@ def set_served_card(
                 set_threads(config, threads)
             if batching is not None:
                 set_batching(config, batching)
+            if engine is not None and endpoint == name:
+                fit_profiles(config, engine)
+            if accelerated is not None:
+                accelerate(config, card, accelerated)
         files[f"{endpoint}/{CONFIG_FILE}"] = to_text(config)
     replace_texts(repository, draft, files)

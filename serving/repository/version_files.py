@@ -1,4 +1,6 @@
-"""The files of a version: a graph, its Card, its goldens, and what kind of variant it is where it is one."""
+"""The files of a version: a graph, its Card, its goldens, what kind of variant it is where it is one, and the
+engine that was built of the graph where that is to serve.
+"""
 
 import shutil
 from pathlib import Path
@@ -10,10 +12,11 @@ from regard.contract.variant import VARIANT_FILE
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.repository.drafts import link_folder
+from regard.serving.repository.engine_checks import ENGINE_FILES
 
 
-def write_version(artifact: Artifact, folders: list[Path]) -> None:
-    """Write the same files to every folder, once on the disk.
+def write_version(artifact: Artifact, folders: list[Path], *, engine: bool) -> None:
+    """Write the same files to every folder, once on the disk; with the artifact's engine, or without.
 
     Raises:
         InvalidInput: the artifact is a variant without answers of its own.
@@ -28,6 +31,8 @@ def write_version(artifact: Artifact, folders: list[Path]) -> None:
     if artifact.variant_of is not None:
         shutil.copyfile(artifact.folder / VARIANT_FILE, first / VARIANT_FILE)
         shutil.copyfile(_answers_of(artifact), first / GOLDENS / ANSWERS_FILE)
+    for file in ENGINE_FILES if engine else ():
+        shutil.copyfile(artifact.folder / file, first / file)
     write_manifest(first)
     for other in others:
         link_folder(first, other)

@@ -20,12 +20,14 @@ from regard.errors import RegardError, ServerError
 from regard.serving.protocol.wire import Fault
 from regard.serving.repository.config import read_config
 from regard.serving.repository.dependencies import in_order, needed_by
+from regard.serving.repository.engine_choice import Choice
 from regard.serving.repository.snapshot import FolderState, snapshot
 from regard.serving.repository.version_policy import chosen, with_versions
 from regard.serving.triton.loader import Loader
 
 Check = Callable[[Path, str], None]
 Judge = Callable[[str, tuple[int, ...]], str | None]
+Choose = Callable[[Path, ModelConfig, tuple[int, ...]], Choice]
 AT_A_TIME = 8  # models that load at the same time
 
 
@@ -68,20 +70,31 @@ class ModelControl:
             to refuse them.
         judge: called with a name and the versions that were loaded; returns why they may not stay, or None.
             Called from several threads, as check is. A RegardError is a reason too.
+        choose: called with a model's folder, its configuration and the versions that are to be loaded;
+            returns the configuration that the server is given for them.
         report: told in a line what was loaded, refused and unloaded.
         strict: raise at the first refusal.
     """
 
     def __init__(
-        self, repository: Path, *, check: Check, judge: Judge, report: Callable[[str], None], strict: bool
+        self,
+        repository: Path,
+        *,
+        check: Check,
+        judge: Judge,
+        choose: Choose,
+        report: Callable[[str], None],
+        strict: bool,
     ) -> None:
         self.repository = repository
         self.check = check
         self.judge = judge
+        self.choose = choose
         self.report = report
         self.strict = strict
         self.served: dict[str, Loaded] = {}  # in the order they were loaded in
         self.refused: dict[str, str] = {}  # with the reason
+        self.notes: dict[str, tuple[str, ...]] = {}  # how what was loaded computes, where that needs a word
         self._seen: dict[str, FolderState] = {}
         self._needs: dict[str, frozenset[str]] = {}
         self._handled: dict[str, _Situation] = {}  # what was acted upon
@@ -150,11 +163,11 @@ class ModelControl:
             self.report(f"{name} is gone")
         elif missing or not loaded.is_in(folder):
             self._take_up(loader, name, (folder, missing), at_once=True)
-        elif reason := loader.load(name, with_versions(loaded.config, loaded.versions)):
+        elif reason := self._give(loader, name, loaded):
             self._refuse(name, loaded.versions, reason)
         else:
             self.served[name] = loaded
-            self.report(f"{name}: {_named(loaded.versions)} loaded")
+            self._report_loaded(name, loaded.versions)
 
     def _blame(self, due: Mapping[str, _Situation]) -> None:
         """What was being loaded when the server ended may have ended it."""
@@ -195,7 +208,7 @@ class ModelControl:
         wanted = chosen(config, folder.versions)
         reason = None if wanted else "its version_policy chooses none of its versions"
         for candidate in _candidates(config, folder, before):
-            fault = loader.load(name, with_versions(candidate.config, candidate.versions))
+            fault = self._give(loader, name, candidate)
             if fault is None:
                 answering = candidate
                 # what answered before was judged then
@@ -214,7 +227,27 @@ class ModelControl:
             self._refuse(name, wanted, reason)
             return
         gone = sorted({*(before.versions if before else ())} - {*wanted})
-        self.report(f"{name}: {_named(wanted)} loaded" + (f", {_named(gone)} unloaded" if gone else ""))
+        self._report_loaded(name, wanted, f", {_named(gone)} unloaded" if gone else "")
+
+    def _give(self, loader: Loader, name: str, candidate: Loaded) -> str | None:
+        """Have the server load versions, by the configuration that is chosen for them; the reason where it
+        cannot.
+        """
+        config = with_versions(candidate.config, candidate.versions)
+        try:
+            choice = self.choose(self.repository / name, config, candidate.versions)
+        except RegardError as error:
+            return str(error)
+        fault = loader.load(name, choice.config)
+        if fault is None:
+            why = () if choice.why is None else (choice.why,)
+            self.notes[name] = (*why, *loader.notices.get(name, ()))
+        return fault
+
+    def _report_loaded(self, name: str, versions: Iterable[int], more: str = "") -> None:
+        self.report(f"{name}: {_named(versions)} loaded{more}")
+        for note in self.notes[name]:
+            self.report(f"{name}: {note}")
 
     def _verdict(self, name: str, versions: tuple[int, ...]) -> str | None:
         try:
@@ -225,6 +258,7 @@ class ModelControl:
     def _unload(self, loader: Loader, name: str) -> None:
         loader.unload(name)
         self.served.pop(name, None)
+        self.notes.pop(name, None)
 
     def _refuse(self, name: str, versions: Iterable[int], reason: str) -> None:
         self.refused[name] = reason

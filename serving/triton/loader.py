@@ -1,7 +1,7 @@
 """Loading and unloading models of a running server, and the reason when it refuses, in its own words."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from google.protobuf.json_format import MessageToJson
 from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -21,10 +21,14 @@ NOT_READ = "failed to poll from model repository"  # the reason is in the log al
 
 @dataclass(frozen=True)
 class Loader:
-    """One run of a server. Both methods raise Fault where it does not answer."""
+    """One run of a server. Both methods raise Fault where it does not answer.
+
+    notices: what our backends told of how they compute a model, by its name.
+    """
 
     connection: Connection
     log: ServerLog
+    notices: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def load(self, model: str, config: ModelConfig) -> str | None:
         """Load a model by this configuration; the reason where it cannot be, and then what was loaded of it
@@ -42,6 +46,7 @@ class Loader:
             if NOT_READ in fault.message:
                 return self.log.refusal(model, start) or fault.message
             return in_short(fault.message)
+        self.notices[model] = self.log.notices(model, start)
         return None
 
     def unload(self, model: str) -> None:

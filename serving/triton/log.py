@@ -39,16 +39,25 @@ class ServerLog:
         found = [match["reason"] for line in self.lines(start) if (match := told.search(line))]
         return found[-1] if found else None
 
+    def notices(self, model: str, start: int) -> tuple[str, ...]:
+        """What our backends told of how they compute a model, after byte `start`; each once."""
+        told = re.compile(rf"regard: model '{re.escape(model)}' (?P<notice>.+)")
+        found = (match["notice"] for line in self._all_lines(start) if (match := told.fullmatch(line)))
+        return tuple(dict.fromkeys(found))
+
     def end(self) -> int:
         """The size of the file so far, in bytes."""
         return self.path.stat().st_size
 
     def lines(self, start: int) -> list[str]:
         """The lines from byte `start` on, without those that every machine without a GPU gets."""
+        return [line for line in self._all_lines(start) if not HARMLESS.search(line)]
+
+    def _all_lines(self, start: int) -> list[str]:
         with self.path.open("rb") as stream:
             stream.seek(max(start, self.end() - MOST))
             text = stream.read().decode(errors="replace")
-        return [line.strip() for line in text.splitlines() if not HARMLESS.search(line)]
+        return [line.strip() for line in text.splitlines()]
 
     def _last_words(self) -> str:
         return "; ".join(

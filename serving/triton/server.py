@@ -27,9 +27,10 @@ from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.grpc_connection import GrpcConnection
 from regard.serving.protocol.wire import Fault
 from regard.serving.repository import check_model, check_servable
+from regard.serving.repository.engine_choice import choose
 from regard.serving.repository.tensor_bytes import tensor_bytes
-from regard.serving.triton import residue
-from regard.serving.triton.backends.files import FILES
+from regard.serving.triton import residue, served_now
+from regard.serving.triton.backends.files import EMBEDDED, FILES
 from regard.serving.triton.canary import first_answer
 from regard.serving.triton.control import Check, Judge, ModelControl
 from regard.serving.triton.front.process import FrontProcess
@@ -102,7 +103,13 @@ class EmbeddedTriton:
         self._running: _Running | None = None
         self._stubs = Stubs()
         self._new_control = partial(
-            ModelControl, repository, check=check, judge=judge or self._judge, report=report, strict=strict
+            ModelControl,
+            repository,
+            check=check,
+            judge=judge or self._judge,
+            choose=partial(choose, server=EMBEDDED),
+            report=report,
+            strict=strict,
         )
         self._control = self._new_control()
 
@@ -160,6 +167,13 @@ class EmbeddedTriton:
         return {name: loaded.versions for name, loaded in sorted(self._control.served.items())}
 
     @property
+    def notes(self) -> dict[str, tuple[str, ...]]:
+        """How models compute, where that needs a word: an engine that does not fit, a GPU that is not used as
+        was asked; by endpoint.
+        """
+        return {name: notes for name, notes in sorted(self._control.notes.items()) if notes}
+
+    @property
     def alive(self) -> bool:
         """Whether the server's process runs, and that which takes its HTTP."""
         running = self._running
@@ -214,7 +228,12 @@ class EmbeddedTriton:
         """
         if self._running is None:
             raise ServerError("the server is not running; call start() first")
-        self._control.update(self._running.loader, at_once=at_once)
+        before = self.notes
+        try:
+            self._control.update(self._running.loader, at_once=at_once)
+        finally:
+            if self.notes != before:
+                served_now.tell(self.repository, self.notes)
 
     def _start(self, load: Callable[[Loader], None], timeout: float) -> None:
         if self._running is not None:
@@ -233,6 +252,7 @@ class EmbeddedTriton:
             self.stop(grace=0)
             raise
         self._note_environments(before)
+        served_now.tell(self.repository, self.notes)
 
     def stop(self, *, grace: float = EXIT_TIMEOUT + 4.0) -> None:
         """Let requests in flight finish and end the server, killing it after `grace` seconds; nothing of it
@@ -241,6 +261,7 @@ class EmbeddedTriton:
         running, self._running = self._running, None
         if running is None:
             return
+        served_now.forget(self.repository)
         running.front.drain()
         try:
             if running.process.poll() is None and grace > 0:

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from regard.contract import openvino_settings, preprocess
+from regard.serving.repository.engine_choice import Server
 
 HERE = Path(__file__).parent
 SESSION = HERE / "regard_session.py"
-ONNX_RUNTIME = (HERE / "onnxruntime_graph.py",)
+ONNX_RUNTIME = (HERE / "onnxruntime_graph.py", HERE / "onnxruntime_providers.py")
 OPENVINO = (HERE / "openvino_graph.py", Path(openvino_settings.__file__))
 FILES: dict[str, tuple[Path, ...]] = {
     "onnxruntime": (HERE / "onnxruntime" / "model.py", SESSION, *ONNX_RUNTIME),
@@ -20,3 +21,5 @@ FILES: dict[str, tuple[Path, ...]] = {
         Path(preprocess.__file__),
     ),
 }
+# NVIDIA's `tensorrt` backend is in no package; whatever GPU there is, an engine cannot be loaded
+EMBEDDED = Server(backends=frozenset(FILES))

@@ -4,6 +4,7 @@ It is copied into each backend's folder, and runs inside the server's Python stu
 """
 
 import ctypes
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,10 @@ import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingI
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 if TYPE_CHECKING:
+    from regard.serving.triton.backends.onnxruntime_providers import Provider, Providers
     from regard.serving.triton.backends.regard_session import Array, CannotRun, Tensor, graph_file
-else:  # inside the server it lies beside this file
+else:  # inside the server they lie beside this file
+    from onnxruntime_providers import Provider, Providers
     from regard_session import CannotRun, Tensor, graph_file
 
 onnxruntime.disable_telemetry_events()
@@ -58,18 +61,20 @@ class OnnxRuntimeGraph:
     """
 
     def __init__(self, args: Mapping[str, str], config: Mapping[str, Any]) -> None:
-        on_gpu = args["model_instance_kind"] == "GPU"
-        file = graph_file(
-            config, model_filename(config, int(args["model_instance_device_id"]) if on_gpu else None)
-        )
+        providers = Providers(args, config)
+        gpu = int(args["model_instance_device_id"]) if providers.on_gpu else None
+        file = graph_file(config, model_filename(config, gpu))
+        options = session_options(config.get("parameters", {}))
+
+        def session(wanted: "list[Provider]") -> onnxruntime.InferenceSession:
+            return onnxruntime.InferenceSession(str(file), options, providers=wanted)
+
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(file),
-                session_options(config.get("parameters", {})),
-                providers=providers(args, on_gpu=on_gpu),
-            )
+            self._session = providers.open(session, ORT_ERRORS)
         except ORT_ERRORS as error:
             raise pb_utils.TritonModelException(describe(error)) from None
+        for notice in providers.notices:
+            tell(args, notice)
         self.inputs: Mapping[str, Tensor] = tensors(self._session.get_inputs())
         self.outputs: Mapping[str, Tensor] = tensors(self._session.get_outputs())
 
@@ -139,18 +144,15 @@ def thread_count(parameters: Mapping[str, Any], key: str) -> int:
     return count
 
 
-def providers(args: Mapping[str, str], *, on_gpu: bool) -> list[Any]:
-    """CUDA on a GPU instance, the CPU otherwise and for what CUDA lacks."""
-    if not on_gpu:
-        return ["CPUExecutionProvider"]
-    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        raise pb_utils.TritonModelException(
-            "the instance is on a GPU, but this onnxruntime has no CUDA: pip install onnxruntime-gpu"
-        )
-    return [
-        ("CUDAExecutionProvider", {"device_id": args["model_instance_device_id"]}),
-        "CPUExecutionProvider",
-    ]
+def tell(args: Mapping[str, str], notice: str) -> None:
+    """Tell the server's log of how a model computes; `regard serve` reads it there. The server's own logger
+    would tell it a moment after the model is ready.
+    """
+    print(
+        f"regard: model '{args['model_name']}' version {args['model_version']} {notice}",
+        file=sys.stderr,
+        flush=True,
+    )
 
 
 def describe(error: Exception) -> str:

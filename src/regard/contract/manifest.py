@@ -4,6 +4,7 @@ It shows that files are those that were written together, not who wrote them: wh
 change the manifest as well, unless its own SHA-256 is known from elsewhere.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Literal
 
@@ -57,15 +58,17 @@ def read_manifest(folder: Path) -> Manifest:
         raise InvalidInput(f"{path} is damaged ({error.errors()[0]['msg']}); export it again") from None
 
 
-def check_files(folder: Path) -> Manifest:
+def check_files(folder: Path, *, but: Collection[str] = ()) -> Manifest:
     """Hold what a folder contains against its manifest, which is returned.
+
+    but: files that are not looked at.
 
     Raises:
         InvalidInput: as of `read_manifest`; a file is missing, has other contents, or is not listed.
     """
     manifest = read_manifest(folder)
     found = _files_in(folder)
-    for name in sorted(manifest.files.keys() | set(found)):
+    for name in sorted((manifest.files.keys() | set(found)) - set(but)):
         if name not in found:
             raise InvalidInput(f"{folder / name} is missing, which {MANIFEST_FILE} lists; export it again")
         if name not in manifest.files:

@@ -2,6 +2,7 @@
 artifact and in the version of a model repository that serves it.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import Literal
 
@@ -25,12 +26,27 @@ class Profile(Record):
     most: Shape
 
 
+class Binding(Record):
+    """An input or output of the engine. data_type: by Triton's name, as FP32. shape: -1 is any size."""
+
+    direction: Literal["input", "output"]
+    name: str
+    data_type: str
+    shape: Shape
+
+
 class Layer(Record):
-    """A layer of the engine, as its builder or the engine inspector lists it. precision: of its outputs."""
+    """A layer of the engine, as its builder or the engine inspector lists it.
+
+    precision: of its first input: of what a convolution or a product multiplies. types: of all inputs and
+    outputs. nodes: those of the graph that it computes, or a part of them.
+    """
 
     name: str
     type: str
     precision: str
+    types: tuple[str, ...] = ()
+    nodes: tuple[str, ...] = ()
 
 
 class Plan(Record):
@@ -49,6 +65,7 @@ class Plan(Record):
     gpu: str | None = Field(default=None, description="that it was built on; None where there was none")
     precision: Precision = Field(description="that was asked for, and that the layers show")
     profiles: tuple[Profile, ...] = Field(min_length=1)
+    bindings: tuple[Binding, ...] = Field(default=(), description="none where its builder told of none")
     layers: tuple[Layer, ...] = Field(min_length=1)
     workspace: int = Field(description="bytes that layers may take while they run, at most")
     seconds: float = Field(description="that the build took")
@@ -59,14 +76,29 @@ class Plan(Record):
         """Whether a GPU has run it, and its answers were found right."""
         return bool(self.certificates) and all(found.passed for found in self.certificates)
 
+    @property
+    def state(self) -> str:
+        """What is known of its values, in words."""
+        return f"run on {self.gpu}" if self.run else "built, not run"
+
+    @property
+    def layers_by_precision(self) -> dict[str, int]:
+        """How many layers compute in each, the most first."""
+        return dict(Counter(layer.precision for layer in self.layers).most_common())
+
     def misfit(self, library: Library, version: str, compute_capability: str) -> str | None:
         """Why a library would not load it on a GPU of this compute capability; None where it would."""
-        if (library, version) != (self.library, self.version):
+        if library != self.library or not same_version(version, self.version):
             return f"it was built by {self.library} {self.version}, and here is {library} {version}"
         if compute_capability not in self.compute_capabilities:
             built = ", ".join(self.compute_capabilities)
             return f"it was built for compute capability {built}, and the GPU here has {compute_capability}"
         return None
+
+
+def same_version(one: str, other: str) -> bool:
+    """Whether two versions of a library are one, as far as both are told: 10.5.0 is 10.5.0.18."""
+    return all(mine == theirs for mine, theirs in zip(one.split("."), other.split("."), strict=False))
 
 
 def plan_in(folder: Path) -> Plan | None:

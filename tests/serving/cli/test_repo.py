@@ -28,6 +28,7 @@ def test_commands(tmp_path: Path, colour: Artifact) -> None:
         "version": 1,
         "folder": f"{repository}/colour/1",
         "endpoints": ["colour", "colour_image"],
+        "engine": None,
     }
     assert "version 2" in regard("add", str(colour.folder), "--batching")
     assert "every model in" in regard("renew")

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.serving.repository.plans import with_engine
 from typer.testing import CliRunner
 
 from regard.errors import InvalidInput, UnknownName
@@ -67,3 +68,17 @@ def test_what_is_not_there(tmp_path: Path, colour: Artifact) -> None:
     ):
         with pytest.raises(error, match=message):
             CliRunner().invoke(app, ["show", *arguments], catch_exceptions=False)
+
+
+def test_a_damaged_engine_of_a_repository(tmp_path: Path, colour: Artifact) -> None:
+    """The page says what is wrong with it, and shows the rest."""
+    repository = tmp_path / "repository"
+    add(with_engine(colour), repository, backend="tensorrt")
+    (repository / "colour" / "1" / "plan.json").write_text("{")
+    page = json.loads(show("colour", "-r", str(repository), "--json"))
+    assert "its plan.json is not the file that was written there" in page["engine"][0]
+    (repository / "colour" / "1" / "model.plan").unlink()
+    page = json.loads(show("colour", "-r", str(repository), "--json"))
+    assert page["engine"][0] == "cannot be used: its model.plan is missing"
+    assert page["engine"][1].startswith("by `regard serve` here: computed by ONNX Runtime")
+    assert page["proven"]

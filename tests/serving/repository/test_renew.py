@@ -85,11 +85,8 @@ def test_what_the_operator_set_is_kept(former: Path) -> None:
     config = former / "largest" / "config.pbtxt"
     text = config.read_text().replace("count: 1", "count: 3 kind: KIND_CPU")
     text = text.replace("dynamic_batching {", "dynamic_batching { default_queue_policy { max_queue_size: 9 }")
-    more = (
-        "version_policy { all {} }\n"
-        "optimization { input_pinned_memory { enable: false } }\n"
-        'parameters { key: "mine" value { string_value: "7" } }\n'
-    )
+    text = text.replace("optimization {", "optimization { input_pinned_memory { enable: false }")
+    more = 'version_policy { all {} }\nparameters { key: "mine" value { string_value: "7" } }\n'
     config.write_text(text + more)
     ensemble = former / "largest_image" / "config.pbtxt"
     theirs = 'response_cache { enable: true }\nparameters { key: "theirs" value { string_value: "8" } }\n'

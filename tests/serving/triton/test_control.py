@@ -11,6 +11,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from regard.errors import InvalidInput, ServerError
 from regard.serving.protocol.wire import Fault
 from regard.serving.repository import check_model
+from regard.serving.repository.engine_choice import Choice
 from regard.serving.triton.control import ModelControl
 
 
@@ -25,6 +26,7 @@ class Server:
         self.batch: dict[str, int] = {}
         self.order: list[str] = []
         self.gone = False
+        self.notices: dict[str, tuple[str, ...]] = {}
 
     def load(self, name: str, config: ModelConfig) -> str | None:
         if self.gone:
@@ -52,7 +54,12 @@ class Scene:
         self.server = Server(folder)
         self.told: list[str] = []
         self.control = ModelControl(
-            folder, check=check_model, judge=self.judge, report=self.told.append, strict=strict
+            folder,
+            check=check_model,
+            judge=self.judge,
+            choose=lambda model, config, versions: Choice(config),
+            report=self.told.append,
+            strict=strict,
         )
 
     def judge(self, name: str, versions: tuple[int, ...]) -> str | None:
@@ -250,3 +257,38 @@ def test_a_strict_one_raises_and_leaves_what_answers(tmp_path: Path) -> None:
     with pytest.raises(ServerError, match="model 'm': it is bad"):
         scene.update()
     assert scene.server.has == {"m": {1: "one"}}
+
+
+def test_the_server_is_given_what_is_chosen(scene: Scene) -> None:
+    """Not what the files say, which stay the measure of whether anything has changed; with a word on why."""
+
+    def choose(model: Path, config: ModelConfig, versions: tuple[int, ...]) -> Choice:
+        chosen = ModelConfig()
+        chosen.CopyFrom(config)
+        chosen.max_batch_size = 7
+        return Choice(chosen, f"by the graph of {model.name}, {versions}")
+
+    scene.control.choose = choose
+    scene.server.notices["m"] = ("on the CPU",)
+    scene.update()
+    assert scene.server.batch == {"m": 7}
+    assert scene.told == ["m: version 1 loaded", "m: by the graph of m, (1,)", "m: on the CPU"]
+    assert scene.control.notes == {"m": ("by the graph of m, (1,)", "on the CPU")}
+    scene.update()
+    assert scene.server.order == ["m"]
+    scene.restore()
+    assert scene.server.batch == {"m": 7}
+    assert scene.told[3:] == scene.told[:3]
+    shutil.rmtree(scene.folder / "m")
+    scene.update()
+    assert scene.control.notes == {}
+
+
+def test_a_choice_that_fails_refuses_the_model(scene: Scene) -> None:
+    def choose(model: Path, config: ModelConfig, versions: tuple[int, ...]) -> Choice:
+        raise InvalidInput("its Card is damaged")
+
+    scene.control.choose = choose
+    scene.update()
+    assert scene.control.refused == {"m": "its Card is damaged"}
+    assert scene.server.has == {}

@@ -61,3 +61,17 @@ def test_what_every_machine_without_a_gpu_is_told_is_not_told_on(tmp_path: Path)
     log = ServerLog(tmp_path / "triton.log", 0)
     log.path.write_text(WITHOUT_GPU)
     assert log.lines(0) == []
+
+
+def test_what_our_backends_tell_of_a_model(tmp_path: Path) -> None:
+    """Of that model alone, after its load began, each once; whatever libraries it names."""
+    path = tmp_path / "server.log"
+    path.write_text("regard: model 'colour' version 1 computes as it did before\n")
+    start = path.stat().st_size
+    told = "version 2 computes by CUDA, not by TensorRT, which failed: libcudart.so.12: no such file"
+    with path.open("a") as stream:
+        stream.write(f"{WITHOUT_GPU}regard: model 'colour' {told}\nregard: model 'colour' {told}\n")
+        stream.write("regard: model 'colour_image' version 2 computes on the CPU\n")
+    log = ServerLog(path, 0)
+    assert log.notices("colour", start) == (told,)
+    assert log.notices("other", start) == ()

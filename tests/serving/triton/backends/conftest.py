@@ -39,6 +39,8 @@ def in_stub(largest: Artifact, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setitem(sys.modules, "openvino_settings", settings)
     session = importlib.import_module(f"{BACKENDS}.regard_session")
     monkeypatch.setitem(sys.modules, "regard_session", session)
+    providers = importlib.import_module(f"{BACKENDS}.onnxruntime_providers")
+    monkeypatch.setitem(sys.modules, "onnxruntime_providers", providers)
     yield lambda name: importlib.import_module(f"{BACKENDS}.{name}")
-    for name in ("regard_session", "onnxruntime_graph", "openvino_graph"):
+    for name in ("regard_session", "onnxruntime_graph", "onnxruntime_providers", "openvino_graph"):
         sys.modules.pop(f"{BACKENDS}.{name}", None)
