@@ -6,12 +6,12 @@ import os
 import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from regard.serving.bench.compare import Compared
-from regard.serving.bench.measure import Level, processors
+from regard.serving.bench.measure import Level
 from regard.serving.bench.waterfall import TOLERANCE, Waterfall
+from regard.serving.machine.processors import processors
 
 PACKAGES = (
     "regard",
@@ -60,12 +60,11 @@ class Report:
 
 def machine() -> dict[str, Any]:
     """The processor, how many of it this process may use, and the memory; nothing that names the machine."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    found = processors()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return {
-        "processor": names[0] if names else platform.machine(),
-        "processors": processors(),
+        "processor": found.name,
+        "processors": found.usable,
         "memory_gib": round(memory, 1),
         "system": f"{platform.system()} {platform.machine()}",
     }

@@ -15,6 +15,7 @@ from regard.serving.cli.bench import bench
 from regard.serving.cli.compare import compare
 from regard.serving.cli.console import visible
 from regard.serving.cli.convert import convert
+from regard.serving.cli.doctor import doctor
 from regard.serving.cli.evaluate import evaluate
 from regard.serving.cli.export import export
 from regard.serving.cli.extras import missing
@@ -38,7 +39,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     **APP,
 )
-VERBS = (models, train, export, optimize, show, serve, verify, predict, evaluate, compare, bench, tune)
+VERBS = (
+    models,
+    train,
+    export,
+    optimize,
+    show,
+    serve,
+    verify,
+    predict,
+    evaluate,
+    compare,
+    bench,
+    tune,
+    doctor,
+)
 for verb in VERBS:
     app.command()(verb)
 app.command(name="import")(import_)

@@ -34,8 +34,8 @@ def check_repository(repository: Path) -> None:
     for folder in model_folders(repository):
         if not (folder / CONFIG_FILE).is_file():
             raise InvalidInput(
-                f"{repository} is not a model repository: its folder {folder.name} has no {CONFIG_FILE}. "
-                "Name a repository, or a new folder for `regard repo add` to make."
+                f"{repository} is not a model repository: its folder {folder.name} has no {CONFIG_FILE}; "
+                "name a repository, or a new folder for `regard repo add` to make"
             )
 
 

@@ -134,9 +134,14 @@ def _check_interpreter(found: Installation) -> None:
 
 
 def _check_stub(found: Installation) -> None:
-    finished = subprocess.run(
-        [found.stub], env=found.environment(), capture_output=True, text=True, timeout=30, check=False
-    )
+    try:
+        finished = subprocess.run(
+            [found.stub], env=found.environment(), capture_output=True, text=True, timeout=30, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ServerError(
+            f"{found.stub}, which Python models live in, did not end within 30 s; install {PACKAGE} again"
+        ) from None
     if "error while loading shared libraries" in finished.stderr:
         library = finished.stderr.split("libraries: ")[-1].split(":")[0]
         raise ServerError(

@@ -1,11 +1,9 @@
 """Sending goldens to a served model, and holding its answers against those of the export."""
 
 import math
-import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -17,14 +15,13 @@ from regard.contract.goldens import Golden
 from regard.contract.judgement import Judgement
 from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.errors import InvalidInput, RegardError
+from regard.serving.machine.processors import processors
 from regard.serving.protocol.connection import Connection
 from regard.serving.verify.bounds import largest_error
 from regard.serving.verify.endpoint_runner import EndpointRunner
 
 Endpoint = Literal["tensor", "image"]
 ENDPOINTS: tuple[Endpoint, ...] = ("tensor", "image")
-
-FEATURES = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16", "asimd")
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class Check:
 class Verification:
     """The record of one verification.
 
-    processor: features of the processor that asked; on loopback the server's as well.
+    processor: architecture and features of the processor that asked; on loopback the server's as well.
     """
 
     model: str
@@ -125,7 +122,9 @@ def verify(
         runner = EndpointRunner(connection, name_of(model, endpoint), card.answer.tensor, version=version)
         checks += [_check(runner, endpoint, golden, card, certificate) for golden in goldens]
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Verification(model, version, str(connection.address), now, processor_features(), tuple(checks))
+    found = processors()
+    processor = (found.architecture, *found.features)
+    return Verification(model, version, str(connection.address), now, processor, tuple(checks))
 
 
 def name_of(model: str, endpoint: Endpoint) -> str:
@@ -177,12 +176,3 @@ def distance(kind: AnswerKind, expected: Array, found: Array) -> tuple[float, fl
     if kind.dtype != np.float32:
         return 1 - agreement, agreement
     return float(np.abs(expected.astype(np.float64) - found).max()), agreement
-
-
-def processor_features() -> tuple[str, ...]:
-    """The processor's architecture and those of its features that change how numbers are rounded."""
-    try:
-        flags = set(Path("/proc/cpuinfo").read_text(encoding="utf-8").split())
-    except OSError:
-        flags = set()
-    return platform.machine(), *(feature for feature in FEATURES if feature in flags)

@@ -78,6 +78,14 @@ def test_its_client_predicts(bare: Path, served: Any, tmp_path: Path) -> None:
     assert printed.split() == ["48", "64"]
 
 
+def test_its_doctor_finds_no_problem_and_names_the_extras(bare: Path, tmp_path: Path) -> None:
+    said = json.loads(run(bare / "regard", "doctor", "--json", cwd=tmp_path))
+    assert said["works"]
+    steps = {finding["about"]: finding["next_step"] for finding in said["findings"]}
+    assert steps["embedded Triton"] == "pip install 'regard[server]'"
+    assert steps["PyTorch"] == "pip install 'regard[export]'"
+
+
 def test_it_lists_the_catalog(bare: Path, tmp_path: Path) -> None:
     assert "se_resnet50" in run(bare / "regard", "models", "--json", cwd=tmp_path)
 

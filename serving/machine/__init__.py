@@ -1,0 +1,1 @@
+"""Facts about this machine, as its own programs and libraries tell them; nothing here judges or prints."""
