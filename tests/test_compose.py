@@ -1,6 +1,7 @@
 """docker-compose.yml and its GPU overlay, read by Docker Compose itself, which needs no engine for that."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -15,6 +16,8 @@ from typing import Any
 
 import pytest
 
+from regard.serving.repository.accelerators import ENGINE_CACHE
+from regard.serving.repository.releases import RELEASE
 from regard.serving.triton.backends.files import FILES
 from regard.serving.triton.installation import MALLOC
 
@@ -34,10 +37,11 @@ def compose() -> str:
     return found
 
 
-def config(compose: str, *files: Path) -> subprocess.CompletedProcess[str]:
+def config(compose: str, *files: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     options = [part for file in files for part in ("-f", str(file))]
     return subprocess.run(
         [compose, *options, "config", "--format", "json"],
+        env=os.environ | variables,
         capture_output=True,
         text=True,
         timeout=60,
@@ -45,14 +49,32 @@ def config(compose: str, *files: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.fixture(params=OVERLAYS)
-def triton(compose: str, request: pytest.FixtureRequest) -> dict[str, Any]:
-    finished = config(compose, *OVERLAYS[request.param])
+def services(compose: str, overlay: str, **variables: str) -> dict[str, Any]:
+    finished = config(compose, *OVERLAYS[overlay], **variables)
     assert finished.returncode == 0, finished.stderr
     assert finished.stderr == ""
-    services = json.loads(finished.stdout)["services"]
-    assert list(services) == ["triton"]
-    return services["triton"]
+    found: dict[str, Any] = json.loads(finished.stdout)["services"]
+    assert list(found) == {"cpu": ["triton"], "gpu": ["build-engine", "triton"]}[overlay]
+    return found
+
+
+@pytest.fixture(params=OVERLAYS)
+def triton(compose: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+    found: dict[str, Any] = services(compose, request.param)["triton"]
+    return found
+
+
+@pytest.fixture
+def gpu(compose: str) -> dict[str, Any]:
+    """Both services, with the overlay."""
+    return services(compose, "gpu")
+
+
+@pytest.fixture(params=["cpu triton", "gpu triton", "gpu build-engine"])
+def service(compose: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+    overlay, name = request.param.split()
+    found: dict[str, Any] = services(compose, overlay)[name]
+    return found
 
 
 @contextmanager
@@ -77,15 +99,15 @@ def http_answers(status: int) -> Iterator[str]:
             thread.join()
 
 
-def test_the_server_may_do_nothing_that_it_does_not_need(triton):
-    assert triton["read_only"] is True
-    assert triton["cap_drop"] == ["ALL"]
-    assert "cap_add" not in triton
-    assert not triton.get("privileged")
-    assert triton["security_opt"] == ["no-new-privileges:true"]
-    assert triton["user"].split(":")[0] not in ("0", "root")
-    assert triton["pids_limit"] > 0
-    assert [mount.split(":")[0] for mount in triton["tmpfs"]] == ["/tmp"]
+def test_no_service_may_do_what_it_does_not_need(service):
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "cap_add" not in service
+    assert not service.get("privileged")
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["user"].split(":")[0] not in ("0", "root")
+    assert service["pids_limit"] > 0
+    assert [mount.split(":")[0] for mount in service["tmpfs"]] == ["/tmp"]
 
 
 def test_every_port_is_on_loopback(triton):
@@ -94,11 +116,12 @@ def test_every_port_is_on_loopback(triton):
     )
 
 
-def test_it_reads_the_model_repository_and_sees_nothing_else_of_ours(triton):
-    (mount,) = triton["volumes"]
-    assert (mount["source"], mount["read_only"]) == (str(ROOT / "model_repository"), True)
-    assert f"--model-repository={mount['target']}" in triton["command"]
-    assert not any("backend-directory" in part for part in triton["command"])  # the image's own C++ backends
+def test_the_model_repository_is_read_and_nothing_else_of_ours(service):
+    (mount,) = (each for each in service["volumes"] if each["type"] == "bind")
+    assert (mount["source"], mount["target"]) == (str(ROOT / "model_repository"), "/models")
+    assert mount["read_only"] is True
+    assert any("/models" in part for part in service["command"])
+    assert not any("backend-directory" in part for part in service["command"])  # the image's own C++ backends
 
 
 def test_shared_memory_is_large_enough_for_python_models(triton):
@@ -122,13 +145,18 @@ def test_the_health_check_succeeds_on_200_and_fails_otherwise(triton):
         assert (finished.returncode == 0) is healthy
 
 
-def test_the_image_is_pinned(triton):
-    base = re.search(r"^FROM (\S+)$", (ROOT / triton["build"]["dockerfile"]).read_text(), re.MULTILINE)
-    assert base
-    name, tag = base[1].rsplit(":", 1)
-    assert name.endswith("/nvidia/tritonserver")
-    assert re.fullmatch(r"\d\d\.\d\d-py3", tag)
-    assert triton["image"].endswith(f":{tag}")
+@pytest.mark.parametrize("release", [None, "25.01"])
+def test_both_images_are_pinned_to_one_release(compose, release):
+    """Engines load in the TensorRT that built them alone: another release is another for both."""
+    variables = {} if release is None else {"TRITON_RELEASE": release}
+    for name, service in services(compose, "gpu", **variables).items():
+        dockerfile = (ROOT / service["build"]["dockerfile"]).read_text()
+        assert re.findall(r"^ARG RELEASE=(\S+)$", dockerfile, re.MULTILINE) == [RELEASE]
+        (base,) = re.findall(r"^FROM (\S+)$", dockerfile, re.MULTILINE)
+        image = {"triton": "tritonserver", "build-engine": "tensorrt"}[name]
+        assert base == f"nvcr.io/nvidia/{image}:${{RELEASE}}-py3"
+        assert service["build"]["args"] == {"RELEASE": release or RELEASE}
+        assert service["image"] == f"regard/{image}:{release or RELEASE}-py3"
 
 
 def test_the_image_holds_our_backend_for_image_files_and_no_other(triton):
@@ -156,13 +184,83 @@ def test_the_image_is_built_from_files_that_the_context_lets_through(triton):
 
 
 def test_only_the_overlay_asks_for_a_gpu(compose):
-    cpu, gpu = (
-        json.loads(config(compose, *files).stdout)["services"]["triton"] for files in OVERLAYS.values()
-    )
+    cpu = services(compose, "cpu")["triton"]
     assert "deploy" not in cpu
     assert "ulimits" not in cpu
-    (device,) = gpu["deploy"]["resources"]["reservations"]["devices"]
-    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    for service in services(compose, "gpu").values():
+        (device,) = service["deploy"]["resources"]["reservations"]["devices"]
+        assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+
+
+def test_the_server_starts_after_the_engines_whatever_became_of_them(gpu):
+    assert gpu["triton"]["depends_on"] == {
+        "build-engine": {"condition": "service_completed_successfully", "required": False}
+    }
+    assert gpu["build-engine"]["restart"] == "no"
+
+
+def test_the_server_reads_the_engines_that_the_other_service_writes(gpu):
+    mounts = {
+        name: {each["target"]: each for each in service["volumes"] if each["type"] == "volume"}
+        for name, service in gpu.items()
+    }
+    assert mounts["build-engine"].keys() == {"/engines"}
+    assert mounts["triton"].keys() == {"/engines", ENGINE_CACHE}
+    written, read = (mounts[name]["/engines"] for name in ("build-engine", "triton"))
+    assert written["source"] == read["source"] == "engines"
+    assert "read_only" not in written
+    assert read["read_only"] is True
+
+
+def test_the_build_has_no_network_and_ends_at_a_signal(gpu):
+    assert gpu["build-engine"]["network_mode"] == "none"
+    assert "ports" not in gpu["build-engine"]
+    assert gpu["build-engine"]["init"] is True
+
+
+def test_the_build_command_is_ours(gpu):
+    python, option, module, release, *folders = gpu["build-engine"]["command"]
+    assert (python, option, release) == ("python3", "-m", f"--release={RELEASE}")
+    assert (ROOT / "src" / Path(*module.split("."))).with_suffix(".py").is_file()
+    assert folders == ["/models", "/engines"]
+
+
+@pytest.mark.parametrize("taken", [True, False])
+def test_the_server_takes_the_snapshot_or_the_repository_itself(compose, tmp_path, taken):
+    """Its command, by a stand-in for the server that prints its arguments."""
+    volume = tmp_path / "engines"
+    (volume / "snapshots" / "1").mkdir(parents=True)
+    if taken:
+        (volume / "current").symlink_to("snapshots/1")
+    server = tmp_path / "bin" / "tritonserver"
+    server.parent.mkdir()
+    server.write_text('#!/bin/sh\nprintf "%s\\n" "$0" "$@"\n')
+    server.chmod(0o755)
+    plain, command = (services(compose, overlay)["triton"]["command"] for overlay in OVERLAYS)
+    shell, option, script = (part.replace("$$", "$").replace("/engines", str(volume)) for part in command)
+    path = {"PATH": os.pathsep.join([str(server.parent), os.environ["PATH"]])}
+    output = subprocess.run(
+        [shell, option, script], env=path, capture_output=True, text=True, timeout=30, check=True
+    ).stdout.splitlines()
+    models = f"{volume}/current" if taken else "/models"
+    assert output[:-3] == ([] if taken else ["no snapshot with engines: serving /models"]) + [str(server)]
+    assert output[-3:] == [f"--model-repository={models}", *plain[2:]]
+
+
+def test_the_image_for_engines_holds_what_builds_them(gpu):
+    """The code without what is trained, the pinned packages, and a folder for the volume, to be written."""
+    build = gpu["build-engine"]["build"]
+    dockerfile = (ROOT / build["dockerfile"]).read_text()
+    copied = dict(re.findall(r"^COPY (\S+) (\S+)$", dockerfile, re.MULTILINE))
+    assert copied.pop("constraints.txt").startswith("/tmp/")
+    assert copied == {name: f"/opt/regard/{name}" for name in ("src", "export", "serving")}
+    ignore = (ROOT / f"{build['dockerfile']}.dockerignore").read_text().splitlines()
+    assert ignore[0] == "*"
+    assert {line[1:] for line in ignore if line.startswith("!")} == {*copied, "constraints.txt"}
+    assert "install -d -o 1000 -g 1000 /engines" in dockerfile
+    (path,) = re.findall(r"PYTHONPATH=(\S+)", dockerfile)
+    assert path.split(":") == ["/opt/regard/src", "/opt/regard/packages"]
+    assert "--target /opt/regard/packages --constraint /tmp/constraints.txt" in dockerfile
 
 
 def test_an_unknown_key_is_refused(compose, tmp_path):

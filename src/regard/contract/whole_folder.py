@@ -16,14 +16,14 @@ RENAME_EXCHANGE = 2  # <linux/fs.h>: swap the two
 
 
 @contextmanager
-def whole_folder(target: Path, *, files: Set[str], keep: type[Exception]) -> Iterator[Path]:
+def whole_folder(target: Path, *, files: Set[str], keep: type[Exception] | tuple[()] = ()) -> Iterator[Path]:
     """Yield an empty draft folder, and put it in the place of `target` when the block ends well; otherwise
     leave `target` as it was.
 
     Args:
         target: where the folder will be; an earlier one is replaced in one step.
         files: names an earlier folder may hold; anything else in it would be lost, and is refused.
-        keep: an error after which the draft stays for study; after any other it is removed.
+        keep: an error after which the draft stays for study, if any; after all others it is removed.
 
     Raises:
         ExportError: the target holds something else, or cannot be written.
