@@ -1,8 +1,11 @@
-"""Every node of a model, at any depth."""
+"""Every node of a model, at any depth, and other ones in their place."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from onnx import GraphProto, ModelProto, NodeProto
+
+# these hand on numbers that they took, each once or more often
+MOVING = {"Concat", "Expand", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
 
 
 def nodes_of(model: ModelProto) -> Iterator[NodeProto]:
@@ -11,6 +14,13 @@ def nodes_of(model: ModelProto) -> Iterator[NodeProto]:
         yield from graph.node
     for function in model.functions:
         yield from function.node
+
+
+def replace_nodes(graph: GraphProto, nodes: Iterable[NodeProto]) -> None:
+    """Give a graph other nodes; its own may be among them."""
+    copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del graph.node[:]
+    graph.node.extend(copies)
 
 
 def inner_graphs(graph: GraphProto) -> Iterator[GraphProto]:

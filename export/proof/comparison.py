@@ -18,7 +18,7 @@ from regard.contract.certificate import Certificate, Comparison
 from regard.errors import ExportError
 from regard.export.proof.bounds import Bounds, Precision
 from regard.export.proof.expected import expected_answers
-from regard.export.proof.runner import SCORES, Arrays, CannotRun, Runner
+from regard.export.proof.runner import SCORES, Arrays, CannotRun, Recorded, Runner
 from regard.export.proof.trials import Shape, Trial
 
 
@@ -78,11 +78,43 @@ def prove(
         ParityError: the candidate departs from its reference, or stops at one of the trials.
         InvalidInput, ExportError: the reference's own answers prove nothing, see `expected_answers`.
     """
+    answers = expected_answers(
+        reference, trials, answer=answer, subject=subject, tolerance=precision.error, report=report
+    )
+    return prove_known(
+        Recorded(reference.name, reference.sha256),
+        answers,
+        candidate,
+        trials,
+        answer=answer,
+        precision=precision,
+        subject=subject,
+        images_from=images_from,
+        maps=maps,
+        report=report,
+    )
+
+
+def prove_known(
+    reference: Recorded,
+    answers: Sequence[Arrays],
+    candidate: Runner,
+    trials: Sequence[Trial],
+    *,
+    answer: AnswerKind,
+    precision: Precision,
+    subject: str,
+    images_from: str,
+    maps: str | None = None,
+    report: Callable[[str], None] = lambda stage: None,
+) -> tuple[Certificate, ...]:
+    """Prove that a candidate gives the answers that its reference gave to the same trials; else as `prove`.
+
+    Raises:
+        ParityError: the candidate departs from them, or stops at one of the trials.
+    """
     observations = []
     bounds = precision.bounds(answer)
-    answers = expected_answers(
-        reference, trials, answer=answer, subject=subject, tolerance=bounds.error, report=report
-    )
     for turn, (trial, expected) in enumerate(zip(trials, answers, strict=True), 1):
         report(f"proving {turn} of {len(trials)}, {trial.shape}")
         try:

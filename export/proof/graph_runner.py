@@ -20,15 +20,18 @@ class GraphRunner:
         model: the graph; tensors inside it are handed out by a copy in memory.
         tensors: what to give, and the tensor that holds it.
         sha256: of its file.
+        name: for the record.
 
     Raises:
         ExportError: ONNX Runtime does not take it.
     """
 
-    def __init__(self, model: ModelProto, tensors: Mapping[str, str], *, sha256: str) -> None:
+    def __init__(
+        self, model: ModelProto, tensors: Mapping[str, str], *, sha256: str, name: str = NAME
+    ) -> None:
         self.session = session_with(model, tensors.values())
         self.tensors = tensors
-        self.name = NAME
+        self.name = name
         self.sha256 = sha256
 
     def run(self, inputs: Arrays) -> Arrays:

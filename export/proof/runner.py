@@ -1,6 +1,7 @@
 """Whatever computes a served answer: a network, a graph, a model as given, an endpoint."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy.typing as npt
@@ -15,6 +16,14 @@ SCORES = "scores"
 
 class CannotRun(ExportError):
     """It stops at a shape that the Card allows."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Something that answered before: what it was, and the SHA-256 of what it ran, as of Runner."""
+
+    name: str
+    sha256: str | None
 
 
 class Runner(Protocol):

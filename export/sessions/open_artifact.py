@@ -1,8 +1,8 @@
 """An artifact, or a variant of one, made ready to run in this process."""
 
 from regard.export.artifact import Artifact
-from regard.export.session import NAME
 from regard.export.sessions.onnxruntime_session import OnnxRuntimeSession
+from regard.export.sessions.onnxruntime_session import name_of as onnxruntime_name
 from regard.export.sessions.session import Session
 
 
@@ -19,7 +19,7 @@ def open_artifact(artifact: Artifact, *, threads: int) -> Session:
         from regard.export.sessions.openvino_session import OpenVinoSession
 
         return OpenVinoSession(artifact.model, precision=artifact.precision, threads=threads)
-    return OnnxRuntimeSession(str(artifact.model), threads=threads)
+    return OnnxRuntimeSession(artifact, threads=threads)
 
 
 def runtime_name(artifact: Artifact) -> str:
@@ -28,4 +28,4 @@ def runtime_name(artifact: Artifact) -> str:
         from regard.export.sessions.openvino_session import name_of
 
         return name_of(artifact.precision)
-    return NAME
+    return onnxruntime_name(artifact.precision)

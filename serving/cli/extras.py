@@ -4,6 +4,7 @@ EXTRAS = {
     "matplotlib": "bench",
     "nncf": "int8",
     "onnx": "cpu",
+    "onnx_ir": "export",
     "onnxruntime": "cpu",
     "onnxscript": "export",
     "openvino": "openvino",

@@ -51,10 +51,10 @@ def _notes(variant: "Variant") -> list[str]:
     notes = []
     if judgement.calibration:
         notes.append(f"calibrated with {judgement.calibration}")
-    if variant.float32_blocks:
+    if variant.float32_blocks and variant.precision == "int8":  # fp16's are nodes, and many
         notes.append(f"in float32: {', '.join(variant.float32_blocks)}")
     if judgement.accuracy is None:
         notes.append("agreement only: without labels nothing is known of its accuracy")
-    if judgement.speed is None and judgement.passed:
+    if judgement.speed is None and judgement.passed and not variant.accuracy_only:
         notes.append("its speed was not measured: what it is for is not here")
     return notes

@@ -1,7 +1,8 @@
 """`regard optimize`: a variant of an exported model in a lower precision."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import Enum
@@ -13,6 +14,7 @@ import typer
 from regard.serving.cli.console import err, out
 from regard.serving.cli.image_bar import image_bar
 from regard.serving.cli.options import Ignore, Json, Limit, Split
+from regard.serving.cli.proof import show_certificates
 from regard.serving.cli.stages import say
 from regard.serving.cli.tables import Table
 
@@ -27,6 +29,7 @@ SHOWN = 8  # blocks
 class PrecisionOption(str, Enum):
     """What --precision takes."""
 
+    fp16 = "fp16"
     bf16 = "bf16"
     int8 = "int8"
 
@@ -42,7 +45,12 @@ def optimize(
     artifact: Annotated[Path, typer.Argument(help="The folder of an exported model.")],
     precision: Annotated[
         PrecisionOption,
-        typer.Option(help="What it computes in: int8, by a graph of its own, or bf16, by the same graph."),
+        typer.Option(
+            help=(
+                "What it computes in: fp16, by a graph of its own for GPUs; bf16, by the same graph; int8, "
+                "by a graph of its own."
+            )
+        ),
     ],
     calibrate: Annotated[
         Path | None,
@@ -50,7 +58,8 @@ def optimize(
             help=(
                 "Images to calibrate int8 with, like those that will come: a folder, which is searched as "
                 "deep as it goes, or MNIST's files; labels are not read. By default the variant that comes "
-                "with regard for these weights is taken."
+                "with regard for these weights is taken. fp16 looks on them for what must stay in float32, "
+                "by default on the model's goldens."
             )
         ),
     ] = None,
@@ -63,7 +72,7 @@ def optimize(
         typer.Option(
             help=(
                 "Labelled images to judge by, as for `regard evaluate`. Without them some of those to "
-                "calibrate with are kept apart, and agreement alone is judged."
+                "calibrate with are kept apart, and agreement alone is judged; fp16 is proven in any case."
             )
         ),
     ] = None,
@@ -82,12 +91,13 @@ def optimize(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Add a variant in bf16 or int8 to an exported model, judged against float32: exit 1, keeping the draft,
-    where it is not as good.
+    """Add a variant in fp16, bf16 or int8 to an exported model, proven or judged against float32: exit 1,
+    keeping the draft, where it is not as good.
 
     Example: regard optimize exported/garments --precision int8 --calibrate photos --data labelled
     """
-    from regard.serving.cli.judgement_table import judgement_table
+    from regard.export.proof.comparison import ParityError
+    from regard.serving.cli.variant_proof import show_proof
     from regard.serving.optimize.gate import GateError
     from regard.serving.optimize.optimize import optimize
 
@@ -109,14 +119,19 @@ def optimize(
         if as_json:
             _print_json(None, error.variant, error.costs)
         else:
-            out.print(judgement_table(error.variant))
+            show_proof(error.variant)
             _print_costs(error.costs)
+        raise
+    except ParityError as error:
+        if not as_json:
+            show_certificates(error.certificates)
         raise
     if as_json:
         _print_json(made.folder, made.variant, made.costs)
         return
-    out.print(judgement_table(made.variant))
+    show_proof(made.variant)
     _print_costs(made.costs)
+    _print_float32(made.float32)
     out.print(f"{made.variant.name} is in [bold]{made.folder}[/bold]")
 
 
@@ -140,6 +155,15 @@ def _print_costs(costs: "Sequence[BlockCost]") -> None:
     )
     for each in costs[:SHOWN]:
         table.add(each.block, f"{each.cost:+.4f}")
+    out.print(table)
+
+
+def _print_float32(float32: "Mapping[str, str]") -> None:
+    if not float32:
+        return
+    table = Table("why", "how many", figures=("how many",), title="what stays in float32")
+    for reason, count in Counter(float32.values()).most_common():
+        table.add(reason, str(count))
     out.print(table)
 
 

@@ -46,10 +46,10 @@ def proof_images(folder: Path | None, card: "Card") -> "tuple[list[Pixels], str]
     return [read_pixels(path) for path in images_in(folder)[:IMAGES]], str(folder)
 
 
-def show_certificates(certificates: "Sequence[Certificate]") -> None:
-    """A table for each certificate: what was compared, and whether it passed."""
+def show_certificates(certificates: "Sequence[Certificate]", *, passed: str = "proven equal") -> None:
+    """A table for each certificate: what was compared, and whether it passed, in words."""
     for certificate in certificates:
-        verdict = "proven equal" if certificate.passed else "NOT equal"
+        verdict = passed if certificate.passed else "NOT equal"
         bounds = (
             f"at most {certificate.max_error:.2g} error, at least {certificate.min_agreement:.1%} agreement"
         )

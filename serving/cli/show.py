@@ -42,7 +42,7 @@ def show(
 
 
 def _print(page: "Page") -> None:
-    from regard.serving.cli.judgement_table import judgement_table
+    from regard.serving.cli.variant_proof import show_proof
 
     card = page.card
     proven = "[green]proven[/green]" if page.unproven is None else f"[red]unproven[/red]: {page.unproven}"
@@ -59,9 +59,7 @@ def _print(page: "Page") -> None:
     for variant in page.variants:
         graph = variant.file or "the same graph"
         out.print(f"variant [bold]{variant.name}[/bold]: {variant.precision} by {variant.runtime}, {graph}")
-        show_certificates(variant.certificates)
-        if variant.judgement is not None:
-            out.print(judgement_table(variant))
+        show_proof(variant)
     files = Table("file", "bytes", "SHA-256", whole=("file", "SHA-256"), figures=("bytes",))
     for file in page.files:
         files.add(file.path, str(file.bytes), file.sha256)

@@ -1,11 +1,13 @@
 """A variant while it is made: its graph in a draft folder, and its judgement."""
 
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from onnx import ModelProto
 
+from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
 from regard.contract.judgement import Judgement
 from regard.contract.names import MODEL_FILE
@@ -19,14 +21,16 @@ from regard.serving.optimize.progress import Progress
 
 @dataclass(frozen=True)
 class Made:
-    """A variant in its draft, and how it was judged.
+    """A variant in its draft, and how it was judged or proven.
 
-    float32_blocks: those that are not quantized. costs: of all blocks, where they had to be found.
+    float32: what is left in float32, and why: int8's blocks, fp16's nodes. costs: of all blocks, where they
+    had to be found.
     """
 
     variant: Artifact
-    judgement: Judgement
-    float32_blocks: tuple[str, ...] = ()
+    judgement: Judgement | None
+    certificates: tuple[Certificate, ...] = ()
+    float32: Mapping[str, str] = field(default_factory=dict)
     costs: tuple[BlockCost, ...] = ()
 
 
@@ -52,12 +56,12 @@ class Drafting:
         """A variant that is the artifact's graph, run in another precision."""
         return self._variant(precision, self.artifact.sha256)
 
-    def written(self, model: ModelProto) -> Artifact:
-        """An int8 variant that is this graph, which replaces the draft's."""
+    def written(self, model: ModelProto, precision: Precision = "int8") -> Artifact:
+        """A variant that is this graph, which replaces the draft's."""
         path = self.draft / MODEL_FILE
         path.unlink(missing_ok=True)  # a session may still have it mapped
         write_graph(model, path)
-        return self._variant("int8", sha256(path))
+        return self._variant(precision, sha256(path))
 
     def copied(self, graph: Path) -> Artifact:
         """An int8 variant that is the graph of this file."""

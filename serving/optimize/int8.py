@@ -12,6 +12,7 @@ from regard.serving.optimize.block_costs import block_costs
 from regard.serving.optimize.drafting import Drafting, Made
 from regard.serving.optimize.pools import Pool, calibration_beside, fitted, shared_out
 
+COSTLY = "quantizing it costs too much"
 MIXED = (1, 2, 4, 8)  # of the costliest blocks stay in float32, one try after the other
 
 
@@ -52,5 +53,5 @@ def make_int8(drafting: Drafting, pool: Pool, labelled: Data | None, target: Tar
         mixed = drafting.written(in_float32(quantized, original, nodes))
         found = drafting.judged(mixed, judges, calibration=str(calibration))
         if found.passed:
-            return Made(mixed, found, kept, costs)
-    return Made(drafting.written(quantized), judgement, (), costs)
+            return Made(mixed, found, float32=dict.fromkeys(kept, COSTLY), costs=costs)
+    return Made(drafting.written(quantized), judgement, costs=costs)

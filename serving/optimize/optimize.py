@@ -1,6 +1,7 @@
 """Making a variant in a lower precision: made, judged, and kept only where it is as good and faster."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -36,22 +37,24 @@ class Optimized:
     Attributes:
         folder: of the variant.
         costs: of the blocks, the largest first, where some of them had to stay in float32.
+        float32: what is left in float32, and why.
     """
 
     folder: Path
     variant: Variant
     costs: tuple[BlockCost, ...] = ()
+    float32: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def judgement(self) -> Judgement:
-        """How it was judged."""
+        """How it was judged; fp16 is where there was labelled data."""
         assert self.variant.judgement is not None
         return self.variant.judgement
 
 
 def optimize(
     folder: Path,
-    precision: Literal["bf16", "int8"],
+    precision: Literal["fp16", "bf16", "int8"],
     *,
     calibrate: Path | None = None,
     calibrate_split: str | None = None,
@@ -67,56 +70,79 @@ def optimize(
 
     Args:
         folder: the artifact's.
-        precision: "int8", by a graph of its own; "bf16", by the artifact's graph and OpenVINO's hint.
+        precision: "fp16", by a graph of its own for GPUs; "bf16", by the artifact's graph and OpenVINO's
+            hint; "int8", by a graph of its own.
         calibrate: images like those that will come, labelled or not: a folder, which is searched as deep as
             it goes, or MNIST's files. Where there is no `data` some of them are kept apart to judge by, in
-            agreement alone; bf16 calibrates nothing. None, with int8: the variant that comes with regard for
-            these very weights.
+            agreement alone; bf16 calibrates nothing. fp16 looks for what has to stay in float32 on them,
+            and is proven by them; None: by the artifact's goldens. None, with int8: the variant that comes
+            with regard for these very weights.
         calibrate_split: a folder in `calibrate`, by default `train` where there is one.
         data, split, limit: labelled images to judge by, as of `regard.serving.evaluate.data.find_data`.
         ignore_index: of pixels without a label, in place of the Card's.
         target: what an int8 variant is for. "tensorrt" makes `int8-tensorrt`, whose accuracy is judged by
             ONNX Runtime here, and whose speed is not.
-        keep_slower: keep it even where it is slower than float32.
+        keep_slower: keep it even where it is slower than float32; only for what is timed here.
         progress: shows each stage.
 
     Raises:
         GateError: it does not decide as float32 does; the draft stays, and the error lists what costs most.
+        ParityError: fp16 departs from float32, or from the network; likewise.
         TooSlow: it is no faster.
-        InvalidInput: too few images, or not the right ones; no artifact; a network that is not finite.
+        InvalidInput: too few images, or not the right ones; no artifact; a network that is not finite; an
+            argument that means nothing beside the others.
         ExportError: the processor, NNCF or the runtime cannot do it.
         ModuleNotFoundError: NNCF or OpenVINO is not installed.
     """
-    if target != "openvino" and precision == "bf16":
-        raise InvalidInput("bf16 is for OpenVINO alone: TensorRT chooses its own 16-bit layers")
-    if target != "openvino" and calibrate is None:
+    runtime: Runtime = "onnxruntime" if precision == "fp16" else RUNTIMES[target]
+    if target != "openvino":
+        _check_target(precision, calibrated=calibrate is not None)
+    if keep_slower and runtime != "openvino":
+        raise InvalidInput("keep_slower is for what is timed here, and this variant is not; leave it out")
+    if calibrate is None and calibrate_split is not None:
         raise InvalidInput(
-            "what comes with regard is for OpenVINO; for TensorRT, give images to calibrate with"
+            "calibrate_split is a folder in calibrate, which is missing; give both, or neither"
         )
+    if data is None and (split, limit, ignore_index) != (None, None, None):
+        raise InvalidInput("split, limit and ignore_index are about data, which is missing; give it, or none")
     artifact = read_artifact(folder)
     pool = None if calibrate is None else pools.pool_of(calibrate, artifact.card, calibrate_split)
     labelled = None if data is None else _labelled(data, artifact, split, limit)
     name = precision if target == "openvino" else f"{precision}-{target}"
     with adding_variant(folder, name) as draft:
-        drafting = Drafting(artifact, draft, RUNTIMES[target], ignore_index, progress)
-        if precision == "bf16":
+        drafting = Drafting(artifact, draft, runtime, ignore_index, progress)
+        if precision == "fp16":
+            from regard.serving.optimize.fp16 import make_fp16  # onnx_ir, which the others need not
+
+            made = make_fp16(drafting, pool, labelled)
+        elif precision == "bf16":
             made = make_bf16(drafting, pool, labelled)
         elif pool is not None:
             made = make_int8(drafting, pool, labelled, target)
         else:
             made = take_shipped(drafting, labelled)
         variant = record(drafting, made, name)
-        assert variant.judgement is not None
-        if faults := variant.judgement.faults:
+        if variant.judgement is not None and (faults := variant.judgement.faults):
             raise GateError(
                 f"the variant {name} of {folder} is not as good as float32 on {variant.judgement.data}: "
                 f"{'; '.join(faults)}. The draft is in {draft}",
                 variant,
                 made.costs,
             )
-        if variant.judgement.speed is not None and not keep_slower:
+        if variant.judgement is not None and variant.judgement.speed is not None and not keep_slower:
             check_faster(variant.judgement.speed, name)
-    return Optimized(folder / VARIANTS / name, variant, made.costs)
+    return Optimized(folder / VARIANTS / name, variant, made.costs, made.float32)
+
+
+def _check_target(precision: str, *, calibrated: bool) -> None:
+    if precision == "fp16":
+        raise InvalidInput("target is for int8: fp16 is one variant for whatever runs on a GPU; leave it out")
+    if precision == "bf16":
+        raise InvalidInput("bf16 is for OpenVINO alone: TensorRT chooses its own 16-bit layers")
+    if not calibrated:
+        raise InvalidInput(
+            "what comes with regard is for OpenVINO; for TensorRT, give images to calibrate with"
+        )
 
 
 def _labelled(path: Path, artifact: Artifact, split: str | None, limit: int | None) -> Data:
@@ -128,7 +154,9 @@ def _labelled(path: Path, artifact: Artifact, split: str | None, limit: int | No
 def record(drafting: Drafting, made: Made, name: str) -> Variant:
     """Time it, and write its answers to the goldens and its record into the draft."""
     artifact, judgement = drafting.artifact, made.judgement
-    if drafting.runtime == "openvino" and judgement.passed:  # on any other target it is not timed here
+    if (
+        drafting.runtime == "openvino" and judgement is not None and judgement.passed
+    ):  # on any other target it is not timed here
         with drafting.progress("measuring speed", 0):
             judgement = judgement.model_copy(update={"speed": speed(artifact, made.variant)})
     variant = Variant(
@@ -136,7 +164,8 @@ def record(drafting: Drafting, made: Made, name: str) -> Variant:
         runtime=made.variant.runtime,
         precision=made.variant.precision,
         file=MODEL_FILE if (drafting.draft / MODEL_FILE).is_file() else None,
-        float32_blocks=made.float32_blocks,
+        float32_blocks=tuple(made.float32),
+        certificates=made.certificates,
         judgement=judgement,
     )
     write_answers(drafting.draft / ANSWERS_FILE, _golden_answers(artifact, made.variant))

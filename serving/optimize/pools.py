@@ -65,17 +65,19 @@ def pool_of(path: Path, card: Card, split: str | None) -> Pool:
     return Pool(found_in, [images[place] for place in order.tolist()])
 
 
-def calibration_beside(pool: Pool, judged: Data) -> Pool:
+def calibration_beside(pool: Pool, judged: Data | None) -> Pool:
     """Images of the pool to calibrate with, none of which judges.
 
     Raises:
         InvalidInput: too few are left.
     """
-    images = _distinct(pool, CALIBRATION, {content(image) for image in judged.images})
+    judging = () if judged is None else {content(image) for image in judged.images}
+    images = _distinct(pool, CALIBRATION, judging)
     if len(images) < LEAST_CALIBRATION:
+        left_out = "" if judged is None else f", those that judge ({judged.found_in}) left out"
         raise InvalidInput(
-            f"{pool.found_in} holds {len(images)} different images to calibrate with, those that judge "
-            f"({judged.found_in}) left out, and it takes at least {LEAST_CALIBRATION}; add some"
+            f"{pool.found_in} holds {len(images)} different images to calibrate with{left_out}, and it takes "
+            f"at least {LEAST_CALIBRATION}; add some"
         )
     return Pool(pool.found_in, images)
 

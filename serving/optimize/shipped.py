@@ -21,6 +21,7 @@ from regard.serving.evaluate.agreement import agreement
 from regard.serving.evaluate.data import Data
 from regard.serving.evaluate.subject import opened
 from regard.serving.optimize.drafting import Drafting, Made
+from regard.serving.optimize.int8 import COSTLY
 
 MIN_AGREEMENT = 0.9  # on goldens, which are made to be hard
 ELSEWHERE = "(judged before it came with regard)"
@@ -49,7 +50,7 @@ def take_shipped(drafting: Drafting, labelled: Data | None) -> Made:
     judgement = record.judgement.model_copy(update={"data": data, "speed": None})
     if labelled is not None:
         judgement = drafting.judged(variant, labelled, calibration=judgement.calibration)
-    return Made(variant, judgement, record.float32_blocks)
+    return Made(variant, judgement, float32=dict.fromkeys(record.float32_blocks, COSTLY))
 
 
 def _graph_of(card: Card) -> Path:

@@ -192,7 +192,12 @@ def default_batching(runtime: Runtime) -> bool:
     """For ONNX Runtime where there is an NVIDIA GPU: on a CPU it gains nothing, and makes one request wait
     for another.
     """
-    return runtime == ONNX_RUNTIME and any(Path(sign).exists() for sign in NVIDIA)
+    return runtime == ONNX_RUNTIME and gpu_here()
+
+
+def gpu_here() -> bool:
+    """Whether this machine has an NVIDIA GPU."""
+    return any(Path(sign).exists() for sign in NVIDIA)
 
 
 def to_text(config: ModelConfig) -> str:

@@ -12,8 +12,8 @@ from regard.contract.answers.kind import AnswerKind, Array
 from regard.contract.card import Card
 from regard.contract.certificate import Certificate
 from regard.contract.goldens import Golden
-from regard.contract.judgement import Judgement
 from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
+from regard.contract.variant import Precision, Variant
 from regard.errors import InvalidInput, RegardError
 from regard.serving.machine.processors import processors
 from regard.serving.protocol.connection import Connection
@@ -92,7 +92,7 @@ def verify(
     card: Card,
     goldens: Sequence[Golden],
     *,
-    judgement: Judgement | None = None,
+    variant: Variant | None = None,
     version: str = "",
     endpoints: Sequence[Endpoint] = ENDPOINTS,
 ) -> Verification:
@@ -103,7 +103,8 @@ def verify(
         model: its name, without `_image`.
         card: with the certificates of its export, which bound the distance from the reference.
         goldens: of its artifact.
-        judgement: of a variant in another precision, whose distance from the reference was judged then.
+        variant: what is served, where that is one. Where it was judged, and has no certificate, its distance
+            from the reference was judged then.
         version: of the model; "" leaves the choice to the server.
         endpoints: those that are served.
 
@@ -112,15 +113,16 @@ def verify(
     """
     if not goldens:
         raise InvalidInput(f"{model} has no goldens; export it again")
-    if not card.certificates and judgement is None:
+    if not card.certificates and (variant is None or variant.judgement is None):
         raise InvalidInput(
             f"{model} was never proven, so that no certificate bounds its answers; export it again"
         )
     checks: list[Check] = []
-    certificate = None if judgement is not None else card.certificates[0]
+    certificate = card.certificates[0] if card.certificates else None
+    precision = "float32" if variant is None else variant.precision
     for endpoint in endpoints:
         runner = EndpointRunner(connection, name_of(model, endpoint), card.answer.tensor, version=version)
-        checks += [_check(runner, endpoint, golden, card, certificate) for golden in goldens]
+        checks += [_check(runner, endpoint, golden, card, certificate, precision) for golden in goldens]
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     found = processors()
     processor = (found.architecture, *found.features)
@@ -133,7 +135,12 @@ def name_of(model: str, endpoint: Endpoint) -> str:
 
 
 def _check(
-    runner: EndpointRunner, endpoint: Endpoint, golden: Golden, card: Card, certificate: Certificate | None
+    runner: EndpointRunner,
+    endpoint: Endpoint,
+    golden: Golden,
+    card: Card,
+    certificate: Certificate | None,
+    precision: Precision,
 ) -> Check:
     if endpoint == "image":
         column = np.empty((1, 1), dtype=object)
@@ -156,7 +163,7 @@ def _check(
     error, agreement = distance(kind, golden.answer, answer[0])
     reference_error, reference_agreement = distance(kind, golden.reference, answer[0])
     fault = None
-    if not error <= largest_error(kind, golden.answer, rounded=certificate is None):
+    if not error <= largest_error(kind, golden.answer, precision=precision):
         fault = f"departs from its own graph's answer: error {error:.3g}, agreement {agreement:.2%}"
     elif certificate is not None and not (
         # a label map's error is the fraction of its pixels that differ

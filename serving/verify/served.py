@@ -7,7 +7,6 @@ from pathlib import Path
 
 from regard.contract.card import Card
 from regard.contract.goldens import ANSWERS_FILE, Golden, read_goldens
-from regard.contract.judgement import Judgement
 from regard.contract.names import CARD_FILE, GOLDENS, IMAGE_ENDPOINT
 from regard.contract.reading import card_from_file
 from regard.contract.variant import Variant, variant_in
@@ -52,7 +51,7 @@ def verify_served(
         model,
         exported.card,
         exported.goldens,
-        judgement=exported.judgement,
+        variant=exported.variant,
         version=version,
         endpoints=endpoints,
     )
@@ -72,7 +71,7 @@ def fault_of(connection: Connection, repository: Path, endpoint: str, versions: 
             endpoint.removesuffix(IMAGE_ENDPOINT),
             exported.card,
             exported.goldens,
-            judgement=exported.judgement,
+            variant=exported.variant,
             version=str(version),
             endpoints=[kind],
         )
@@ -100,11 +99,6 @@ class _Exported:
     card: Card
     goldens: tuple[Golden, ...]
     variant: Variant | None
-
-    @property
-    def judgement(self) -> Judgement | None:
-        """A variant's."""
-        return None if self.variant is None else self.variant.judgement
 
     @property
     def computed_here(self) -> str:

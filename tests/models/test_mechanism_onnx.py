@@ -1,5 +1,5 @@
 """Every attention mechanism alone as ONNX: traced at one batch and size, it answers as PyTorch does at
-others.
+others, and so it does in fp16, whose roundings are larger.
 """
 
 from collections.abc import Callable
@@ -8,11 +8,18 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from onnx import ModelProto
 from torch import Tensor, nn
 
 from regard.export.graph.opset import OPSET
 from regard.export.graph.quiet import quiet
 from regard.export.graph.translations import TRANSLATIONS
+from regard.export.precision.fp16 import in_fp16, prepared
+from regard.export.precision.fp16_needs import float32_needs
+from regard.export.precision.reach import reaches
+from regard.export.precision.rounded import rounded
+from regard.export.proof.bounds import FP16
+from regard.export.session import open_session
 from regard.models.attention import ATTENTION
 
 CHANNELS = 32
@@ -24,7 +31,7 @@ def maps(shape: tuple[int, ...]) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(1))
 
 
-def exported(module: nn.Module) -> onnxruntime.InferenceSession:
+def exported(module: nn.Module) -> ModelProto:
     dynamic = dict.fromkeys((0, 2, 3), torch.export.Dim.DYNAMIC)
     with quiet():
         program = torch.onnx.export(
@@ -43,7 +50,18 @@ def exported(module: nn.Module) -> onnxruntime.InferenceSession:
         for entry in model.opset_import
         if any(node.domain == entry.domain for node in model.graph.node)
     } == {""}
-    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return model
+
+
+def session_of(model: ModelProto) -> onnxruntime.InferenceSession:
+    return open_session(model.SerializeToString(), name="the graph")
+
+
+def in_half(model: ModelProto) -> ModelProto:
+    """The graph in fp16, with every rounding, and what has to stay in float32 left there."""
+    graph = prepared(model)
+    found = reaches(graph, [maps(shape).numpy() for shape in UNTRACED])
+    return rounded(in_fp16(graph, float32_needs(graph, found)))
 
 
 def relative_error(session: onnxruntime.InferenceSession, module: nn.Module, x: Tensor) -> float:
@@ -64,15 +82,18 @@ def marked(name: str) -> object:
 def test_a_mechanism_as_onnx_answers_as_pytorch_does(
     name: str, awakened: Callable[[nn.Module], nn.Module]
 ) -> None:
+    torch.manual_seed(0)
     module = awakened(ATTENTION[name].build(CHANNELS)).eval()
-    session = exported(module)
+    model = exported(module)
+    whole, half = session_of(model), session_of(in_half(model))
     for shape in UNTRACED:
-        assert relative_error(session, module, maps(shape)) <= 1e-4
+        assert relative_error(whole, module, maps(shape)) <= 1e-4
+        assert 1e-5 < relative_error(half, module, maps(shape)) <= FP16.error
 
 
 def test_the_comparison_sees_another_mechanism(awakened: Callable[[nn.Module], nn.Module]) -> None:
     se, pam = (awakened(ATTENTION[name].build(CHANNELS)).eval() for name in ("se", "pam"))
-    assert relative_error(exported(se), pam, maps(UNTRACED[0])) > 1e-2
+    assert relative_error(session_of(exported(se)), pam, maps(UNTRACED[0])) > 1e-2
 
 
 def test_the_comparison_sees_a_size_kept_from_tracing() -> None:
@@ -86,5 +107,5 @@ def test_the_comparison_sees_a_size_kept_from_tracing() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x - x.mean(dim=(2, 3), keepdim=True)
 
-    assert relative_error(exported(Meant()), Meant(), maps(UNTRACED[0]) + 1) <= 1e-4
-    assert relative_error(exported(Kept()), Meant(), maps(UNTRACED[0]) + 1) > 1e-2
+    assert relative_error(session_of(exported(Meant())), Meant(), maps(UNTRACED[0]) + 1) <= 1e-4
+    assert relative_error(session_of(exported(Kept())), Meant(), maps(UNTRACED[0]) + 1) > 1e-2

@@ -24,8 +24,8 @@ class Variant(Record):
     precision moves them.
 
     name: of its folder. runtime: what runs it. precision: what it computes in. file: the graph or engine in
-    the folder; None for the artifact's own graph. float32_blocks: of a graph in mixed precision, the blocks
-    that are not quantized.
+    the folder; None for the artifact's own graph. float32_blocks: of a graph in mixed precision, what is left
+    in float32: blocks that are not quantized, or nodes that are not in fp16.
     """
 
     name: str = Field(pattern=f"^{NAME_PATTERN}$")
@@ -35,6 +35,11 @@ class Variant(Record):
     float32_blocks: tuple[str, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     judgement: Judgement | None = None
+
+    @property
+    def accuracy_only(self) -> bool:
+        """Whether nothing is known of its speed: fp16 is for GPUs, and was judged where none was."""
+        return self.precision == "fp16" and (self.judgement is None or self.judgement.speed is None)
 
     @property
     def proven(self) -> bool:

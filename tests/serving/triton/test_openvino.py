@@ -235,7 +235,7 @@ def test_bounds_of_a_variant_tell_preprocessings_apart(artifacts: dict[str, Arti
         for golden in goldens:
             fitted = edited(variant.card.input.fit(golden.pixels))
             (found,) = session.run([answer.tensor], {"image": np.ascontiguousarray(fitted)[None]})
-            largest = largest_error(answer, golden.answer, rounded=True)
+            largest = largest_error(answer, golden.answer, precision="bf16")
             ratios.append(distance(answer, golden.answer, found[0])[0] / largest)
         return max(ratios)
 
