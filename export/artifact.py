@@ -2,6 +2,7 @@
 
 DIR/model.onnx      the served graph, float32; its metadata `regard.card` holds the Card without certificates
 DIR/card.json       the Card, with the certificates of this very file
+DIR/operators.so    kernels of operators that are not ONNX's, where the graph has such
 DIR/goldens/        images and the answers to them, see regard.contract.goldens
 DIR/manifest.json   the SHA-256 of these files
 DIR/variants/       other graphs or engines of the network, see variant.py
@@ -17,14 +18,23 @@ from onnx import ModelProto
 from regard.contract.card import Card
 from regard.contract.digest import sha256
 from regard.contract.manifest import check_files
-from regard.contract.names import CARD_FILE, CARD_METADATA, GOLDENS, MANIFEST_FILE, MODEL_FILE, VARIANTS
+from regard.contract.names import (
+    CARD_FILE,
+    CARD_METADATA,
+    GOLDENS,
+    MANIFEST_FILE,
+    MODEL_FILE,
+    OPERATORS_FILE,
+    VARIANTS,
+)
 from regard.contract.reading import card_from_file, card_from_json
 from regard.contract.variant import VARIANT_FILE, Precision, Runtime
 from regard.errors import ExportError, InvalidInput
 from regard.export.graph.check import check_graph
+from regard.export.session import operators_beside
 
 MOST_BYTES = 2**31  # of one protobuf message
-OWN_FILES = frozenset({MODEL_FILE, CARD_FILE, GOLDENS, MANIFEST_FILE, VARIANTS})
+OWN_FILES = frozenset({MODEL_FILE, OPERATORS_FILE, CARD_FILE, GOLDENS, MANIFEST_FILE, VARIANTS})
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,11 @@ class Artifact:
         """The graph's file: a variant without one of its own shares the artifact's."""
         own = self.folder / MODEL_FILE
         return own if self.variant_of is None or own.is_file() else self.variant_of / MODEL_FILE
+
+    @property
+    def operators(self) -> Path | None:
+        """The library of operators beside the graph."""
+        return operators_beside(self.model)
 
 
 def read_artifact(folder: Path, *, expect: str | None = None) -> Artifact:

@@ -26,6 +26,7 @@ from regard.export.graph.opset import OPSET
 from regard.export.graph.served_graph import ServedGraph, image_dims, output_names
 from regard.export.graph.tracing import Input, to_onnx
 from regard.export.network_check import check_network
+from regard.export.ops.form import Form, in_form, tracing_in, translations
 from regard.export.plain import plain
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.certificate import certify, served_graph_runner
@@ -124,22 +125,28 @@ def trace(
     example: Trial,
     *,
     explain: Explain | None = None,
+    form: Form = "portable",
     report: Callable[[str], None] = lambda stage: None,
 ) -> ModelProto:
     """The served graph of a network as ONNX, unproven.
+
+    form: of operators that are regard's or yours, see `regard.export.ops.form`.
 
     Raises:
         ExportError: it cannot be explained, PyTorch cannot trace it, an operator has no translation, or a
             dimension is not dynamic as the Card says.
     """
-    model = to_onnx(
-        ServedGraph(network, card, explain=explain),
-        {IMAGE: Input(torch.from_numpy(example.image), image_dims(card.input))},
-        output_names(network, card, explain=explain),
-        opset=OPSET,
-        name=card.name,
-        report=report,
-    )
+    with tracing_in(form):
+        model = to_onnx(
+            ServedGraph(network, card, explain=explain),
+            {IMAGE: Input(torch.from_numpy(example.image), image_dims(card.input))},
+            output_names(network, card, explain=explain),
+            opset=OPSET,
+            name=card.name,
+            translations=translations(),
+            report=report,
+        )
+    model = in_form(model, form)
     name_dims(model, card)
     check_graph(model, card)
     return model

@@ -32,6 +32,7 @@ from regard.export.given.reference import GivenRunner, GivenSession
 from regard.export.given.wrap import wrapped
 from regard.export.graph.check import check_graph
 from regard.export.graph.opset import at_opset
+from regard.export.op_library import check_library, put_library
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import ParityError, prove
 from regard.export.proof.goldens import write_goldens
@@ -39,6 +40,7 @@ from regard.export.proof.graph_runner import GraphRunner, scores_tensor
 from regard.export.proof.reference_check import check_reference
 from regard.export.proof.runner import SCORES, CannotRun
 from regard.export.proof.trials import Trial, trials_of
+from regard.export.session import operators_beside
 
 TOOLS = {module.__name__: module.__version__ for module in (onnx, onnxruntime)}
 
@@ -59,6 +61,7 @@ def import_onnx(
     images: Sequence[Pixels],
     images_from: str = "the caller's images",
     answer: str | None = None,
+    op_library: Path | None = None,
     report: Callable[[str], None] = lambda stage: None,
 ) -> Imported:
     """Wrap a model into the served graph, prove it against the file as it was given, and write the artifact
@@ -72,6 +75,8 @@ def import_onnx(
         images: for the certificate, of any size.
         images_from: where they come from, for the record.
         answer: name of the output to serve, where there are several.
+        op_library: a shared library for ONNX Runtime with kernels of the model's operators that are not
+            ONNX's; it is copied beside the graph.
         report: told each stage as it begins, such as "proving 2 of 3, batch 1 of 224 x 224".
 
     Raises:
@@ -81,7 +86,9 @@ def import_onnx(
             written.
     """
     report("reading the model")
-    given = read_given(path, card.input, answer)
+    if op_library is not None:
+        check_library(op_library)
+    given = read_given(path, card.input, answer, op_library)
     _check_size(given, card)
     trials = trials_of(images, card.input, traced=given.image.batch)
     folder = folder.resolve()
@@ -104,6 +111,8 @@ def import_onnx(
         model = wrapped(replace(given, proto=proto), found, card, report)
         report("writing the draft")
         write_graph(model, draft / MODEL_FILE)
+        if op_library is not None:
+            put_library(op_library, draft)
         onnx.checker.check_model(draft / MODEL_FILE)
         (draft / CARD_FILE).write_text(card.to_json())
         check_graph(model, card)
@@ -154,7 +163,12 @@ def _served(path: Path, reference: GivenRunner) -> GraphRunner:
     """The served graph, with scores where the model as given has some."""
     answer, model = reference.session.card.answer, onnx.load(path)
     scores = {SCORES: scores_tensor(model, answer)} if reference.found.kind == "logits" else {}
-    return GraphRunner(model, {**scores, answer.tensor: answer.tensor}, sha256=sha256(path))
+    return GraphRunner(
+        model,
+        {**scores, answer.tensor: answer.tensor},
+        sha256=sha256(path),
+        operators=operators_beside(path),
+    )
 
 
 def _certify(
@@ -191,6 +205,8 @@ def _notes(given: GivenModel, found: GivenAnswer, card: Card) -> list[str]:
     image = given.image
     layout = "(batch, height, width, channels)" if image.channels_last else "(batch, channels, height, width)"
     notes = [f"takes {image.name} {layout}, answers {found.kind} in {given.answer}"]
+    if given.operators:
+        notes.append(f"computes {', '.join(given.operators)} by its library, in ONNX Runtime alone")
     if given.precision != FLOAT32:
         notes.append(f"computes in {given.precision.name}")
     elif image.elem_type != TensorProto.FLOAT:

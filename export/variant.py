@@ -14,7 +14,7 @@ from pathlib import Path
 
 from regard.contract.digest import sha256
 from regard.contract.manifest import check_files, write_manifest
-from regard.contract.names import MANIFEST_FILE, MODEL_FILE, VARIANTS
+from regard.contract.names import MANIFEST_FILE, MODEL_FILE, OPERATORS_FILE, VARIANTS
 from regard.contract.variant import NAME_PATTERN, VARIANT_FILE, Variant, variant_in
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
@@ -115,6 +115,14 @@ def _check(variant: Variant, folder: Path, artifact: Path) -> None:
     if any(found != digest for found in variant.proven_files):
         what = variant.file or f"the artifact's {MODEL_FILE}"
         raise InvalidInput(f"the proof of the variant {folder} is of another file than {what}")
+    if variant.operators and variant.runtime != "onnxruntime":
+        raise InvalidInput(
+            f"the variant {folder} holds {', '.join(variant.operators)}, which ONNX Runtime alone runs, and "
+            f"is for {variant.runtime}"
+        )
+    library = folder / OPERATORS_FILE
+    if variant.operators_sha256 != (sha256(library) if library.is_file() else None):
+        raise InvalidInput(f"{library} is not the library that the variant {folder} was proven with")
 
 
 def _file_of(variant: Variant, folder: Path, artifact: Path) -> Path:

@@ -11,6 +11,7 @@ from tests.processes import run
 
 if TYPE_CHECKING:
     from tests.exports import Exports
+    from tests.own_operator import OwnOperator
 
 pytest_plugins = ["tests.suites"]
 
@@ -39,6 +40,14 @@ def exports(tmp_path_factory: pytest.TempPathFactory) -> "Exports":
 
     folder = tmp_path_factory.getbasetemp()
     return Exports((folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder) / "exports")
+
+
+@pytest.fixture(scope="session")
+def place_gate(tmp_path_factory: pytest.TempPathFactory) -> "OwnOperator":
+    """The operator of docs/custom-operators.md, compiled and exported."""
+    from tests.own_operator import own_operator  # likewise
+
+    return own_operator(tmp_path_factory.mktemp("place_gate"))
 
 
 @pytest.fixture(scope="session")

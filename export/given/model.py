@@ -13,7 +13,7 @@ from regard.errors import InvalidInput
 from regard.export.artifact import check_fits
 from regard.export.given.image import GivenImage, given_image
 from regard.export.given.plain import plain
-from regard.export.graph.nodes import inner_graphs, nodes_of
+from regard.export.graph.nodes import custom_operators, inner_graphs, nodes_of
 from regard.export.proof.bounds import FLOAT16, FLOAT32, Precision
 
 # they do not change what the values mean
@@ -33,6 +33,8 @@ class GivenModel:
         last: type of the operator that makes the answer, "" where the graph hands an input through.
         precision: that it computes in, somewhere at least.
         digest: SHA-256 of the file.
+        library: with kernels of its operators that are not ONNX's.
+        operators: these operators, by domain and name.
     """
 
     path: Path
@@ -43,22 +45,27 @@ class GivenModel:
     last: str
     precision: Precision
     digest: str
+    library: Path | None
+    operators: tuple[str, ...]
 
 
-def read_given(path: Path, contract: ImageInput, answer: str | None = None) -> GivenModel:
+def read_given(
+    path: Path, contract: ImageInput, answer: str | None = None, library: Path | None = None
+) -> GivenModel:
     """Read a model and refuse what cannot be served.
 
     Args:
         path: the file.
         contract: of its images.
         answer: the output to take, where there are several.
+        library: with kernels of its operators that are not ONNX's.
 
     Raises:
         InvalidInput: not a valid ONNX model, or with operators of its own, several inputs or outputs, or an
             input that is no image.
         ExportError: it is too large.
     """
-    proto, notes = _load(path)
+    proto, notes = _load(path, library)
     constants = {tensor.name for tensor in proto.graph.initializer}
     inputs = [value for value in proto.graph.input if value.name not in constants]
     if len(inputs) != 1:
@@ -84,14 +91,16 @@ def read_given(path: Path, contract: ImageInput, answer: str | None = None) -> G
         last=_last_operator(proto.graph, name),
         precision=_computes_in(proto, image),
         digest=sha256(path),
+        library=library,
+        operators=tuple(custom_operators(proto)),
     )
 
 
-def _load(path: Path) -> tuple[ModelProto, list[str]]:
+def _load(path: Path, library: Path | None) -> tuple[ModelProto, list[str]]:
     try:
         proto = onnx.load(path)
         check_fits(sum(len(tensor.raw_data) for tensor in proto.graph.initializer), str(path))
-        proto, notes = plain(proto, name=str(path))
+        proto, notes = plain(proto, name=str(path), library=library is not None)
         onnx.checker.check_model(proto)
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror or error}") from None

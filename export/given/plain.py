@@ -6,18 +6,17 @@ from graphlib import CycleError, TopologicalSorter
 from onnx import GraphProto, ModelProto, NodeProto, inliner
 
 from regard.errors import InvalidInput
-from regard.export.graph.nodes import inner_graphs, nodes_of
-
-PLAIN = ("", "ai.onnx", "ai.onnx.ml")  # operator sets that every runtime knows
+from regard.export.graph.nodes import custom_operators, inner_graphs, nodes_of
 
 
-def plain(model: ModelProto, *, name: str) -> tuple[ModelProto, list[str]]:
+def plain(model: ModelProto, *, name: str, library: bool = False) -> tuple[ModelProto, list[str]]:
     """The model with its nodes in the order they compute, its own functions written out, and without operator
     sets that nothing uses; and notes of what was done.
 
     Args:
         model: changed in place, or left.
         name: its file, for messages.
+        library: there are kernels for its operators, so that its functions stay.
 
     Raises:
         InvalidInput: nodes need each other in a circle, a function cannot be written out, or an operator is
@@ -29,10 +28,11 @@ def plain(model: ModelProto, *, name: str) -> tuple[ModelProto, list[str]]:
     if any(moved):
         notes.append("its nodes are put in the order they compute")
     own = {function.domain for function in model.functions}
-    if own:
+    if own and not library:
         model = _without_functions(model, name)
         notes.append("its own functions are written out")
-    _refuse_custom_operators(model, name)
+    if not library:
+        _refuse_custom_operators(model, name)
     used = {node.domain for node in nodes_of(model)}
     unused = [entry for entry in model.opset_import if entry.domain not in ("", "ai.onnx", *used)]
     for entry in unused:
@@ -93,9 +93,9 @@ def _without_functions(model: ModelProto, name: str) -> ModelProto:
 
 
 def _refuse_custom_operators(model: ModelProto, name: str) -> None:
-    custom = sorted({f"{node.domain}.{node.op_type}" for node in nodes_of(model) if node.domain not in PLAIN})
-    if custom:
+    if custom := custom_operators(model):
         raise InvalidInput(
-            f"{name} uses operators outside of ONNX: {', '.join(custom)}. Export it without a runtime's own "
-            "optimizations, or with these operators written as model-local functions."
+            f"{name} uses operators outside of ONNX: {', '.join(custom)}. Give the library with their "
+            "kernels as op_library, export it with these operators written as model-local functions, or, "
+            "where they are a runtime's own optimizations, without them."
         )

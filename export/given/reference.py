@@ -33,7 +33,9 @@ class GivenSession:
     def __init__(self, given: GivenModel, card: Card) -> None:
         self.given = given
         self.card = card
-        self.session = open_session(str(given.path), name=str(given.path))
+        self.session = open_session(
+            str(given.path), name=str(given.path), operators=given.library and given.library.resolve()
+        )
 
     def answer(self, batch: Pixels) -> npt.NDArray[Any]:
         """Its answer, as it is, to images (B, H, W, 3); a model of a fixed batch gets them in portions of

@@ -6,6 +6,7 @@ from onnx import GraphProto, ModelProto, NodeProto
 
 # these hand on numbers that they took, each once or more often
 MOVING = {"Concat", "Expand", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"}
+STANDARD = ("", "ai.onnx", "ai.onnx.ml")  # operator sets that every runtime knows
 
 
 def nodes_of(model: ModelProto) -> Iterator[NodeProto]:
@@ -21,6 +22,14 @@ def replace_nodes(graph: GraphProto, nodes: Iterable[NodeProto]) -> None:
     copies = [NodeProto.FromString(node.SerializeToString()) for node in nodes]
     del graph.node[:]
     graph.node.extend(copies)
+
+
+def custom_operators(model: ModelProto) -> list[str]:
+    """The operators in its graph that are not ONNX's, each as `domain.name`; a model-local function of that
+    name may say what one computes.
+    """
+    nodes = (node for graph in (model.graph, *inner_graphs(model.graph)) for node in graph.node)
+    return sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in STANDARD})
 
 
 def inner_graphs(graph: GraphProto) -> Iterator[GraphProto]:

@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from regard.errors import ExportError
 from regard.export.graph.baked_sizes import form_for, watching_sizes
 from regard.export.graph.quiet import quiet
-from regard.export.graph.translations import TRANSLATIONS
+from regard.export.graph.translations import TRANSLATIONS, Translations
 from regard.models.own_code import place_of
 
 
@@ -32,6 +32,7 @@ def to_onnx(
     *,
     opset: int,
     name: str,
+    translations: Translations | None = None,
     report: Callable[[str], None] = lambda stage: None,
 ) -> ModelProto:
     """The module as an ONNX model.
@@ -42,6 +43,7 @@ def to_onnx(
         outputs: names of the results, in order.
         opset: version of ONNX's operators.
         name: what is exported, for messages.
+        translations: of other operators than PyTorch's.
         report: told of tracing and translating as each begins.
 
     Raises:
@@ -70,7 +72,7 @@ def to_onnx(
                 input_names=list(inputs),
                 output_names=list(outputs),
                 dynamic_shapes=tuple(each.dims for each in inputs.values()),
-                custom_translation_table=TRANSLATIONS,
+                custom_translation_table=TRANSLATIONS | (translations or {}),
                 verbose=False,
             )
         except torch.onnx.OnnxExporterError as error:
@@ -95,4 +97,6 @@ def _reason(error: BaseException) -> str:
     places = re.findall(r"# File: (\S+:\d+) in ", str(getattr(error, "partial_fx_graph", "")))
     place = places[-1] if places else place_of(error)
     advice = f"; {form_for('numpy')}" if "numpy" in lines[0] else ""
+    if re.search(r"No ONNX function found for .*op='(?!aten\.|prims\.)", lines[0]):
+        advice = "; define it as a regard.export.ops.Operator, which says what it is in ONNX"
     return lines[0] + (f" (at {place})" if place else "") + advice

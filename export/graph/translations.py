@@ -89,7 +89,8 @@ def _averaging(x: Value, axis: int, bins: Value) -> Value:
     return op.Div(op.CastLike(inside, x), op.CastLike(op.Sub(end, start), x))
 
 
-TRANSLATIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+Translations = dict[Callable[..., Any], Callable[..., Any]]
+TRANSLATIONS: Translations = {
     torch.ops.aten.scaled_dot_product_attention.default: scaled_dot_product_attention,
     torch.ops.aten.adaptive_avg_pool2d.default: adaptive_avg_pool2d,
 }

@@ -19,16 +19,22 @@ from regard.export.proof.graph_runner import GraphRunner, served_tensors
 from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.references import NAMES
 from regard.export.proof.trials import Trial
+from regard.export.session import operators_beside
 
 
 def served_graph_runner(model: Path, card: Card) -> GraphRunner:
-    """A graph that regard exported, by its file.
+    """A graph that regard exported, by its file and the library of operators beside it.
 
     Raises:
         ExportError: it cannot be loaded.
     """
     graph = onnx.load(model)
-    return GraphRunner(graph, served_tensors(graph, card.answer), sha256=sha256(model))
+    return GraphRunner(
+        graph,
+        served_tensors(graph, card.answer),
+        sha256=sha256(model),
+        operators=operators_beside(model),
+    )
 
 
 def certify(

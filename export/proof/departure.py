@@ -37,6 +37,7 @@ from regard.export.proof.graph_runner import run_session, session_with
 from regard.export.proof.layer_results import LayerResult, layer_results
 from regard.export.proof.network_runner import answered, normalized
 from regard.export.proof.runner import SCORES, CannotRun
+from regard.export.session import operators_beside
 from regard.models.padding import continued, placed
 
 # the served graph's attribute that holds the network; its path is the first part of every scope
@@ -80,7 +81,7 @@ def first_departure(network: nn.Module, card: Card, model: Path, batch: Pixels) 
     nodes = _live(graph)
     names = sorted({name for node in nodes for name in node.output if name})
     try:
-        values = run_session(session_with(graph, names), names, {IMAGE: batch})
+        values = run_session(session_with(graph, names, operators_beside(model)), names, {IMAGE: batch})
     except CannotRun as error:
         return _stopped(graph, modules, str(error))
     tensors = dict(zip(names, values, strict=True))

@@ -1,6 +1,7 @@
 """A graph in ONNX Runtime, whose inner tensors can be asked for as well."""
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy.typing as npt
@@ -20,18 +21,25 @@ class GraphRunner:
         model: the graph; tensors inside it are handed out by a copy in memory.
         tensors: what to give, and the tensor that holds it.
         sha256: of its file.
-        name: for the record.
+        name: for the record; ONNX Runtime's, and the library's, where there is none.
+        operators: a library of its operators, see `open_session`.
 
     Raises:
         ExportError: ONNX Runtime does not take it.
     """
 
     def __init__(
-        self, model: ModelProto, tensors: Mapping[str, str], *, sha256: str, name: str = NAME
+        self,
+        model: ModelProto,
+        tensors: Mapping[str, str],
+        *,
+        sha256: str,
+        name: str | None = None,
+        operators: Path | None = None,
     ) -> None:
-        self.session = session_with(model, tensors.values())
+        self.session = session_with(model, tensors.values(), operators)
         self.tensors = tensors
-        self.name = name
+        self.name = name or (NAME if operators is None else f"{NAME}, with {operators.name}")
         self.sha256 = sha256
 
     def run(self, inputs: Arrays) -> Arrays:
@@ -69,8 +77,12 @@ def scores_tensor(model: ModelProto, answer: AnswerKind) -> str:
     raise ExportError(f"no {answer.decided_by} makes {answer.tensor}; this is no graph that regard exports")
 
 
-def session_with(model: ModelProto, tensors: Iterable[str]) -> onnxruntime.InferenceSession:
+def session_with(
+    model: ModelProto, tensors: Iterable[str], operators: Path | None = None
+) -> onnxruntime.InferenceSession:
     """A session on a copy of the model that also hands out inner tensors.
+
+    operators: see `open_session`.
 
     Raises:
         ExportError: ONNX Runtime does not take the model.
@@ -79,7 +91,7 @@ def session_with(model: ModelProto, tensors: Iterable[str]) -> onnxruntime.Infer
     copy.CopyFrom(model)
     known = {value.name for value in copy.graph.output}
     copy.graph.output.extend(ValueInfoProto(name=name) for name in tensors if name not in known)
-    return open_session(copy.SerializeToString(), name="the graph")
+    return open_session(copy.SerializeToString(), name="the graph", operators=operators)
 
 
 def run_session(

@@ -1,6 +1,7 @@
 """A graph in ONNX Runtime, on the CPU."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 from regard.contract.variant import Precision
 from regard.export.artifact import Artifact, read_graph
 from regard.export.proof.runner import Arrays, CannotRun
-from regard.export.session import NAME, open_session
+from regard.export.session import NAME, open_session, operators_beside
 
 
 def name_of(precision: Precision) -> str:
@@ -21,7 +22,8 @@ class OnnxRuntimeSession:
     """See `regard.export.sessions.session.Session`.
 
     Args:
-        artifact: a graph in any precision but bf16. One in fp16 is run as `rounded` writes it out.
+        artifact: a graph in any precision but bf16; a library of operators beside it is taken as well. One in
+            fp16 is run as `rounded` writes it out.
         threads: that compute one call.
 
     Raises:
@@ -35,7 +37,9 @@ class OnnxRuntimeSession:
             from regard.export.precision.rounded import rounded
 
             model = rounded(read_graph(artifact.model)).SerializeToString()
-        self._session = open_session(model, name=str(artifact.model), threads=threads)
+        self._session = open_session(
+            model, name=str(artifact.model), threads=threads, operators=operators_beside(artifact.model)
+        )
         self.outputs = tuple(output.name for output in self._session.get_outputs())
 
     def run(self, outputs: Sequence[str], inputs: Arrays) -> list[npt.NDArray[Any]]:

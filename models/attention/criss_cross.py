@@ -44,27 +44,43 @@ class CrissCrossAttention(nn.Module):
         """Attention of each position to its column (first H entries) and its row (last W):
         (B, H, W, H + W).
         """
-        height = x.shape[2]
-        q = self.query(x).permute(0, 3, 2, 1)  # (B, W, H, D)
-        k = self.key(x)  # (B, D, H, W)
-        column = torch.matmul(q, k.permute(0, 3, 1, 2))  # (B, W, H, D) @ (B, W, D, H) -> (B, W, H, H)
-        itself = torch.eye(height, dtype=torch.bool, device=x.device)
-        column = column.masked_fill(itself, torch.finfo(column.dtype).min).transpose(1, 2)  # (B, H, W, H)
-        # (B, H, W, D) @ (B, H, D, W) -> (B, H, W, W)
-        row = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 1, 3))
-        return torch.cat([column, row], dim=3).softmax(dim=3)
+        return cross_weights(self.query(x), self.key(x))
+
+    def context(self, x: Tensor) -> Tensor:
+        """What the cross of each position gives it: (B, C, H, W)."""
+        return gathered(self.weights(x), self.value(x))
 
     def attend(self, x: Tensor) -> Tensor:
         """One pass: gamma * CCA(x) + x."""
-        height, width = x.shape[2:]
-        to_column, to_row = self.weights(x).split([height, width], dim=3)  # (B, H, W, H), (B, H, W, W)
-        v = self.value(x)  # (B, C, H, W)
-        # Values on the left keep the channel axis contiguous, which is twice as fast in ONNX Runtime.
-        from_column = torch.matmul(v.permute(0, 3, 1, 2), to_column.permute(0, 2, 3, 1))  # (B, W, C, H)
-        from_row = torch.matmul(v.permute(0, 2, 1, 3), to_row.transpose(2, 3))  # (B, H, C, W)
-        return self.gamma * (from_column.permute(0, 2, 3, 1) + from_row.permute(0, 2, 1, 3)) + x
+        return self.gamma * self.context(x) + x
 
     def forward(self, x: Tensor) -> Tensor:
         for _ in range(self.recurrence):
             x = self.attend(x)
         return x
+
+
+def criss_cross(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """sum_i a_{i,u} v_i of eq. 2: q and k (B, D, H, W), v (B, C, H, W) -> (B, C, H, W)."""
+    return gathered(cross_weights(q, k), v)
+
+
+def cross_weights(q: Tensor, k: Tensor) -> Tensor:
+    """Softmax of q . k over column and row: (B, D, H, W) each -> (B, H, W, H + W)."""
+    height = q.shape[2]
+    q = q.permute(0, 3, 2, 1)  # (B, W, H, D)
+    column = torch.matmul(q, k.permute(0, 3, 1, 2))  # (B, W, H, D) @ (B, W, D, H) -> (B, W, H, H)
+    itself = torch.eye(height, dtype=torch.bool, device=q.device)
+    column = column.masked_fill(itself, torch.finfo(column.dtype).min).transpose(1, 2)  # (B, H, W, H)
+    # (B, H, W, D) @ (B, H, D, W) -> (B, H, W, W)
+    row = torch.matmul(q.transpose(1, 2), k.permute(0, 2, 1, 3))
+    return torch.cat([column, row], dim=3).softmax(dim=3)
+
+
+def gathered(weights: Tensor, v: Tensor) -> Tensor:
+    """The values of column and row, weighed: (B, H, W, H + W) and (B, C, H, W) -> (B, C, H, W)."""
+    to_column, to_row = weights.split([*v.shape[2:]], dim=3)  # (B, H, W, H), (B, H, W, W)
+    # Values on the left keep the channel axis contiguous, which is twice as fast in ONNX Runtime.
+    from_column = torch.matmul(v.permute(0, 3, 1, 2), to_column.permute(0, 2, 3, 1))  # (B, W, C, H)
+    from_row = torch.matmul(v.permute(0, 2, 1, 3), to_row.transpose(2, 3))  # (B, H, C, W)
+    return from_column.permute(0, 2, 3, 1) + from_row.permute(0, 2, 1, 3)

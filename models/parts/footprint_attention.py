@@ -93,27 +93,9 @@ class FootprintAttention(nn.Module, ABC):
         """The map with half a footprint more on each side: (B, C, H, W) -> (B, C, H + k - 1, W + k - 1)."""
         return mirror(x, self.footprint // 2)
 
-    def shifts(self, mirrored: Tensor) -> list[Tensor]:
-        """A mirrored map as each position of the footprint sees it, row by row: (..., H + k - 1, W + k - 1)
-        -> k * k views (..., H, W).
-        """
-        side = range(self.footprint)
-        height, width = (size - self.footprint + 1 for size in mirrored.shape[-2:])
-        # once for all rows: half as many slices to export
-        columns = [mirrored[..., column : column + width] for column in side]
-        return [shifted[..., row : row + height, :] for row in side for shifted in columns]
-
     def forward(self, x: Tensor) -> Tensor:
         weights = self.weights(x)
-        # (B, share, C / r2 / share, H + k - 1, W + k - 1)
-        values = self.mirrored(self.value(x)).unflatten(1, (-1, self.groups))
-        # One shift at a time: gathering all of them first (unfold) takes ten times as long, in PyTorch and in
-        # ONNX Runtime.
-        terms = (
-            weight[:, None] * shift
-            for weight, shift in zip(weights.unbind(dim=2), self.shifts(values), strict=True)
-        )
-        return reduce(torch.add, terms).flatten(1, 2)  # (B, C / r2, H, W)
+        return aggregate(self.mirrored(self.value(x)), weights, self.footprint)
 
 
 class PairwiseAttention(FootprintAttention):
@@ -148,9 +130,9 @@ class PairwiseAttention(FootprintAttention):
         position = self.position(coordinates(x)).expand(x.shape[0], -1, -1, -1)  # (B, 2, H, W)
         query = torch.cat([self.query(x), position], dim=1)  # (B, C / r1 + 2, H, W)
         key = torch.cat([self.key(x), position], dim=1)
-        shifts = self.shifts(self.mirrored(key))
+        mirrored = shifts(self.mirrored(key), self.footprint)
         # (B, D, k * k, H, W)
-        pairs = torch.stack([self.relation.compare(query, shift) for shift in shifts], dim=2)
+        pairs = torch.stack([self.relation.compare(query, shift) for shift in mirrored], dim=2)
         scores = self.gamma(pairs.flatten(3))  # (B, C / r2 / share, k * k, H * W)
         return scores.softmax(dim=2).unflatten(3, x.shape[2:])
 
@@ -168,7 +150,7 @@ class PatchwiseAttention(FootprintAttention):
 
     def weights(self, x: Tensor) -> Tensor:
         # (B, (1 + k * k) C / r1, H, W)
-        patch = torch.cat([self.query(x), *self.shifts(self.mirrored(self.key(x)))], dim=1)
+        patch = torch.cat([self.query(x), *shifts(self.mirrored(self.key(x)), self.footprint)], dim=1)
         return self.gamma(patch).unflatten(1, (self.groups, -1))
 
 
@@ -181,6 +163,33 @@ def _gamma(channels: int, hidden: int, out: int) -> nn.Sequential:
         nn.ReLU(inplace=True),
         nn.Conv2d(hidden, out, kernel_size=1),
     )
+
+
+def shifts(mirrored: Tensor, window: int) -> list[Tensor]:
+    """A mirrored map as each position of the window sees it, row by row: (..., H + k - 1, W + k - 1) -> k * k
+    views (..., H, W).
+    """
+    height, width = (size - window + 1 for size in mirrored.shape[-2:])
+    # once for all rows: half as many slices to export
+    columns = [mirrored[..., column : column + width] for column in range(window)]
+    return [shifted[..., row : row + height, :] for row in range(window) for shifted in columns]
+
+
+def aggregate(values: Tensor, weights: Tensor, window: int) -> Tensor:
+    """y_i = sum_{j in R(i)} a_j v_j (eq. 2), where channel c takes weights c mod G.
+
+    Shape: values (B, C, H + k - 1, W + k - 1), weights (B, G, k * k, H, W), k being the window -> (B, C, H,
+    W).
+    """
+    # (B, C / G, G, H + k - 1, W + k - 1)
+    grouped = values.unflatten(1, (-1, weights.shape[1]))
+    # One shift at a time: gathering all of them first (unfold) takes ten times as long, in PyTorch and in
+    # ONNX Runtime.
+    terms = (
+        weight[:, None] * shift
+        for weight, shift in zip(weights.unbind(dim=2), shifts(grouped, window), strict=True)
+    )
+    return reduce(torch.add, terms).flatten(1, 2)
 
 
 def coordinates(x: Tensor) -> Tensor:

@@ -1,18 +1,27 @@
 """`regard export`: from a trained network to a proven ONNX graph."""
 
 import json
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.filesize import decimal
 
+from regard.errors import InvalidInput
 from regard.models.explain import Explain
 from regard.serving.cli.completion import networks
 from regard.serving.cli.console import out
 from regard.serving.cli.options import Json
 from regard.serving.cli.proof import proof_images, proving, show_certificates
 from regard.serving.cli.settings import Settings, WeightsKey
+
+
+class FormOption(str, Enum):
+    """What --ops takes."""
+
+    portable = "portable"
+    function = "function"
 
 
 def export(
@@ -55,6 +64,22 @@ def export(
             )
         ),
     ] = None,
+    ops: Annotated[
+        FormOption,
+        typer.Option(
+            help=(
+                "How operators (local attention, criss-cross attention, warp, your own) are kept: written "
+                "out, for every runtime; with function also, in the variant ops, as nodes that kernels speed "
+                "up, for ONNX Runtime alone."
+            )
+        ),
+    ] = FormOption.portable,
+    op_library: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --ops function: a shared library with kernels of the operators, in place of regard's."
+        ),
+    ] = None,
     rename: Annotated[
         str | None, typer.Option("--name", help="Serve it under this name; by default the Card's.")
     ] = None,
@@ -65,8 +90,12 @@ def export(
 
     Example: regard export se_resnet18 --weights fashion_mnist -o exported/garments
     """
+    if op_library is not None and ops != FormOption.function:
+        raise InvalidInput("--op-library is for the variant that --ops function adds; give both")
+    made = None
     with proving("loading the network", quietly=as_json) as stages:
         from regard.export.onnx_export import export_onnx
+        from regard.export.ops_variant import add_ops_variant, check_computes_operators
         from regard.models.load import resolve
         from regard.models.options import parse_options
 
@@ -81,6 +110,8 @@ def export(
         if rename is not None:
             found = found.updated(name=rename)
         real_images, images_from = proof_images(images, found)
+        if ops == FormOption.function:
+            check_computes_operators(network, found)
         artifact = export_onnx(
             network,
             found,
@@ -90,15 +121,31 @@ def export(
             explain=explain,
             report=stages.begin,
         )
-    if as_json:
-        card_fields = artifact.card.model_dump(mode="json")
-        print(
-            json.dumps(
-                {"model": str(artifact.model), "sha256": artifact.sha256, "card": card_fields}, indent=2
+        if ops == FormOption.function:
+            made = add_ops_variant(
+                artifact,
+                network,
+                images=real_images,
+                images_from=images_from,
+                explain=explain,
+                op_library=op_library,
+                report=lambda stage: stages.begin(f"variant ops: {stage}"),
             )
-        )
+    if as_json:
+        facts = {
+            "model": str(artifact.model),
+            "sha256": artifact.sha256,
+            "card": artifact.card.model_dump(mode="json"),
+        }
+        if made is not None:
+            facts["ops"] = {"folder": str(made.folder), "note": made.note} | made.variant.model_dump(
+                mode="json"
+            )
+        print(json.dumps(facts, indent=2))
         return
     show_certificates(artifact.card.certificates)
+    if made is not None:
+        show_certificates(made.variant.certificates)
     from regard.serving.show import preprocessing
 
     for what, how in preprocessing(artifact.card).items():
@@ -107,3 +154,7 @@ def export(
         f"{artifact.card.name} is in [bold]{artifact.folder}[/bold] "
         f"({decimal(artifact.model.stat().st_size)})"
     )
+    if made is not None:
+        out.print(f"the variant ops is in [bold]{made.folder}[/bold]: {', '.join(made.variant.operators)}")
+        if made.note:
+            out.print(f"  {made.note}", markup=False)

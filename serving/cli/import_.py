@@ -24,6 +24,15 @@ def import_(
     answer: Annotated[
         str | None, typer.Option(help="The output to serve, where the model has several.")
     ] = None,
+    op_library: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "A shared library with kernels of operators that are not ONNX's. It is copied beside the "
+                "model, which ONNX Runtime alone runs."
+            )
+        ),
+    ] = None,
     images: Annotated[
         Path | None, typer.Option(help="Folder of images for the certificate; by default regard's samples.")
     ] = None,
@@ -52,6 +61,7 @@ def import_(
             images=real_images,
             images_from=images_from,
             answer=answer,
+            op_library=op_library,
             report=stages.begin,
         )
     artifact = imported.artifact

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from regard.contract.names import OPERATORS_FILE
 from regard.serving.cli.completion import served_models
 from regard.serving.cli.console import out
 from regard.serving.cli.options import DEFAULT_REPOSITORY, Json, Repository
@@ -59,6 +60,9 @@ def _print(page: "Page") -> None:
     for variant in page.variants:
         graph = variant.file or "the same graph"
         out.print(f"variant [bold]{variant.name}[/bold]: {variant.precision} by {variant.runtime}, {graph}")
+        if variant.operators:
+            computed = "their bodies" if variant.operators_sha256 is None else OPERATORS_FILE
+            out.print(f"  {', '.join(variant.operators)} by {computed}", markup=False)
         show_proof(variant)
     files = Table("file", "bytes", "SHA-256", whole=("file", "SHA-256"), figures=("bytes",))
     for file in page.files:

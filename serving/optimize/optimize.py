@@ -12,7 +12,8 @@ from regard.contract.names import GOLDENS, IMAGE, MODEL_FILE, VARIANTS
 from regard.contract.variant import VARIANT_FILE, Runtime, Variant
 from regard.contract.whole_file import write_text
 from regard.errors import InvalidInput
-from regard.export.artifact import Artifact, read_artifact
+from regard.export.artifact import Artifact, read_artifact, read_graph
+from regard.export.graph.standard import check_standard
 from regard.export.precision.layers import Target
 from regard.export.sessions.open_artifact import open_artifact
 from regard.export.variant import adding_variant
@@ -105,6 +106,8 @@ def optimize(
         )
     if data is None and (split, limit, ignore_index) != (None, None, None):
         raise InvalidInput("split, limit and ignore_index are about data, which is missing; give it, or none")
+    if (folder / MODEL_FILE).is_file():
+        check_standard(read_graph(folder / MODEL_FILE), name=str(folder), taker="another precision")
     artifact = read_artifact(folder)
     pool = None if calibrate is None else pools.pool_of(calibrate, artifact.card, calibrate_split)
     labelled = None if data is None else _labelled(data, artifact, split, limit)

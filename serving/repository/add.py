@@ -35,6 +35,7 @@ from regard.serving.repository.engine_checks import engine_of
 from regard.serving.repository.layout import endpoints_in, endpoints_of, home_of
 from regard.serving.repository.lock import Report, changing, nobody
 from regard.serving.repository.numbering import last_version, note_version
+from regard.serving.repository.op_library import set_library
 from regard.serving.repository.runtime import TENSORRT
 from regard.serving.repository.served_card import set_served_card
 from regard.serving.repository.signature import Signature, read_signature
@@ -230,9 +231,10 @@ def _write_model(
         set_instances(config, instances or 1)
         config = served_by_engine(config, card, engine)
     for endpoint in endpoints:
+        chosen = config if endpoint == name else images
+        set_library(chosen, None if artifact.operators is None else 1)
         (draft / endpoint).mkdir()
-        text = to_text(config if endpoint == name else images)
-        (draft / endpoint / CONFIG_FILE).write_text(text, encoding="utf-8")
+        (draft / endpoint / CONFIG_FILE).write_text(to_text(chosen), encoding="utf-8")
         if card.answer.tensor == PROBABILITIES:
             lines = "".join(f"{label}\n" for label in card.answer.labels)
             (draft / endpoint / LABELS_FILE).write_text(lines, encoding="utf-8")

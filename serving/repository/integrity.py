@@ -34,6 +34,7 @@ from regard.serving.repository.config import read_config
 from regard.serving.repository.engine_checks import ENGINE_FILES
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import versions_in
+from regard.serving.repository.op_library import check_library
 from regard.serving.repository.runtime import IMAGE_BACKEND, OPENVINO, TENSORRT, runtime_of, way_of
 
 MEND = "put it back, or add the model again"
@@ -70,6 +71,7 @@ def check_endpoint(repository: Path, endpoint: str) -> None:
             )
     _check_labels(folder, card)
     _check_config(config, card, folder / CONFIG_FILE)
+    check_library(config, folder, versions, mend=MEND)
 
 
 def callable_as(card: Card) -> dict[str, Any]:

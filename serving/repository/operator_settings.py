@@ -61,7 +61,10 @@ def operator_settings(repository: Path, entry: Entry, card: Card, engine: Engine
 
 def settings_of(config: ModelConfig, default: ModelConfig) -> list[str]:
     """The operator's settings that differ from what regard writes, each as `field: value, not value`."""
-    checked = {"name", "backend", "platform", "max_batch_size", "input", "output", "default_model_filename"}
+    checked = {
+        *("name", "backend", "platform", "max_batch_size", "input", "output", "default_model_filename"),
+        "model_operations",
+    }
     found = []
     for field in ModelConfig.DESCRIPTOR.fields:
         if field.name in checked | {"parameters"}:

@@ -48,9 +48,9 @@ def _remove(repository: Path, name: str, version: int | None) -> None:
     home = repository / entry.endpoints[0]
     with drafting(repository) as trash:
         note_version(home, last_version(home), draft=trash)
-        if version > max(others) and entry.card is not None:
+        if entry.card is not None:
             card = card_from_file(home / str(max(others)) / CARD_FILE)
-            set_served_card(repository, name, card, draft=trash)
+            set_served_card(repository, name, card, draft=trash, without=version)
         # the former endpoint for images has one version, whatever the model has
         endpoints = [name] if is_former(repository, name) else entry.endpoints
         move([(repository / part / str(version), trash / part) for part in reversed(endpoints)])

@@ -17,7 +17,8 @@ from regard.serving.repository.config import (
 from regard.serving.repository.drafts import replace_texts
 from regard.serving.repository.engine import fit_profiles
 from regard.serving.repository.former import is_ensemble
-from regard.serving.repository.layout import endpoints_in
+from regard.serving.repository.layout import endpoints_in, versions_in
+from regard.serving.repository.op_library import set_library, version_with_library
 from regard.serving.repository.runtime import set_threads
 
 
@@ -27,17 +28,19 @@ def set_served_card(
     card: Card,
     *,
     draft: Path,
+    without: int | None = None,
     instances: int | None = None,
     threads: int | None = None,
     batching: bool | None = None,
     engine: Plan | None = None,
     accelerated: Precision | None = None,
 ) -> None:
-    """Replace a model's Card, beside its versions and in its configurations; the configurations' other
-    settings stay as they are, but for those that are given.
+    """Replace a model's Card, beside its versions and in its configurations, and name the library of
+    operators there; the configurations' other settings stay as they are, but for those that are given.
 
     engine: of the newest version; all of its profiles are used and warmed up.
     accelerated: the precision that TensorRT is asked for by ONNX Runtime.
+    without: a version that is about to go.
     """
     files = {}
     for endpoint in endpoints_in(repository, name):
@@ -45,6 +48,9 @@ def set_served_card(
         set_card(config, card)
         if not is_ensemble(config):
             files[f"{endpoint}/{CARD_FILE}"] = card.to_json()
+            folder = repository / endpoint
+            versions = [version for version in versions_in(folder) if version != without]
+            set_library(config, version_with_library(folder, versions))
             if instances is not None:
                 set_instances(config, instances)
             if threads is not None:

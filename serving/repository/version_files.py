@@ -1,5 +1,5 @@
-"""The files of a version: a graph, its Card, its goldens, what kind of variant it is where it is one, and the
-engine that was built of the graph where that is to serve.
+"""The files of a version: a graph and the library of its operators, its Card, its goldens, what kind of variant
+it is where it is one, and the engine that was built of the graph where that is to serve.
 """
 
 import shutil
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from regard.contract.goldens import ANSWERS_FILE
 from regard.contract.manifest import write_manifest
-from regard.contract.names import CARD_FILE, GOLDENS, MODEL_FILE
+from regard.contract.names import CARD_FILE, GOLDENS, MODEL_FILE, OPERATORS_FILE
 from regard.contract.variant import VARIANT_FILE
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
@@ -24,6 +24,8 @@ def write_version(artifact: Artifact, folders: list[Path], *, engine: bool) -> N
     first, *others = folders
     first.mkdir()
     shutil.copyfile(artifact.model, first / MODEL_FILE)
+    if artifact.operators is not None:
+        shutil.copyfile(artifact.operators, first / OPERATORS_FILE)
     (first / CARD_FILE).write_text(artifact.card.to_json(), encoding="utf-8")
     goldens = (artifact.variant_of or artifact.folder) / GOLDENS
     if goldens.is_dir():

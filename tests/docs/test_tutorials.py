@@ -7,7 +7,7 @@ import pytest
 from tests.docs.blocks import ROOT
 from tests.docs.walk import walk
 
-PAGES = ("README.md", "docs/my-network.md", "docs/http.md")
+PAGES = ("README.md", "docs/my-network.md", "docs/http.md", "docs/custom-operators.md")
 DATA = re.compile(r"/usr/share/datasets/[\w-]+")  # of Debian's packages
 
 

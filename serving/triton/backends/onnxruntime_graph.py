@@ -6,6 +6,7 @@ It is copied into each backend's folder, and runs inside the server's Python stu
 import ctypes
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime
@@ -70,6 +71,8 @@ class OnnxRuntimeGraph:
             return onnxruntime.InferenceSession(str(file), options, providers=wanted)
 
         try:
+            for library in operator_libraries(config):
+                options.register_custom_ops_library(str(library))
             self._session = providers.open(session, ORT_ERRORS)
         except ORT_ERRORS as error:
             raise pb_utils.TritonModelException(describe(error)) from None
@@ -108,6 +111,24 @@ def model_filename(config: Mapping[str, Any], gpu: int | None) -> str:
         if capability in special:
             return special[capability]
     return config.get("default_model_filename") or "model.onnx"
+
+
+def operator_libraries(config: Mapping[str, Any]) -> list[Path]:
+    """The libraries of operators that a configuration names, by their files' names in the folder of the
+    version that is being loaded: from no other place is code taken.
+    """
+    folder = Path(pb_utils.get_model_dir())
+    found = []
+    for name in (config.get("model_operations") or {}).get("op_library_filename", ()):
+        named = PurePosixPath(name)
+        if (folder / named.name).is_file():
+            found.append(folder / named.name)
+        elif not named.parent.name.isdecimal() or named.parent.name == folder.name:  # else another version's
+            raise pb_utils.TritonModelException(
+                f"unable to find '{named.name}', a library of operators of model '{config['name']}', in "
+                f"{folder}: libraries are taken from the version's own folder alone"
+            )
+    return found
 
 
 def compute_capability(gpu: int) -> str:

@@ -17,6 +17,7 @@ OWN_SUFFIXES = (IMAGE_ENDPOINT, PREPROCESS_STEP)
 
 MODEL_FILE = "model.onnx"
 ENGINE_FILE = "model.plan"  # TensorRT's, built from the graph beside it
+OPERATORS_FILE = "operators.so"  # kernels of the graph's own operators, for ONNX Runtime
 CARD_FILE = "card.json"
 MANIFEST_FILE = "manifest.json"
 CONFIG_FILE = "config.pbtxt"

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 from regard.contract.card import Card
 from regard.contract.certificate import Certificate
 from regard.contract.judgement import Judgement
-from regard.contract.record import Record
+from regard.contract.record import Record, Sha256
 from regard.errors import InvalidInput
 
 VARIANT_FILE = "variant.json"
@@ -24,14 +24,18 @@ class Variant(Record):
     precision moves them.
 
     name: of its folder. runtime: what runs it. precision: what it computes in. file: the graph or engine in
-    the folder; None for the artifact's own graph. float32_blocks: of a graph in mixed precision, what is left
-    in float32: blocks that are not quantized, or nodes that are not in fp16.
+    the folder; None for the artifact's own graph. operators: those of its graph that are not ONNX's, which
+    ONNX Runtime alone runs, by their bodies or by the library beside it. operators_sha256: of that library,
+    where there is one. float32_blocks: of a graph in mixed precision, what is left in float32: blocks that are
+    not quantized, or nodes that are not in fp16.
     """
 
     name: str = Field(pattern=f"^{NAME_PATTERN}$")
     runtime: Runtime = "onnxruntime"
     precision: Precision = "float32"
     file: str | None
+    operators: tuple[str, ...] = ()
+    operators_sha256: Sha256 | None = None
     float32_blocks: tuple[str, ...] = ()
     certificates: tuple[Certificate, ...] = ()
     judgement: Judgement | None = None

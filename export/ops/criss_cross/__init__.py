@@ -1,0 +1,1 @@
+"""CrissCross: what it is, and its kernels."""

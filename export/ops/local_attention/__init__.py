@@ -1,0 +1,1 @@
+"""LocalAttention: what it is, and its kernels."""

@@ -1,0 +1,1 @@
+"""Warp: what it is, and its kernels."""
