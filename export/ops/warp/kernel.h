@@ -45,12 +45,12 @@ class Warp {
       const T* plane = x.data + batch * channels * height * width;
       T* to = y + batch * channels * positions + first;
       for (int64_t channel = 0; channel < channels; ++channel, plane += height * width, to += positions)
-        read(block, plane, to, count);
+        read(block, plane, to, count, height * width, positions);
     });
   }
 
  private:
-  static constexpr int64_t BLOCK = 128;
+  static constexpr int64_t BLOCK = 512;
 
   struct Neighbours {
     int32_t at[4][BLOCK];        // top left, top right, bottom left, bottom right; -1 outside of the map
@@ -90,10 +90,14 @@ class Warp {
   }
 
   template <class T>
-  static void read(const Neighbours& block, const T* plane, T* to, int count) {
+  static void read(const Neighbours& block, const T* plane, T* to, int count, int64_t next, int64_t next_to) {
     int p = 0;
-    for (; p + 4 <= count; p += 4)
+    for (; p + 4 <= count; p += 4) {
+      // of the next channel, which lies too far off for the processor to foresee it
+      __builtin_prefetch(plane + next + block.at[2][p]);
+      __builtin_prefetch(to + next_to + p, 1);
       block.beside[p / 4] ? read_each(block, plane, to, p, p + 4) : read_four(block, plane, to, p);
+    }
     read_each(block, plane, to, p, count);
   }
 
