@@ -1,5 +1,4 @@
-"""What the benchmarks share: figures with their targets, networks, a server of their own, and the results'
-file.
+"""What the benchmarks share: networks, a server of their own, and the results' file.
 
 A benchmark is a function that returns its figures. `run` adds the machine and the versions, prints a table
 and writes results/<name>.json. With --quick it uses small networks and short runs, to see that it works, and
@@ -8,19 +7,18 @@ keeps its hands off the results.
 
 import argparse
 import json
-import math
 import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
+from figures import Figure, as_json, table_of
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor, nn
 
 from regard.contract.answers import KINDS, Classes
@@ -41,32 +39,6 @@ from regard.serving.triton.server import EmbeddedTriton
 RESULTS = Path(__file__).parent / "results"
 QUIET = 0.5  # load average above which timings are mostly about something else
 console = Console(stderr=True, soft_wrap=True)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One measured figure and what it should be.
-
-    n: how many measurements are behind it, of the kind named in `of`.
-    half_width: of the 95 % confidence interval, where it has one.
-    """
-
-    name: str
-    measured: float
-    unit: str
-    n: int
-    of: str
-    target: float | None = None
-    better: Literal["at least", "at most"] = "at most"
-    half_width: float | None = None
-    details: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def met(self) -> bool | None:
-        """Whether the target is met; NaN meets none. None without a target."""
-        if self.target is None:
-            return None
-        return self.measured >= self.target if self.better == "at least" else self.measured <= self.target
 
 
 def run(name: str, purpose: str, measure: Callable[[bool], Sequence[Figure]]) -> None:
@@ -91,24 +63,14 @@ def run(name: str, purpose: str, measure: Callable[[bool], Sequence[Figure]]) ->
         "command": f"python benchmarks/{name}.py",
         "quick": arguments.quick,
         "load_average_before": round(load, 2),
-        "figures": [_finite(asdict(figure) | {"met": figure.met}) for figure in figures],
+        "figures": [as_json(figure) for figure in figures],
         "machine": machine(),
         "versions": versions(),
     }
     folder = Path(tempfile.mkdtemp(prefix="regard_benchmarks_")) if arguments.quick else RESULTS
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / f"{name}.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-    table = Table("figure", "measured", "target", "n", title=purpose)
-    for figure in figures:
-        colour = {True: "green", False: "red", None: "default"}[figure.met]
-        target = "" if figure.target is None else f"{figure.better} {figure.target:g}"
-        table.add_row(
-            figure.name,
-            f"[{colour}]{figure.measured:.4g} {figure.unit}[/{colour}]",
-            target,
-            f"{figure.n} {figure.of}",
-        )
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True).print(table_of(figures, title=purpose))
     console.print(f"-> {folder / name}.json")
 
 
@@ -213,14 +175,6 @@ def _untrained(name: str, contract: ImageInput, options: dict[str, Any]) -> Netw
     network = build(name, **options).eval()
     awaken(network, card)
     return network, card
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 if __name__ == "__main__":

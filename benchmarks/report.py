@@ -14,6 +14,7 @@ ORDER = (
     "perf_analyzer",
     *("precision", "operators", "attention_formulations", "segmentation_heads", "start_time"),
 )
+GPU = "gpu"  # measured by gpu/run.py where one is lent; run_all.py does not
 HEAD = """# Benchmarks
 
 Written by `python benchmarks/report.py` from `results/`; do not edit it. `python benchmarks/run_all.py`
@@ -41,6 +42,8 @@ def readme(results: dict[str, dict[str, Any]]) -> str:
     missing = [name for name in ORDER if name not in results]
     if missing:
         lines += [f"Not measured yet: {', '.join(missing)}.", ""]
+    if GPU not in results:
+        lines += ["Not run on a GPU yet: `python benchmarks/gpu/run.py`, see [gpu/](gpu/README.md).", ""]
     lines += ["## Where", "", "| benchmark | machine | load before | versions |", "|---|---|---|---|"]
     for name, result in results.items():
         machine = result["machine"]
@@ -57,8 +60,8 @@ def readme(results: dict[str, dict[str, Any]]) -> str:
 
 
 def read_results(folder: Path) -> dict[str, dict[str, Any]]:
-    """The results by name, in ORDER; quick ones do not count."""
-    paths = {name: folder / f"{name}.json" for name in ORDER}
+    """The results by name, in ORDER, the GPU's last; quick ones do not count."""
+    paths = {name: folder / f"{name}.json" for name in (*ORDER, GPU)}
     found = {
         name: json.loads(path.read_text(encoding="utf-8")) for name, path in paths.items() if path.is_file()
     }
