@@ -4,10 +4,12 @@ docs/catalog.md.
 Parameters and multiply-adds are counted on the meta device, for all. Measured is each system once - on
 ResNet-50 or MobileNetV2 where it comes on several backbones -: exported untrained at its default options,
 certified on the sample images, and then run in PyTorch and in ONNX Runtime in turn, at batch 1 on one thread;
-what counts is processor time, which other processes disturb least.
+what counts is processor time, which other processes disturb least. Of each export TensorRT-RTX builds an
+engine in float32 and in fp16, which is not run.
 
-Without names, what is not measured yet is; with --all everything is, again; `--count` only counts. The file
-is written after each network.
+Without names, what is not measured yet is; with --all everything is, again; `--count` only counts.
+`--engines` measures nothing: it exports what has no engines yet, of the whole catalog, and builds them. The
+file is written after each network.
 """
 
 import argparse
@@ -15,9 +17,11 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+import engines
 import numpy as np
 import onnx
 import onnxruntime
@@ -31,6 +35,7 @@ from regard.contract.card import Card
 from regard.contract.preprocess import Pixels, decode
 from regard.contract.whole_file import write_text
 from regard.errors import RegardError
+from regard.export.artifact import Artifact
 from regard.export.onnx_export import export_onnx
 from regard.models import catalog
 from regard.models.attention import ATTENTION
@@ -43,7 +48,9 @@ BACKBONES = {"classification": "resnet50", "segmentation": "mobilenet_v2"}  # to
 RUNS, RUNS_OF_LARGE, LARGE = 7, 3, 20e9  # timed runs; of networks of more multiply-adds than the last
 COLUMNS = (
     *("name", "\\*", "paper", "year", "size", "parameters", "multiply-adds"),
-    *("measured", "nodes", "largest error", "outside ONNX", "PyTorch ms", "ONNX Runtime ms", "trained"),
+    *("measured", "nodes", "largest error", "outside ONNX", "PyTorch ms", "ONNX Runtime ms"),
+    *(f"TensorRT-RTX {precision}: built, not run" for precision in engines.PRECISIONS.values()),
+    "trained",
 )
 HEAD = """# The catalog
 
@@ -57,6 +64,10 @@ of its certificate relative to the largest logit, operators outside plain ONNX, 
 one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs} (of {few} above {large:.0f} G
 multiply-adds). A system is measured on ResNet-50 (classification) or MobileNetV2 (segmentation) where it
 comes on several backbones. {unmeasured}
+
+TensorRT-RTX {version} built engines of the same exports, each for the compute capabilities {capabilities}
+together: seconds and size. No GPU ran them, so that nothing is known of their values or speed; that their
+layers compute in the precision of the column was [checked](tensorrt.md). Full TensorRT: not run.
 """
 
 
@@ -90,15 +101,23 @@ def count(name: str, known: Row | None) -> Row:
     return Row.model_validate(facts | {"multiply_adds": flops.get_total_flops() // 2})
 
 
-def measure(name: str, images: Sequence[Pixels], runs: int) -> Measured:
-    """Export, certify and time a network."""
+@contextmanager
+def exported(name: str, images: Sequence[Pixels]) -> Iterator[tuple[nn.Module, Artifact]]:
+    """A network, untrained, and what it is exported and certified to."""
     network, card = resolve(name, weights="random")
     with tempfile.TemporaryDirectory(prefix="regard_catalog_") as folder:
-        artifact = export_onnx(
-            network, card, Path(folder) / name, images=images, images_from="sample_images/street"
+        yield (
+            network,
+            export_onnx(
+                network, card, Path(folder) / name, images=images, images_from="sample_images/street"
+            ),
         )
-        graph = onnx.load(artifact.model).graph
-        torch_ms, onnxruntime_ms = _times(network, card, artifact.model, runs)
+
+
+def measure(network: nn.Module, artifact: Artifact, runs: int) -> Measured:
+    """Time an export beside its network."""
+    graph = onnx.load(artifact.model).graph
+    torch_ms, onnxruntime_ms = _times(network, artifact.card, artifact.model, runs)
     return Measured(
         nodes=len(graph.node),
         largest_error=max(
@@ -148,7 +167,16 @@ def page(rows: Sequence[Row]) -> str:
     weights = trained()
     missing = [f"`{row.name}`" for row in rows if stands_for_its_system(row) and row.measured is None]
     unmeasured = f"Not measured yet: {', '.join(missing)}." if missing else "All are."
-    lines = [HEAD.format(runs=RUNS, few=RUNS_OF_LARGE, large=LARGE / 1e9, unmeasured=unmeasured)]
+    lines = [
+        HEAD.format(
+            runs=RUNS,
+            few=RUNS_OF_LARGE,
+            large=LARGE / 1e9,
+            unmeasured=unmeasured,
+            version=engines.VERSION,
+            capabilities=", ".join(engines.TARGET.compute_capabilities),
+        )
+    ]
     for task in ("classification", "segmentation"):
         chosen = [row for row in rows if row.task == task]
         lines += [f"## {task.capitalize()}: {len(systems(chosen))} systems, {len(chosen)} networks", ""]
@@ -181,6 +209,7 @@ def page(rows: Sequence[Row]) -> str:
                 for row, found in slower
             ),
         ]
+    lines += ["", *engines.section(rows)]
     refused = [row for row in rows if row.why_not is not None]
     if refused:
         lines += ["", "## Not exported", "", *(f"- {row.name}: {row.why_not}" for row in refused)]
@@ -211,9 +240,9 @@ def _lines(system: System, weights: Mapping[str, Sequence[str]]) -> list[str]:
             ]
         ),
     ]
-    measured = [_measured(row.variant or row.name, row.measured) for row in networks if row.measured]
+    measured = [_measured(row, row.measured) for row in networks if row.measured]
     tags = ", ".join(f"`{tag}`" for row in networks for tag in weights.get(row.name, []))
-    lines = [[*about, *(measured[0] if measured else [""] * 6), tags]]
+    lines = [[*about, *(measured[0] if measured else [""] * 8), tags]]
     lines += [[""] * len(about) + cells + [""] for cells in measured[1:]]
     return ["| " + " | ".join(cells) + " |" for cells in lines]
 
@@ -223,14 +252,15 @@ def _range(ascending: Sequence[str]) -> str:
     return least if least == most else f"{least} - {most}"
 
 
-def _measured(variant: str, found: Measured) -> list[str]:
+def _measured(row: Row, found: Measured) -> list[str]:
     return [
-        variant,
+        row.variant or row.name,
         str(found.nodes),
         f"{found.largest_error:.0e}",
         ", ".join(found.custom_operators) or "none",
         f"{found.torch_ms:.1f}",
         f"{found.onnxruntime_ms:.1f}",
+        *(engines.cell(row.engines.get(precision)) for precision in engines.PRECISIONS),
     ]
 
 
@@ -239,6 +269,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("names", nargs="*", help="measure these again")
     parser.add_argument("--all", action="store_true", help="measure every system again")
     parser.add_argument("--count", action="store_true", help="measure nothing")
+    parser.add_argument(
+        "--engines", action="store_true", help="measure nothing, and build the engines that are missing"
+    )
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(1)
     known = {row.name: row for row in list_networks()} if FACTS.exists() else {}
@@ -247,6 +280,9 @@ def main(arguments: Sequence[str]) -> int:
         rows[name] = count(name, None if chosen.all else known.get(name))
     if chosen.count:
         todo = []
+    elif chosen.engines:
+        lacking = [name for name, row in rows.items() if row.why_not is None and not row.engines]
+        todo = chosen.names or sorted(lacking, key=lambda name: rows[name].measured is None)
     else:
         todo = chosen.names or [
             name
@@ -260,21 +296,27 @@ def main(arguments: Sequence[str]) -> int:
         task = progress.add_task("measuring", total=len(todo))
         for name in todo:
             progress.update(task, description=name)
+            found: dict[str, object] = {"why_not": None}
             try:
-                runs = RUNS_OF_LARGE if rows[name].multiply_adds > LARGE else RUNS
-                rows[name] = rows[name].model_copy(
-                    update={"measured": measure(name, images, runs), "why_not": None}
-                )
+                with exported(name, images) as (network, artifact):
+                    if not chosen.engines:
+                        runs = RUNS_OF_LARGE if rows[name].multiply_adds > LARGE else RUNS
+                        found["measured"] = measure(network, artifact, runs)
+                    progress.update(task, description=f"{name}, engines")
+                    found["engines"] = engines.build(artifact)
+                rows[name] = rows[name].model_copy(update=found)
             except RegardError as error:
                 console.print(f"{name}: {error}", style="red")
-                rows[name] = rows[name].model_copy(update={"measured": None, "why_not": str(error)})
+                rows[name] = rows[name].model_copy(
+                    update={"measured": None, "why_not": str(error), "engines": {}}
+                )
             _write(list(rows.values()))
             progress.advance(task)
     return 1 if any(rows[name].why_not for name in todo) else 0
 
 
 def _write(rows: list[Row]) -> None:
-    write_text(FACTS, ROWS.dump_json(rows, indent=1, exclude_none=True).decode() + "\n")
+    write_text(FACTS, ROWS.dump_json(rows, indent=1, exclude_defaults=True).decode() + "\n")
     write_text(PAGE, page(rows))
 
 

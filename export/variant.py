@@ -2,6 +2,7 @@
 
 variants/<name>/variant.json    what it is, and its proof
 variants/<name>/...             its files, among them `answers.npz`, its answers to the artifact's goldens
+variants/<name>/model.plan      where one was built, the engine of its graph, and `plan.json`, its record
 variants/<name>/manifest.json   their SHA-256, and that of the artifact's own manifest
 
 A folder appears in one step, and nothing outside it changes.
@@ -14,7 +15,8 @@ from pathlib import Path
 
 from regard.contract.digest import sha256
 from regard.contract.manifest import check_files, write_manifest
-from regard.contract.names import MANIFEST_FILE, MODEL_FILE, OPERATORS_FILE, VARIANTS
+from regard.contract.names import ENGINE_FILE, MANIFEST_FILE, MODEL_FILE, OPERATORS_FILE, VARIANTS
+from regard.contract.plan import PLAN_FILE, plan_in
 from regard.contract.variant import NAME_PATTERN, VARIANT_FILE, Variant, variant_in
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
@@ -123,6 +125,31 @@ def _check(variant: Variant, folder: Path, artifact: Path) -> None:
     library = folder / OPERATORS_FILE
     if variant.operators_sha256 != (sha256(library) if library.is_file() else None):
         raise InvalidInput(f"{library} is not the library that the variant {folder} was proven with")
+    _check_engine(variant, folder, digest)
+
+
+def _check_engine(variant: Variant, folder: Path, graph_sha256: str) -> None:
+    """Hold an engine against the graph beside it, and against its own proof where it has one."""
+    plan, engine = plan_in(folder), folder / ENGINE_FILE
+    if plan is None and not engine.is_file():
+        return
+    if plan is None or not engine.is_file():
+        lacks = PLAN_FILE if plan is None else ENGINE_FILE
+        raise InvalidInput(f"{folder} lacks {lacks} of an engine; build it again")
+    if plan.graph_sha256 != graph_sha256:
+        raise InvalidInput(
+            f"the engine {engine} was built from another graph than its variant's; build it again"
+        )
+    if plan.precision != variant.precision:
+        raise InvalidInput(
+            f"the engine {engine} is in {plan.precision}, its variant in {variant.precision}; build it again"
+        )
+    if plan.certificates:
+        digest = sha256(engine)
+        if not plan.run or any(found.candidate_sha256 != digest for found in plan.certificates):
+            raise InvalidInput(
+                f"the proof of the engine {engine} is of another file, or failed; build it again"
+            )
 
 
 def _file_of(variant: Variant, folder: Path, artifact: Path) -> Path:

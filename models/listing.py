@@ -8,13 +8,15 @@ the catalog itself.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from regard.contract.reading import card_from_file
 from regard.errors import UnknownName
 from regard.models.weights_index import shipped
 
+EnginePrecision = Literal["float32", "fp16"]
 FACTS = Path(__file__).parent / "catalog.json"
 
 
@@ -35,6 +37,16 @@ class Measured(_Frozen):
     onnxruntime_ms: float
 
 
+class BuiltEngine(_Frozen):
+    """An engine of a network's untrained export by TensorRT-RTX, built and not run: how long that took, and
+    how large it is; or why there is none.
+    """
+
+    seconds: float | None = None
+    bytes: int | None = None
+    why_not: str | None = None
+
+
 class Row(_Frozen):
     """A network of the catalog at its default options, for images of `size` x `size`.
 
@@ -42,6 +54,7 @@ class Row(_Frozen):
     multiply_adds: of convolutions and matrix products, for one image.
     measured: None where the export was not measured.
     why_not: the reason, where an export was tried and refused.
+    engines: by their precision, where a build was tried.
     """
 
     name: str
@@ -56,6 +69,7 @@ class Row(_Frozen):
     multiply_adds: int
     measured: Measured | None = None
     why_not: str | None = None
+    engines: dict[EnginePrecision, BuiltEngine] = Field(default_factory=dict)
 
 
 ROWS = TypeAdapter(list[Row])

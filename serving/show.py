@@ -7,7 +7,8 @@ from typing import Any
 
 from regard.contract.card import Card
 from regard.contract.digest import sha256
-from regard.contract.names import CARD_FILE, CONFIG_FILE, MODEL_FILE
+from regard.contract.names import CARD_FILE, CONFIG_FILE, ENGINE_FILE, MODEL_FILE, VARIANTS
+from regard.contract.plan import Plan, plan_in
 from regard.contract.variant import Variant
 from regard.errors import InvalidInput
 from regard.export.artifact import read_artifact, read_unproven
@@ -43,12 +44,32 @@ class FileFacts:
 
 
 @dataclass(frozen=True)
+class EngineFacts:
+    """An engine. variant: the name of that whose graph it was built from."""
+
+    variant: str
+    plan: Plan
+    bytes: int
+
+    @classmethod
+    def of(cls, variant: str, folder: Path) -> "EngineFacts":
+        """The engine in a folder, which holds one."""
+        plan = plan_in(folder)
+        assert plan is not None
+        return cls(variant, plan, (folder / ENGINE_FILE).stat().st_size)
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON's types; of the layers, which are in the folder, how many compute in each precision."""
+        fields = self.plan.model_dump(mode="json") | {"layers": self.plan.layers_by_precision}
+        return {"variant": self.variant, "state": self.plan.state, "bytes": self.bytes, **fields}
+
+
+@dataclass(frozen=True)
 class Page:
     """What is shown. unproven: why the model is not to be trusted as proven; None where it is.
 
     settings: those of a served model's configuration that are not what regard writes.
-    engine: of a served model that has one: what it is, or why it cannot be used, and what `regard serve` here
-        makes of it.
+    engine: of a served model that has one: why it cannot be used, and what `regard serve` here makes of it.
     served: what a server that runs on the repository now says of how it computes, by endpoint.
     """
 
@@ -57,6 +78,7 @@ class Page:
     unproven: str | None
     tensors: tuple[TensorFacts, ...]
     variants: tuple[Variant, ...]
+    engines: tuple[EngineFacts, ...]
     files: tuple[FileFacts, ...]
     settings: tuple[str, ...] = field(default=())
     engine: tuple[str, ...] = field(default=())
@@ -88,6 +110,7 @@ class Page:
             "card": self.card.model_dump(mode="json"),
             "tensors": [asdict(tensor) for tensor in self.tensors],
             "variants": [variant.model_dump(mode="json") for variant in self.variants],
+            "engines": [engine.to_json() for engine in self.engines],
             "files": [asdict(file) for file in self.files],
             "settings": list(self.settings),
             "engine": list(self.engine),
@@ -140,7 +163,15 @@ def page_of_artifact(folder: Path) -> Page:
         artifact, unproven, variants = read_artifact(folder), None, variants_of(folder)
     except InvalidInput as error:
         artifact, unproven, variants = read_unproven(folder), str(error), ()
-    return Page(folder, artifact.card, unproven, tensors_of(folder / MODEL_FILE), variants, files_of(folder))
+    return Page(
+        folder,
+        artifact.card,
+        unproven,
+        tensors_of(folder / MODEL_FILE),
+        variants,
+        _engines({variant.name: folder / VARIANTS / variant.name for variant in variants}),
+        files_of(folder),
+    )
 
 
 def page_of_model(repository: Path, name: str) -> Page:
@@ -162,6 +193,7 @@ def page_of_model(repository: Path, name: str) -> Page:
         _unproven(repository, entry),
         tensors_of(folder / MODEL_FILE),
         () if entry.variant is None else (entry.variant,),
+        () if engine is None or engine.plan is None else _engines({_variant_name(entry): folder}),
         files_of(folder),
         tuple(operator_settings(repository, entry, entry.card, engine)),
         () if engine is None else tuple(_engine(home, entry, engine)),
@@ -174,17 +206,18 @@ def page_of_model(repository: Path, name: str) -> Page:
     )
 
 
+def _engines(folders: Mapping[str, Path]) -> tuple[EngineFacts, ...]:
+    """Of the variants that have one, by their names."""
+    return tuple(EngineFacts.of(name, folder) for name, folder in folders.items() if plan_in(folder))
+
+
+def _variant_name(entry: Entry) -> str:
+    return "float32" if entry.variant is None else entry.variant.name
+
+
 def _engine(home: Path, entry: Entry, engine: Engine) -> Iterator[str]:
-    plan = engine.plan
-    if plan is None:
+    if engine.fault is not None:
         yield f"cannot be used: {engine.fault}"
-    else:
-        capabilities = ", ".join(plan.compute_capabilities)
-        profiles = len(plan.profiles)
-        yield (
-            f"{plan.library} {plan.version} for compute capability {capabilities}, {plan.precision}, "
-            f"{profiles} profile{'s' if profiles > 1 else ''}: {plan.state}"
-        )
     choice = choose(home, read_config(home / CONFIG_FILE), entry.versions[-1:], EMBEDDED)
     yield f"by `regard serve` here: {choice.why}"
 

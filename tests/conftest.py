@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tests.processes import run
 if TYPE_CHECKING:
     from tests.exports import Exports
     from tests.own_operator import OwnOperator
+    from tests.rtx_parser import RtxParser
 
 pytest_plugins = ["tests.suites"]
 
@@ -48,6 +50,16 @@ def place_gate(tmp_path_factory: pytest.TempPathFactory) -> "OwnOperator":
     from tests.own_operator import own_operator  # likewise
 
     return own_operator(tmp_path_factory.mktemp("place_gate"))
+
+
+@pytest.fixture(scope="session")
+def rtx_parser() -> "Iterator[RtxParser]":
+    """TensorRT-RTX's parser, for the law that it takes every exported graph."""
+    from tests.rtx_parser import RtxParser  # imports regard, which tests of the sources need not
+
+    parser = RtxParser()
+    yield parser
+    parser.close()
 
 
 @pytest.fixture(scope="session")

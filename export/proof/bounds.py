@@ -44,3 +44,5 @@ FLOAT16 = Precision("float16", 1e-2, leeway=10)
 # label maps are held to what passes of a worst image in any precision (regard.serving.optimize.gate): at the
 # largest sizes 0.014 of the pixels moved
 FP16 = Precision("fp16", FLOAT16.error, leeway=25)
+# the same int8 graph in two runtimes: a rounding apart is a step of a quantizer, in each layer again
+INT8 = Precision("int8", 5e-2, leeway=50)

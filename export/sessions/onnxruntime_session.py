@@ -1,7 +1,6 @@
 """A graph in ONNX Runtime, on the CPU."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -12,6 +12,7 @@ import typer
 import regard
 from regard.errors import RegardError
 from regard.serving.cli.bench import bench
+from regard.serving.cli.build import build
 from regard.serving.cli.compare import compare
 from regard.serving.cli.console import visible
 from regard.serving.cli.convert import convert
@@ -44,6 +45,7 @@ VERBS = (
     train,
     export,
     optimize,
+    build,
     show,
     serve,
     verify,

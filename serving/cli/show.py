@@ -28,8 +28,8 @@ def show(
     repository: Repository = DEFAULT_REPOSITORY,
     as_json: Json = False,
 ) -> None:
-    """Show the Card, inputs and outputs, variants, certificates and files of a model; of one in a repository
-    also the settings that differ from what regard writes.
+    """Show the Card, inputs and outputs, variants, engines, certificates and files of a model; of one in a
+    repository also the settings that differ from what regard writes.
 
     Example: regard show exported/garments
     """
@@ -43,6 +43,7 @@ def show(
 
 
 def _print(page: "Page") -> None:
+    from regard.serving.cli.engine_table import engine_table
     from regard.serving.cli.variant_proof import show_proof
 
     card = page.card
@@ -64,6 +65,9 @@ def _print(page: "Page") -> None:
             computed = "their bodies" if variant.operators_sha256 is None else OPERATORS_FILE
             out.print(f"  {', '.join(variant.operators)} by {computed}", markup=False)
         show_proof(variant)
+    for engine in page.engines:
+        out.print(engine_table(engine))
+        show_certificates(engine.plan.certificates)
     files = Table("file", "bytes", "SHA-256", whole=("file", "SHA-256"), figures=("bytes",))
     for file in page.files:
         files.add(file.path, str(file.bytes), file.sha256)

@@ -9,14 +9,11 @@ from regard.contract.goldens import read_goldens
 from regard.contract.names import GOLDENS
 from regard.contract.plan import Plan
 from regard.contract.variant import Variant
-from regard.errors import ExportError
 from regard.export.artifact import Artifact, read_graph
 from regard.export.tensorrt.building import Report
 from regard.export.tensorrt.certify import certify_engine
 from regard.export.tensorrt.checked import Graph, checked_engine
-from regard.export.tensorrt.cuda import Cuda, driver_here
-from regard.export.tensorrt.library import imported
-from regard.export.tensorrt.runner import TensorRtRunner
+from regard.export.tensorrt.runner import runner_here
 from regard.export.tensorrt.target import Target
 from regard.serving.deploy.engine_store import Build
 from regard.serving.machine.gpus import gpus
@@ -55,7 +52,7 @@ def tensorrt_build(target: Target, say: Say) -> Build:
         if plan.gpu is None:
             return plan
         certificates = certify_engine(
-            _runner(target, engine, plan.gpu),
+            runner_here(target.library, engine, gpu=plan.gpu),
             Artifact(graph.parent, card, plan.graph_sha256, precision=variant.precision),
             graph,
             variant.precision,
@@ -65,13 +62,6 @@ def tensorrt_build(target: Target, say: Say) -> Build:
         return plan.model_copy(update={"certificates": certificates})
 
     return build
-
-
-def _runner(target: Target, engine: Path, gpu: str) -> TensorRtRunner:
-    driver = driver_here()
-    if driver is None:
-        raise ExportError("the GPU's driver is gone that built the engine; look at nvidia-smi")
-    return TensorRtRunner(imported(target.library), engine, Cuda(driver), gpu=gpu)
 
 
 def _now_and_then(say: Say) -> Report:

@@ -192,10 +192,10 @@ def default_batching(runtime: Runtime) -> bool:
     """For ONNX Runtime where there is an NVIDIA GPU: on a CPU it gains nothing, and makes one request wait
     for another.
     """
-    return runtime == ONNX_RUNTIME and gpu_here()
+    return runtime == ONNX_RUNTIME and has_nvidia_gpu()
 
 
-def gpu_here() -> bool:
+def has_nvidia_gpu() -> bool:
     """Whether this machine has an NVIDIA GPU."""
     return any(Path(sign).exists() for sign in NVIDIA)
 

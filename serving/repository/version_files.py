@@ -1,5 +1,5 @@
-"""The files of a version: a graph and the library of its operators, its Card, its goldens, what kind of variant
-it is where it is one, and the engine that was built of the graph where that is to serve.
+"""The files of a version: a graph and the library of its operators, its Card, its goldens, what kind of
+variant it is where it is one, and the engine that was built of the graph where that is to serve.
 """
 
 import shutil

@@ -10,7 +10,7 @@ from regard.contract.variant import VARIANT_FILE, Variant
 from regard.errors import InvalidInput, UnknownName
 from regard.export.artifact import Artifact, read_artifact
 from regard.export.variant import read_variant, variants_of
-from regard.serving.repository.config import PREFERRED_BATCH, gpu_here
+from regard.serving.repository.config import PREFERRED_BATCH, has_nvidia_gpu
 from regard.serving.repository.runtime import OPENVINO
 
 OWN = "float32"  # the name of the artifact's own graph
@@ -77,7 +77,7 @@ def find_candidates(folder: Path, names: Sequence[str] | None = None) -> Candida
 def _obstacle(variant: Variant) -> str | None:
     if variant.file not in (MODEL_FILE, None):
         return f"it is {variant.file}, which is no ONNX graph"
-    if variant.precision == "fp16" and not gpu_here():
+    if variant.precision == "fp16" and not has_nvidia_gpu():
         return "it is in fp16, which is for GPUs, and there is none here"
     if find_spec(variant.runtime) is None:
         return f"{variant.runtime} is not installed: pip install 'regard[{variant.runtime}]'"

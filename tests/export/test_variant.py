@@ -141,9 +141,9 @@ def test_a_variant_that_is_no_graph_does_not_run_here(
 ) -> None:
     add_fused(artifact, exported, images)
     folder = artifact / "variants" / "fused"
-    (folder / "model.onnx").rename(folder / "model.plan")
+    (folder / "model.onnx").rename(folder / "network.bin")
     variant = Variant.model_validate_json((folder / "variant.json").read_bytes())
-    (folder / "variant.json").write_text(variant.model_copy(update={"file": "model.plan"}).model_dump_json())
+    (folder / "variant.json").write_text(variant.model_copy(update={"file": "network.bin"}).model_dump_json())
     write_manifest(folder, variant_of=sha256(artifact / "manifest.json"))
-    with pytest.raises(InvalidInput, match=r"fused is model.plan, which is no ONNX graph"):
+    with pytest.raises(InvalidInput, match=r"fused is network.bin, which is no ONNX graph"):
         read_variant(folder)

@@ -1,14 +1,17 @@
 """Every attention mechanism alone as ONNX: traced at one batch and size, it answers as PyTorch does at
-others, and so it does in fp16, whose roundings are larger.
+others, and so it does in fp16, whose roundings are larger; TensorRT-RTX's parser takes it.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
 from onnx import ModelProto
+from tests.rtx_parser import RtxParser
 from torch import Tensor, nn
 
 from regard.export.graph.opset import OPSET
@@ -44,7 +47,7 @@ def exported(module: nn.Module) -> ModelProto:
             verbose=False,
         )
     assert program is not None
-    model = program.model_proto
+    model: ModelProto = program.model_proto
     assert {
         entry.domain
         for entry in model.opset_import
@@ -80,11 +83,13 @@ def marked(name: str) -> object:
 
 @pytest.mark.parametrize("name", [marked(name) for name in ATTENTION])
 def test_a_mechanism_as_onnx_answers_as_pytorch_does(
-    name: str, awakened: Callable[[nn.Module], nn.Module]
+    name: str, awakened: Callable[[nn.Module], nn.Module], rtx_parser: RtxParser, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
     module = awakened(ATTENTION[name].build(CHANNELS)).eval()
     model = exported(module)
+    onnx.save(model, tmp_path / "model.onnx")
+    assert rtx_parser.refusal(tmp_path / "model.onnx") is None
     whole, half = session_of(model), session_of(in_half(model))
     for shape in UNTRACED:
         assert relative_error(whole, module, maps(shape)) <= 1e-4

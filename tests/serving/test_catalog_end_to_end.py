@@ -1,5 +1,5 @@
-"""Every network of the catalog goes end to end: exported, certified, added to a repository, served; answers
-are PyTorch's.
+"""Every network of the catalog goes end to end: exported, certified, taken by TensorRT-RTX's parser, added to
+a repository, served; answers are PyTorch's.
 """
 
 from collections.abc import Iterator
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from tests.exports import Exports
+from tests.rtx_parser import RtxParser
 from tests.serving.conftest import network_and_card
 from torch import nn
 
@@ -68,19 +69,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedTriton]
 @pytest.mark.slow
 @pytest.mark.sharded("name")
 @pytest.mark.parametrize("name", CATALOG)
-def test_the_catalog(name: str, server: EmbeddedTriton, exports: Exports) -> None:
-    goes_end_to_end(name, server, exports)
+def test_the_catalog(name: str, server: EmbeddedTriton, exports: Exports, rtx_parser: RtxParser) -> None:
+    goes_end_to_end(name, server, exports, rtx_parser)
 
 
 @pytest.mark.parametrize("name", REPRESENTATIVES)
-def test_one_of_each_kind(name: str, server: EmbeddedTriton, exports: Exports) -> None:
-    goes_end_to_end(name, server, exports)
+def test_one_of_each_kind(name: str, server: EmbeddedTriton, exports: Exports, rtx_parser: RtxParser) -> None:
+    goes_end_to_end(name, server, exports, rtx_parser)
 
 
-def goes_end_to_end(name: str, server: EmbeddedTriton, exports: Exports) -> None:
+def goes_end_to_end(name: str, server: EmbeddedTriton, exports: Exports, rtx_parser: RtxParser) -> None:
     network, card = small_network(name)
     images = sample_images(card)
     artifact = exports.of(network, card, images)
+    assert rtx_parser.refusal(artifact.model) is None
     batch = image_batch(images, Shape(2, card.input.height, card.input.width), card.input)
     expected = NetworkRunner(network, card).run({IMAGE: batch})[card.answer.tensor]
     add(artifact, server.repository, instances=1)

@@ -26,8 +26,8 @@ class Variant(Record):
     name: of its folder. runtime: what runs it. precision: what it computes in. file: the graph or engine in
     the folder; None for the artifact's own graph. operators: those of its graph that are not ONNX's, which
     ONNX Runtime alone runs, by their bodies or by the library beside it. operators_sha256: of that library,
-    where there is one. float32_blocks: of a graph in mixed precision, what is left in float32: blocks that are
-    not quantized, or nodes that are not in fp16.
+    where there is one. float32_blocks: of a graph in mixed precision, what is left in float32: blocks that
+    are not quantized, or nodes that are not in fp16.
     """
 
     name: str = Field(pattern=f"^{NAME_PATTERN}$")
