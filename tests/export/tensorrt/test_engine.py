@@ -13,7 +13,7 @@ from tests.export.conftest import Exported
 
 from regard.contract.digest import sha256
 from regard.contract.manifest import write_manifest
-from regard.contract.plan import Layer, Plan, Profile, plan_in
+from regard.contract.plan import Layer, Library, Plan, Profile, plan_in
 from regard.contract.preprocess import Pixels
 from regard.contract.variant import Precision, Variant
 from regard.errors import ExportError, InvalidInput, UnknownName
@@ -29,7 +29,7 @@ from regard.export.tensorrt import engine as engine_module
 from regard.export.tensorrt.engine import Engine, add_engine
 from regard.export.tensorrt.job import Built, Job
 from regard.export.tensorrt.precision_contract import PrecisionError
-from regard.export.tensorrt.target import Target, target_of
+from regard.export.tensorrt.target import target_of
 from regard.export.variant import adding_variant, read_variant, variants_of
 
 RTX = target_of("rtx:8.6")
@@ -278,7 +278,7 @@ def test_one_for_the_gpu_here_is_run_and_proven(
             seconds=1,
         )
 
-    def runner(target: Target, engine: Path, gpu: str) -> GraphRunner:
+    def runner(library: Library, engine: Path, *, gpu: str) -> GraphRunner:
         graph = onnx.load(artifact.model)
         found = GraphRunner(
             graph, {each.name: each.name for each in graph.graph.output}, sha256=sha256(engine)
@@ -288,7 +288,7 @@ def test_one_for_the_gpu_here_is_run_and_proven(
 
     monkeypatch.setattr(engine_module, "check_here", lambda target: None)
     monkeypatch.setattr(checked, "built", on_a_gpu)
-    monkeypatch.setattr(engine_module, "_runner", runner)
+    monkeypatch.setattr(engine_module, "runner_here", runner)
     stages: list[str] = []
     engine = add_engine(
         artifact, target_of("local"), images=images, images_from="samples", proving=stages.append
