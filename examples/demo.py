@@ -1,5 +1,5 @@
-"""The whole pipeline, run once: export two trained networks, prove them, add int8 variants, serve all with
-Triton, predict real images, measure.
+"""The whole pipeline, run once: export two trained networks, prove them, add int8 variants, build an engine
+for GPUs, serve all but that with Triton, predict real images, measure.
 
     make demo
 
@@ -103,6 +103,9 @@ def main() -> None:
         for name in cards:
             # kept where an older processor runs them no faster, so that the demo goes on
             regard(f"optimize {OUT}/exported/{name} --precision int8 --keep-slower")
+    with demo.step("Build an engine for GPUs in fp16, by TensorRT-RTX, which needs none: built, not run"):
+        regard(f"optimize {OUT}/exported/{GARMENTS} --precision fp16")
+        regard(f"build {OUT}/exported/{GARMENTS} --variant fp16 --target rtx:8.6,8.9,12.0")
     with demo.step("Put all of them into a Triton model repository"):
         for name in cards:
             variant = f"{OUT}/exported/{name}/variants/int8"
@@ -221,7 +224,7 @@ def summarize(steps: Sequence[Step], cards: dict[str, Card]) -> None:
     console.print(times, "")
     places = Table("where", "what", title="Where it is", whole=("where",))
     for name in cards:
-        places.add(f"{OUT}/exported/{name}", "the proven ONNX graph, its Card, and the int8 variant")
+        places.add(f"{OUT}/exported/{name}", "the proven ONNX graph, its Card, and its variants")
     places.add(f"{OUT}/model_repository", "what Triton served; NVIDIA's container reads the same folder")
     places.add(f"{OUT}/predictions", "masks and overlays of the street scenes")
     places.add(f"{OUT}/bench_*.json, .png", "the short benchmark; benchmarks/ holds the long ones")
