@@ -1,10 +1,10 @@
-"""What lower precision costs and gains: the trained networks in float32, bf16 and int8.
+"""What lower precision costs and gains: the trained networks in float32, bf16, int8 and fp16.
 
 The int8 variants are those that come with regard. Accuracy is that on the whole test set - 10,000 images of
 Fashion-MNIST, CamVid's 101 validation frames - with the interval of a paired bootstrap; agreement is with
 float32. Speed is that of the graph alone on one thread, in turns: float32 in ONNX Runtime, the others
-in OpenVINO, and the network in eager PyTorch. A network whose data set is not here, and bf16 where the
-processor has none, are left out.
+in OpenVINO, and the network in eager PyTorch. fp16 is for GPUs: its accuracy alone is measured, with each
+result rounded. A network whose data set is not here, and bf16 where the processor has none, are left out.
 """
 
 import os
@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Literal
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ NETWORKS = (
     ("se_resnet18", "fashion_mnist", Path("/usr/share/datasets/fashion-mnist")),
     ("ccnet_mobilenet_v2", "camvid", Path(os.environ.get("REGARD_DATA", "../shared/data"), "camvid")),
 )
+PRECISIONS: tuple[Literal["bf16", "int8", "fp16"], ...] = ("bf16", "int8", "fp16")
 ROUNDS = 60
 INT8_OVER_EAGER = 4.0
 
@@ -60,14 +62,16 @@ def _of_network(name: str, weights: str, data: Path, rounds: int) -> list[Figure
         images = sample_images(card)
         artifact = export_onnx(network, card, Path(folder, "artifact"), images=images, images_from="samples")
         forms: dict[str, Artifact] = {"float32": artifact}
-        for precision in ("bf16", "int8"):
+        for precision in PRECISIONS:
             console.print(f"judging {precision}")
+            timed = precision != "fp16"
             try:
-                made = optimize(artifact.folder, precision, data=data, keep_slower=True)
+                made = optimize(artifact.folder, precision, data=data, keep_slower=timed)
             except ExportError as error:
                 console.print(f"left out: {error}", style="yellow")
                 continue
-            forms[precision] = read_variant(made.folder)
+            if timed:
+                forms[precision] = read_variant(made.folder)
             figures += _accuracy(f"{card.name}, {precision}", made.judgement)
         times = _times(network, forms, rounds)
     figures += [
@@ -140,4 +144,4 @@ def _times(network: torch.nn.Module, artifacts: dict[str, Artifact], rounds: int
 
 
 if __name__ == "__main__":
-    run("precision", "what bf16 and int8 cost in accuracy, and gain in speed", measure)
+    run("precision", "what bf16, int8 and fp16 cost in accuracy, and the first two gain in speed", measure)
