@@ -28,6 +28,7 @@ from regard.contract.card import Card
 from regard.contract.goldens import read_goldens
 from regard.contract.names import CARD_FILE, CONFIG_FILE, GOLDENS, IMAGE, MODEL_FILE
 from regard.contract.reading import card_from_file
+from regard.contract.variant import variant_in
 from regard.serving.repository.config import read_config
 from regard.serving.repository.layout import model_folders, versions_in
 from regard.serving.repository.runtime import OPENVINO
@@ -74,14 +75,15 @@ def tried(python: Path, folder: Path, version: int, place: Path, table: Table) -
     """Whether one version loads and agrees; adds its rows to the table."""
     files = folder / str(version)
     config, card = read_config(folder / CONFIG_FILE), card_from_file(files / CARD_FILE)
-    goldens = read_goldens(files / GOLDENS)
+    goldens, variant = read_goldens(files / GOLDENS), variant_in(files)
+    precision = "float32" if variant is None else variant.precision
     batches = images_of(card, {golden.name: card.input.fit(golden.pixels) for golden in goldens})
     answers, told = asked(python, config, files / MODEL_FILE, batches, place)
     console.print(f"{folder.name} version {version}: {told}")
     passed = True
     for golden in goldens:
         error, agreement = distance(card.answer, golden.answer, answers[golden.name][0])
-        bound = largest_error(card.answer, golden.answer, rounded=True)
+        bound = largest_error(card.answer, golden.answer, precision=precision)
         passed &= error <= bound
         row = (folder.name, golden.name, f"{error:.2g}", f"{bound:.2g}", f"{agreement:.2%}")
         table.add_row(*row, "yes" if error <= bound else "NO")

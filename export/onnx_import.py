@@ -32,7 +32,7 @@ from regard.export.given.reference import GivenRunner, GivenSession
 from regard.export.given.wrap import wrapped
 from regard.export.graph.check import check_graph
 from regard.export.graph.opset import at_opset
-from regard.export.op_library import check_library, put_library
+from regard.export.op_library import check_library, operators_beside, put_library
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import ParityError, prove
 from regard.export.proof.goldens import write_goldens
@@ -40,7 +40,6 @@ from regard.export.proof.graph_runner import GraphRunner, scores_tensor
 from regard.export.proof.reference_check import check_reference
 from regard.export.proof.runner import SCORES, CannotRun
 from regard.export.proof.trials import Trial, trials_of
-from regard.export.session import operators_beside
 
 TOOLS = {module.__name__: module.__version__ for module in (onnx, onnxruntime)}
 

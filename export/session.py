@@ -4,7 +4,6 @@ from pathlib import Path
 
 import onnxruntime
 
-from regard.contract.names import OPERATORS_FILE
 from regard.errors import ExportError
 
 NAME = f"ONNX Runtime {onnxruntime.__version__} on the CPU"  # for the record
@@ -33,12 +32,6 @@ def open_session(
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no narrower base
         raise ExportError(f"ONNX Runtime does not take {name}: {error}") from None
-
-
-def operators_beside(model: Path) -> Path | None:
-    """The library of operators that lies beside a graph."""
-    path = model.with_name(OPERATORS_FILE)
-    return path if path.is_file() else None
 
 
 def register_operators(options: onnxruntime.SessionOptions, library: Path) -> None:

@@ -13,13 +13,13 @@ import onnx
 from regard.contract.card import Card
 from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
+from regard.export.op_library import operators_beside
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import prove
 from regard.export.proof.graph_runner import GraphRunner, served_tensors
 from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.references import NAMES
 from regard.export.proof.trials import Trial
-from regard.export.session import operators_beside
 
 
 def served_graph_runner(model: Path, card: Card) -> GraphRunner:

@@ -31,13 +31,13 @@ from regard.contract.card import Card
 from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
 from regard.export.graph.metadata import SCOPES
+from regard.export.op_library import operators_beside
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import largest_difference, relative
 from regard.export.proof.graph_runner import run_session, session_with
 from regard.export.proof.layer_results import LayerResult, layer_results
 from regard.export.proof.network_runner import answered, normalized
 from regard.export.proof.runner import SCORES, CannotRun
-from regard.export.session import operators_beside
 from regard.models.padding import continued, placed
 
 # the served graph's attribute that holds the network; its path is the first part of every scope

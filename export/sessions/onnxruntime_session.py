@@ -8,8 +8,9 @@ import numpy.typing as npt
 
 from regard.contract.variant import Precision
 from regard.export.artifact import Artifact, read_graph
+from regard.export.op_library import operators_beside
 from regard.export.proof.runner import Arrays, CannotRun
-from regard.export.session import NAME, open_session, operators_beside
+from regard.export.session import NAME, open_session
 
 
 def name_of(precision: Precision) -> str:

@@ -28,7 +28,8 @@ def onnxruntime_runner(model: Path) -> Callable[[Pixels], Answer]:
     """ONNX Runtime on the exported graph, from pixels (B, H, W, 3) to answers; one session, whose calls run
     in the caller's thread.
     """
-    from regard.export.session import open_session, operators_beside
+    from regard.export.op_library import operators_beside
+    from regard.export.session import open_session
 
     session = open_session(str(model), name=str(model), threads=1, operators=operators_beside(model))
     wanted = [session.get_outputs()[0].name]
