@@ -212,6 +212,11 @@ def test_the_server_reads_the_engines_that_the_other_service_writes(gpu):
     assert read["read_only"] is True
 
 
+def test_float32_is_float32_on_a_gpu(gpu):
+    """ONNX Runtime's TensorRT has no option of its own that keeps it from TF32."""
+    assert gpu["triton"]["environment"]["NVIDIA_TF32_OVERRIDE"] == "0"
+
+
 def test_the_build_has_no_network_and_ends_at_a_signal(gpu):
     assert gpu["build-engine"]["network_mode"] == "none"
     assert "ports" not in gpu["build-engine"]

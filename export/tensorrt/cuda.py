@@ -1,4 +1,6 @@
-"""The GPU here, by its driver: what it is, its memory, and a stream. No other package is needed for that."""
+"""The GPU that this process computes on, by its driver: what it is, its memory, and a stream. No other
+package is needed for that. What only looks for GPUs asks other processes (serving/machine/gpus.py).
+"""
 
 import ctypes
 from collections.abc import Iterator

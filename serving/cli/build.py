@@ -51,7 +51,7 @@ def build(
     from regard.export.tensorrt.precision_contract import PrecisionError
     from regard.export.tensorrt.target import target_of
     from regard.serving.cli.engine_table import engine_table, layers_table
-    from regard.serving.show import EngineFacts
+    from regard.serving.page import EngineFacts
 
     wanted = target_of(target)
     read = read_artifact(artifact)

@@ -10,7 +10,7 @@ from regard.serving.cli.tables import Table
 
 if TYPE_CHECKING:
     from regard.contract.plan import Layer
-    from regard.serving.show import EngineFacts
+    from regard.serving.page import EngineFacts
 
 
 def engine_table(engine: "EngineFacts") -> Table:

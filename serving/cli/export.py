@@ -146,7 +146,7 @@ def export(
     show_certificates(artifact.card.certificates)
     if made is not None:
         show_certificates(made.variant.certificates)
-    from regard.serving.show import preprocessing
+    from regard.serving.page import preprocessing
 
     for what, how in preprocessing(artifact.card).items():
         out.print(f"{what}: {how}", highlight=False)

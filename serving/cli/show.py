@@ -13,7 +13,7 @@ from regard.serving.cli.proof import show_certificates
 from regard.serving.cli.tables import Table
 
 if TYPE_CHECKING:
-    from regard.serving.show import Page
+    from regard.serving.page import Page
 
 
 def show(

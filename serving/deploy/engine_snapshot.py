@@ -14,18 +14,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.contract.digest import sha256
-from regard.contract.names import CONFIG_FILE, MODEL_FILE
+from regard.contract.names import CARD_FILE, CONFIG_FILE, MODEL_FILE
+from regard.contract.whole_file import write_text
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput, RegardError
 from regard.serving.deploy.engine_store import Build, EngineStore
 from regard.serving.deploy.model_copy import copy_model
 from regard.serving.deploy.served_models import serve
 from regard.serving.repository import check_model, check_repository
-from regard.serving.repository.config import read_config
+from regard.serving.repository.config import read_config, to_text
 from regard.serving.repository.dependencies import in_order, needed_by
 from regard.serving.repository.engine_choice import Server
 from regard.serving.repository.layout import model_folders
 from regard.serving.repository.lock import changing
+from regard.serving.repository.op_library import SNAPSHOT_MOUNT, mount_elsewhere
 
 CURRENT, SNAPSHOTS, ENGINES = "current", "snapshots", "engines"
 KEPT = 2  # a server that has not started again yet reads the one before
@@ -78,6 +80,7 @@ def take_snapshot(
             if not model_folders(draft):
                 raise InvalidInput(f"no model of {repository} can be served, for the reasons above")
             ways = serve(draft, store, report)
+            _mount_libraries(draft)
         _make_current(volume, folder)
         report(f"{folder} is current: {len(ways)} models of {repository}")
         _prune(snapshots, store)
@@ -111,6 +114,15 @@ def _copy_models(repository: Path, draft: Path, report: Report) -> dict[str, str
 
 def _needed(draft: Path, name: str) -> frozenset[str]:
     return needed_by(read_config(draft / name / CONFIG_FILE))
+
+
+def _mount_libraries(draft: Path) -> None:
+    """Let configurations name the libraries of operators that are in the snapshot, not the repository's."""
+    for folder in model_folders(draft):
+        config = read_config(folder / CONFIG_FILE)
+        if config.HasField("model_operations") and (folder / CARD_FILE).is_file():
+            mount_elsewhere(config, SNAPSHOT_MOUNT)
+            write_text(folder / CONFIG_FILE, to_text(config))
 
 
 def _make_current(volume: Path, folder: Path) -> None:

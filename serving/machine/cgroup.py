@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROCESS = Path("/proc/self")
-NO_LIMIT = 2**60  # bytes: how version 1 says so
+NO_LIMIT = 2**60  # bytes; so many or more are how version 1 says it
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,7 @@ def _processors(folder: Path) -> float | None:
 
 def _memory(folder: Path) -> int | None:
     text = (_read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes")).strip()
-    return (
-        int(text) if text.isdigit() and int(text) < 2**60 else None
-    )  # version 1 says no limit by a large one
+    return int(text) if text.isdigit() and int(text) < NO_LIMIT else None
 
 
 def _read(path: Path) -> str:

@@ -1,7 +1,12 @@
-"""The NVIDIA GPUs of this machine, as nvidia-smi tells, or the driver where that is missing or too old."""
+"""The NVIDIA GPUs of this machine, as nvidia-smi tells, or the driver where that is missing or too old.
+
+Other modules ask for other ends: pci.py what is plugged in, though no driver runs it; export/tensorrt/cuda.py
+the GPU that this process is about to compute on.
+"""
 
 import csv
 from dataclasses import dataclass
+from pathlib import Path
 
 from regard.serving.machine.asking import ask, probe
 
@@ -9,6 +14,7 @@ FIELDS = ("name", "compute_cap", "memory.total", "driver_version")
 QUERY = ("nvidia-smi", f"--query-gpu={','.join(FIELDS)}", "--format=csv,noheader,nounits")
 UNKNOWN_FIELD = "is not a valid field"  # of a driver older than `compute_cap`
 NONE_FOUND = "No devices were found"
+SIGNS = ("/dev/nvidia0", "/proc/driver/nvidia")  # either is there where a driver runs a GPU
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,15 @@ class Gpus:
     fault: str | None = None
 
 
+def has_nvidia_gpu() -> bool:
+    """Whether a driver runs an NVIDIA GPU here, by its files alone: for defaults, which must not wait for
+    other programs.
+    """
+    return any(Path(sign).exists() for sign in SIGNS)
+
+
 def gpus() -> Gpus:
-    """Look for GPUs."""
+    """Ask for the GPUs and what they are, in other processes, each of which may take seconds."""
     answer = ask(*QUERY)
     said = answer.output + answer.errors
     if NONE_FOUND in said:

@@ -45,10 +45,10 @@ def accelerate(config: ModelConfig, card: Card, precision: Precision) -> None:
     )
 
 
-def has_tensorrt(config: ModelConfig) -> bool:
-    """Whether ONNX Runtime is to hand the graph to TensorRT on a GPU."""
+def asks_for(config: ModelConfig, accelerator: str) -> bool:
+    """Whether a configuration says anything of an accelerator, by its name."""
     found = config.optimization.execution_accelerators.gpu_execution_accelerator
-    return any(each.name == TENSORRT for each in found)
+    return any(each.name == accelerator for each in found)
 
 
 def _shape(shape: Shape) -> str:

@@ -13,14 +13,14 @@ from regard.contract.plan import Plan
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.repository.accelerators import accelerate
-from regard.serving.repository.checks import (
+from regard.serving.repository.addable import (
     check_labels,
     check_name,
     check_new_model,
     check_new_version,
-    check_repository,
     check_runtime,
 )
+from regard.serving.repository.checks import check_repository
 from regard.serving.repository.config import (
     default_batching,
     default_instances,
@@ -148,7 +148,8 @@ def check_addable(
     if home is None:
         check_new_model(repository, name)
     else:
-        check_new_version(home, name, artifact, read_signature(artifact.model), asked, engine=None)
+        signature = read_signature(artifact.model)
+        check_new_version(home, name, artifact, signature, asked, engine=None, accelerator=None)
 
 
 def _add(
@@ -186,7 +187,7 @@ def _add(
             note_version(draft / present[0], version, draft=draft)
             move([(draft / endpoint, repository / endpoint) for endpoint in present])
     else:
-        check_new_version(home, name, artifact, signature, asked, engine=engine)
+        check_new_version(home, name, artifact, signature, asked, engine=engine, accelerator=accelerator)
         version, present = last_version(home) + 1, endpoints_in(repository, name)
         with drafting(repository) as draft:
             write_version(artifact, [draft / endpoint for endpoint in present], engine=engine is not None)

@@ -30,6 +30,7 @@ from regard.contract.names import (
 )
 from regard.contract.variant import Precision, Runtime
 from regard.errors import InvalidInput
+from regard.serving.machine.gpus import has_nvidia_gpu
 from regard.serving.repository.runtime import (
     IMAGE_BACKEND,
     ONNX_RUNTIME,
@@ -47,7 +48,6 @@ from regard.serving.repository.signature import Signature, Tensor
 
 MAX_INSTANCES = 8  # each holds the weights in memory; where there are more cores, each gets several
 PREFERRED_BATCH = 4  # larger batches gain nothing on a CPU and make one request wait for many others
-NVIDIA = ("/dev/nvidia0", "/proc/driver/nvidia")  # either is there where a GPU is
 
 
 def model_config(
@@ -193,11 +193,6 @@ def default_batching(runtime: Runtime) -> bool:
     for another.
     """
     return runtime == ONNX_RUNTIME and has_nvidia_gpu()
-
-
-def has_nvidia_gpu() -> bool:
-    """Whether this machine has an NVIDIA GPU."""
-    return any(Path(sign).exists() for sign in NVIDIA)
 
 
 def to_text(config: ModelConfig) -> str:

@@ -80,27 +80,32 @@ def check_covers(plan: Plan, card: Card) -> None:
 
 
 def check_bindings(plan: Plan, signature: Signature) -> None:
-    """Refuse an engine that is called otherwise than its graph, where its record tells how.
+    """Refuse an engine that is called otherwise than its graph.
 
     Raises:
-        InvalidInput: an input or output differs in name, type or shape.
+        InvalidInput: an input or output differs in name, type or shape, or the record does not name it.
     """
-    wanted = {
-        tensor.name: Binding(
+    wanted = {binding.name: binding for binding in bindings_of(signature)}
+    found = {binding.name: binding for binding in plan.bindings}
+    for name in sorted(found.keys() | wanted.keys()):
+        if found.get(name) != wanted.get(name):
+            raise InvalidInput(
+                f"the engine has {_told(name, found.get(name))}, its graph "
+                f"{_told(name, wanted.get(name))}; build the engine again"
+            )
+
+
+def bindings_of(signature: Signature) -> tuple[Binding, ...]:
+    """What an engine of a graph takes and gives; the batch is in front."""
+    return tuple(
+        Binding(
             direction="input" if tensor in signature.inputs else "output",
             name=tensor.name,
             data_type=tensor.data_type.removeprefix("TYPE_"),
             shape=(-1, *tensor.dims),
         )
         for tensor in (*signature.inputs, *signature.outputs)
-    }
-    found = {binding.name: binding for binding in plan.bindings}
-    for name in sorted(found.keys() | wanted.keys()) if found else ():
-        if found.get(name) != wanted.get(name):
-            raise InvalidInput(
-                f"the engine has {_told(name, found.get(name))}, its graph "
-                f"{_told(name, wanted.get(name))}; build the engine again"
-            )
+    )
 
 
 def _told(name: str, binding: Binding | None) -> str:

@@ -1,8 +1,8 @@
 """The library of operators that a configuration names: of the newest version that has one.
 
 NVIDIA's container loads it by an absolute path, below the folder where docker-compose.yml mounts the
-repository. Our own backends take from that path the file's name alone, and the file from the folder of the
-version that is being loaded.
+repository, or docker-compose.gpu.yml the snapshot of it. Our own backends take from that path the file's name
+alone, and the file from the folder of the version that is being loaded.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from regard.contract.names import OPERATORS_FILE
 from regard.errors import InvalidInput
 
-MOUNT = PurePosixPath("/models")
+MOUNT, SNAPSHOT_MOUNT = PurePosixPath("/models"), PurePosixPath("/engines/current")
 
 
 def set_library(config: ModelConfig, version: int | None) -> None:
@@ -22,6 +22,12 @@ def set_library(config: ModelConfig, version: int | None) -> None:
     if version is not None:
         path = MOUNT / config.name / str(version) / OPERATORS_FILE
         config.model_operations.op_library_filename.append(str(path))
+
+
+def mount_elsewhere(config: ModelConfig, mount: PurePosixPath) -> None:
+    """Name the same library below the folder where another mount of the repository is."""
+    names = config.model_operations.op_library_filename
+    names[:] = [str(mount / _below(name)) for name in names]
 
 
 def version_with_library(endpoint: Path, versions: Iterable[int]) -> int | None:
@@ -37,10 +43,7 @@ def check_library(config: ModelConfig, endpoint: Path, versions: Iterable[int], 
     Raises:
         InvalidInput: it does.
     """
-    found = [
-        str(PurePosixPath(*PurePosixPath(name).parts[-3:]))
-        for name in config.model_operations.op_library_filename
-    ]
+    found = [str(_below(name)) for name in config.model_operations.op_library_filename]
     version = version_with_library(endpoint, versions)
     wanted = [] if version is None else [f"{endpoint.name}/{version}/{OPERATORS_FILE}"]
     if found != wanted:
@@ -48,3 +51,8 @@ def check_library(config: ModelConfig, endpoint: Path, versions: Iterable[int], 
             f"the configuration of {endpoint} names {', '.join(found) or 'no library of operators'}, its "
             f"versions have {', '.join(wanted) or 'none'}; {mend}"
         )
+
+
+def _below(name: str) -> PurePosixPath:
+    """A library's path below the repository: endpoint, version, file."""
+    return PurePosixPath(*PurePosixPath(name).parts[-3:])

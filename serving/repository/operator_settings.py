@@ -8,7 +8,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig
 from regard.contract.card import Card
 from regard.contract.names import CARD_PARAMETER, CONFIG_FILE, MODEL_FILE
 from regard.contract.variant import Variant
-from regard.serving.repository.accelerators import accelerate, has_tensorrt
+from regard.serving.repository.accelerators import TENSORRT, accelerate, asks_for
 from regard.serving.repository.config import (
     default_batching,
     default_instances,
@@ -21,6 +21,7 @@ from regard.serving.repository.engine import served_by_engine
 from regard.serving.repository.engine_choice import Engine
 from regard.serving.repository.former import is_ensemble
 from regard.serving.repository.listing import Entry
+from regard.serving.repository.runtime import renew_onnx_runtime
 from regard.serving.repository.signature import read_signature
 
 
@@ -45,7 +46,8 @@ def operator_settings(repository: Path, entry: Entry, card: Card, engine: Engine
             instances=default_instances(),
             batching=default_batching(variant.runtime),
         )
-        if has_tensorrt(config):
+        renew_onnx_runtime(config)  # it is not the operator who left it out
+        if asks_for(config, TENSORRT):
             accelerate(default, card, variant.precision)
         if endpoint != entry.name:
             default = image_config(

@@ -7,11 +7,13 @@ from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput, UnknownName
 from regard.serving.repository.checks import check_repository
 from regard.serving.repository.drafts import drafting, move
+from regard.serving.repository.engine_choice import engine_in
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import parts_of
 from regard.serving.repository.listing import find
 from regard.serving.repository.lock import Report, changing, nobody
 from regard.serving.repository.numbering import last_version, note_version
+from regard.serving.repository.runtime import TENSORRT
 from regard.serving.repository.served_card import set_served_card
 
 
@@ -49,8 +51,10 @@ def _remove(repository: Path, name: str, version: int | None) -> None:
     with drafting(repository) as trash:
         note_version(home, last_version(home), draft=trash)
         if entry.card is not None:
-            card = card_from_file(home / str(max(others)) / CARD_FILE)
-            set_served_card(repository, name, card, draft=trash, without=version)
+            newest = home / str(max(others))
+            card = card_from_file(newest / CARD_FILE)
+            engine = engine_in(newest).plan if entry.backend == TENSORRT else None
+            set_served_card(repository, name, card, draft=trash, without=version, engine=engine)
         # the former endpoint for images has one version, whatever the model has
         endpoints = [name] if is_former(repository, name) else entry.endpoints
         move([(repository / part / str(version), trash / part) for part in reversed(endpoints)])

@@ -1,5 +1,6 @@
-"""Bringing models to what regard writes today, in place: their Cards to the present schema, and the layout of
-an earlier regard (former.py) to the present one.
+"""Bringing models to what regard writes today, in place: their Cards to the present schema, their
+configurations to float32 that is float32 on a GPU, and the layout of an earlier regard (former.py) to the
+present one.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import versions_in
 from regard.serving.repository.listing import Entry, find, listing
 from regard.serving.repository.lock import Report, changing, nobody
+from regard.serving.repository.runtime import renew_onnx_runtime
 
 
 def renew(repository: Path, name: str | None = None, *, report: Report = nobody) -> tuple[str, ...]:
@@ -75,6 +77,7 @@ def _write_renewed(repository: Path, entry: Entry, card: Card, draft: Path) -> I
         link_folder(old, draft / endpoint)
         config = read_config(old / CONFIG_FILE)
         set_card(config, card)
+        renew_onnx_runtime(config)
         texts = {CARD_FILE: card.to_json()}
         if config != read_config(old / CONFIG_FILE):
             texts[CONFIG_FILE] = to_text(config)

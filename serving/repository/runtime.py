@@ -6,7 +6,7 @@ from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup, 
 
 from regard.contract.variant import Precision
 from regard.errors import InvalidInput
-from regard.serving.repository.accelerators import compute_float32
+from regard.serving.repository.accelerators import CUDA, asks_for, compute_float32
 
 ONNX_RUNTIME, OPENVINO, TENSORRT = "onnxruntime", "openvino", "tensorrt"  # backends of endpoints for tensors
 INTRA_OP, INTER_OP = "intra_op_thread_count", "inter_op_thread_count"  # ONNX Runtime's parameters
@@ -35,6 +35,14 @@ def fit_onnx_runtime(config: ModelConfig) -> None:
     """Say what of a configuration is ONNX Runtime's."""
     set_parameter(config, INTER_OP, "1")
     compute_float32(config)
+
+
+def renew_onnx_runtime(config: ModelConfig) -> None:
+    """Add what an earlier regard did not write for ONNX Runtime: how CUDA computes float32. What an operator
+    says of CUDA stays, and so does the configuration of another runtime.
+    """
+    if runtime_of(config) == ONNX_RUNTIME and not asks_for(config, CUDA):
+        compute_float32(config)
 
 
 def forget_onnx_runtime(config: ModelConfig) -> None:

@@ -6,14 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from regard.contract.names import MODEL_FILE, VARIANTS
-from regard.contract.variant import VARIANT_FILE, Variant
+from regard.contract.variant import VARIANT_FILE, Runtime, Variant
 from regard.errors import InvalidInput, UnknownName
 from regard.export.artifact import Artifact, read_artifact
 from regard.export.variant import read_variant, variants_of
-from regard.serving.repository.config import PREFERRED_BATCH, has_nvidia_gpu
+from regard.serving.machine.gpus import has_nvidia_gpu
+from regard.serving.repository.config import PREFERRED_BATCH
 from regard.serving.repository.runtime import OPENVINO
 
 OWN = "float32"  # the name of the artifact's own graph
+EXTRA: dict[Runtime, str] = {"onnxruntime": "cpu", "openvino": "openvino"}  # that bring them
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _obstacle(variant: Variant) -> str | None:
     if variant.precision == "fp16" and not has_nvidia_gpu():
         return "it is in fp16, which is for GPUs, and there is none here"
     if find_spec(variant.runtime) is None:
-        return f"{variant.runtime} is not installed: pip install 'regard[{variant.runtime}]'"
+        return f"{variant.runtime} is not installed: pip install 'regard[{EXTRA[variant.runtime]}]'"
     return None
 
 

@@ -1,4 +1,7 @@
-"""The GPUs that NVIDIA's driver gives to this process, and the newest CUDA that it runs."""
+"""The GPUs that NVIDIA's driver gives to this process, and the newest CUDA that it runs.
+
+As every probe it stands alone: opening regard would take longer than all that it asks.
+"""
 
 import ctypes
 import json

@@ -68,7 +68,7 @@ class OnnxRuntimeGraph:
         options = session_options(config.get("parameters", {}))
 
         def session(wanted: "list[Provider]") -> onnxruntime.InferenceSession:
-            return onnxruntime.InferenceSession(str(file), options, providers=wanted)
+            return open_session(file, options, wanted)
 
         try:
             for library in operator_libraries(config):
@@ -88,6 +88,19 @@ class OnnxRuntimeGraph:
         except (*ORT_ERRORS, ValueError) as error:  # ValueError: a name that is none of its inputs
             raise CannotRun(describe(error)) from None
         return values
+
+
+def open_session(
+    file: Path, options: onnxruntime.SessionOptions, wanted: "list[Provider]"
+) -> onnxruntime.InferenceSession:
+    """A session by these providers, or an error of ORT_ERRORS. By itself ONNX Runtime's Python would try
+    others when they fail, without the options that keep float32 exact and name the GPU, and, while it runs,
+    the CPU.
+    """
+    try:
+        return onnxruntime.InferenceSession(str(file), options, providers=wanted, enable_fallback=0)
+    except (RuntimeError, ValueError) as error:  # thrown by a provider, without a code
+        raise ort_errors.Fail(str(error)) from error
 
 
 def tensors(found: Sequence[Any]) -> "dict[str, Tensor]":

@@ -99,8 +99,9 @@ class Providers:
         if self.on_gpu and CUDA not in given:
             raise pb_utils.TritonModelException(
                 "the instance is on a GPU, and ONNX Runtime computes on the CPU there: its CUDA provider is "
-                "missing or did not load, which the server's log may explain; install onnxruntime-gpu and "
-                "the CUDA and cuDNN that it needs, or set the instance_group's kind to KIND_CPU"
+                "missing or did not load, which the server's log may explain; install onnxruntime-gpu in "
+                "place of onnxruntime, with the CUDA and cuDNN that it needs, or set the instance_group's "
+                "kind to KIND_CPU"
             )
         if self.wanted[0][0] == TENSORRT and TENSORRT not in given:
             self.notices.append(

@@ -65,7 +65,7 @@ class Plan(Record):
     gpu: str | None = Field(default=None, description="that it was built on; None where there was none")
     precision: Precision = Field(description="that was asked for, and that the layers show")
     profiles: tuple[Profile, ...] = Field(min_length=1)
-    bindings: tuple[Binding, ...] = Field(default=(), description="none where its builder told of none")
+    bindings: tuple[Binding, ...] = ()
     layers: tuple[Layer, ...] = Field(min_length=1)
     workspace: int = Field(description="bytes that layers may take while they run, at most")
     seconds: float = Field(description="that the build took")

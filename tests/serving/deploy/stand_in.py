@@ -16,7 +16,9 @@ from regard.contract.digest import sha256
 from regard.contract.plan import Plan
 from regard.contract.variant import Variant
 from regard.serving.deploy.engine_snapshot import take_snapshot
+from regard.serving.repository.engine_checks import bindings_of
 from regard.serving.repository.engine_choice import Server
+from regard.serving.repository.signature import read_signature
 
 SERVER = Server(frozenset({"tensorrt"}), "10.5.0", ("8.6",))
 HALF = b"half an engine"
@@ -38,8 +40,12 @@ class StandIn:
         if isinstance(fault, Exception):
             raise fault
         engine.write_bytes(b"the engine of " + sha256(graph).encode())
-        fields = {"graph_sha256": sha256(graph), "precision": variant.precision} | fault
-        return plan_of(card, **fields)
+        fields = {
+            "graph_sha256": sha256(graph),
+            "precision": variant.precision,
+            "bindings": bindings_of(read_signature(graph)),
+        }
+        return plan_of(card, **(fields | fault))
 
 
 def wait_in_the_second(graph: Path, card: Card, variant: Variant, engine: Path) -> Plan:

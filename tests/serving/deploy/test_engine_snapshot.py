@@ -21,13 +21,16 @@ from tests.serving.repository.repositories import config_of, tree
 from tests.serving.variants import stripes, stripes_int8, variant_of
 from tritonclient.grpc.model_config_pb2 import ModelInstanceGroup
 
-from regard.contract.manifest import check_files
+from regard.contract.manifest import check_files, write_manifest
+from regard.contract.names import OPERATORS_FILE
 from regard.contract.plan import plan_in
 from regard.errors import ExportError, InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.deploy.engine_snapshot import Snapshot, take_snapshot
 from regard.serving.repository import add, check_model
+from regard.serving.repository.config import to_text
 from regard.serving.repository.engine_choice import Server
+from regard.serving.repository.op_library import SNAPSHOT_MOUNT, set_library
 
 ROOT = Path(__file__).parents[3]
 BY_ENGINE = "by its engine, in TensorRT"
@@ -354,3 +357,18 @@ def test_one_snapshot_is_taken_at_a_time(repository: Path, volume: Path) -> None
         thread.join()
     assert sorted(snapshot.folder.name for snapshot in taken) == ["1", "2", "3"]
     assert (volume / "current").resolve().name == "3"
+
+
+def test_libraries_of_operators_are_those_of_the_snapshot(repository: Path, volume: Path) -> None:
+    """The repository may have lost the version that the snapshot still serves."""
+    place = repository / "colour" / "1"
+    (place / OPERATORS_FILE).write_bytes(b"a library")
+    write_manifest(place)
+    config = config_of(repository / "colour")
+    set_library(config, 1)
+    (repository / "colour" / "config.pbtxt").write_text(to_text(config))
+    take_snapshot(repository, volume, SERVER, StandIn(colour=RuntimeError("an operator that it lacks")))
+    (named,) = config_of(volume / "current" / "colour").model_operations.op_library_filename
+    assert named == f"{SNAPSHOT_MOUNT}/colour/1/operators.so"
+    assert f"models={SNAPSHOT_MOUNT}\n" in (ROOT / "docker-compose.gpu.yml").read_text()
+    check_model(volume / "current", "colour")

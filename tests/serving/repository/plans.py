@@ -9,6 +9,8 @@ from regard.contract.plan import Layer, Plan
 from regard.export.artifact import Artifact
 from regard.export.tensorrt.profile import profile_of
 from regard.export.variant import read_artifact_or_variant
+from regard.serving.repository.engine_checks import bindings_of
+from regard.serving.repository.signature import read_signature
 
 
 def plan_of(card: Card, *, graph_sha256: str, **changes: Any) -> Plan:
@@ -31,7 +33,11 @@ def plan_of(card: Card, *, graph_sha256: str, **changes: Any) -> Plan:
 
 def with_engine(artifact: Artifact, **changes: Any) -> Artifact:
     """The artifact, with an engine of its graph beside it; `changes` are of the record."""
-    of_it = {"graph_sha256": artifact.sha256, "precision": artifact.precision}
+    of_it = {
+        "graph_sha256": artifact.sha256,
+        "precision": artifact.precision,
+        "bindings": bindings_of(read_signature(artifact.model)),
+    }
     plan = plan_of(artifact.card, **(of_it | changes))
     (artifact.folder / "model.plan").write_bytes(b"an engine")
     (artifact.folder / "plan.json").write_text(plan.model_dump_json())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving.repository.plans import with_engine
+from tests.serving.repository.plans import plan_of, with_engine
 from tests.serving.repository.repositories import config_of, tree
 from tests.serving.variants import stripes, stripes_int8, variant_of
 from tritonclient.grpc.model_config_pb2 import ModelConfig, ModelInstanceGroup
@@ -18,7 +18,7 @@ from regard.contract.plan import Binding, Profile, plan_in
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.cli.app import app
-from regard.serving.repository import add, check_model, listing, renew
+from regard.serving.repository import add, check_model, listing, remove, renew
 from regard.serving.repository.releases import RELEASE, TENSORRT
 
 ROOT = Path(__file__).parents[3]
@@ -119,6 +119,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"bindings": (BINDINGS[0].model_copy(update={"shape": (-1, 3, 8, 8)}), BINDINGS[1])},
         r"the engine has the input image UINT8 \[-1, 3, 8, 8\], its graph the input image UINT8 \[-1, 8, 8",
     ),
+    "nothing told": ({"bindings": ()}, "the engine has no image, its graph the input image UINT8"),
     "no output": ({"bindings": BINDINGS[:1]}, "the engine has no probabilities, its graph the output"),
 }
 
@@ -228,6 +229,32 @@ def test_a_later_version_brings_the_accelerator(tmp_path: Path, colour: Artifact
     add(colour, repository, accelerator="tensorrt")
     add(colour, repository)
     assert [*accelerators_of(config_of(repository / "colour"))] == ["cuda", "tensorrt"]
+
+
+@pytest.mark.parametrize("accelerated", ["before", "now"])
+def test_a_later_version_of_another_precision(tmp_path: Path, accelerated: str) -> None:
+    """One configuration tells TensorRT the precision of all versions."""
+    repository, artifact = tmp_path / "repository", stripes(tmp_path / "stripes")
+    variant = variant_of(artifact, "fp16", precision="fp16", runtime="onnxruntime")
+    add(variant, repository, name="stripes", accelerator="tensorrt" if accelerated == "before" else None)
+    before = tree(repository)
+    with pytest.raises(InvalidInput, match=r"in one precision, so far fp16, and this one is in float32; add"):
+        add(artifact, repository, accelerator="tensorrt" if accelerated == "now" else None)
+    assert tree(repository) == before
+    if accelerated == "now":
+        assert add(artifact, repository).version == 2  # each graph computes as it says
+
+
+def test_the_profiles_of_a_removed_version_go_with_it(tmp_path: Path, colour: Artifact) -> None:
+    repository = tmp_path / "repository"
+    add(with_engine(colour), repository, backend="tensorrt")
+    before = config_of(repository / "colour")
+    single = Profile(least=(1, 8, 8, 3), best=(1, 8, 8, 3), most=(1, 8, 8, 3))
+    profiles = (single, *plan_of(colour.card, graph_sha256=colour.sha256).profiles)
+    add(with_engine(colour, profiles=profiles), repository, backend="tensorrt")
+    assert [*config_of(repository / "colour").instance_group[0].profile] == ["0", "1"]
+    remove(repository, "colour", version=2)
+    assert config_of(repository / "colour") == before
 
 
 def test_commands(tmp_path: Path, colour: Artifact) -> None:

@@ -87,7 +87,7 @@ def test_requests_are_batched_where_there_is_a_gpu_or_as_told(
 ) -> None:
     (tmp_path / "nvidia").touch()
     sign = tmp_path / ("nvidia" if gpu else "nothing")
-    monkeypatch.setattr("regard.serving.repository.config.NVIDIA", (str(tmp_path / "absent"), str(sign)))
+    monkeypatch.setattr("regard.serving.machine.gpus.SIGNS", (str(tmp_path / "absent"), str(sign)))
     add(colour, tmp_path / "repository", batching=batching)
     for endpoint in ("colour", "colour_image"):
         config = config_of(tmp_path / "repository" / endpoint)

@@ -17,6 +17,8 @@ from regard.contract.whole_folder import swap
 from regard.errors import InvalidInput, UnknownName
 from regard.export.artifact import Artifact
 from regard.serving.repository import add, check_model, drafts, listing, remove, renew
+from regard.serving.repository.config import to_text
+from regard.serving.show import page_of
 
 
 @pytest.fixture
@@ -123,6 +125,28 @@ def test_a_card_that_is_written_otherwise_is_written_again(tmp_path: Path, colou
     assert renew(repository) == ("colour",)
     assert card.read_text() == colour.card.to_json()
     assert (repository / "colour_image" / "1" / "card.json").read_text() == colour.card.to_json()
+
+
+def test_float32_on_a_gpu_is_brought_to_configurations_of_an_earlier_regard(
+    tmp_path: Path, colour: Artifact
+) -> None:
+    """Which said nothing of CUDA; `regard show` does not take that for the operator's will."""
+    repository = tmp_path / "repository"
+    add(colour, repository)
+    files = [repository / endpoint / "config.pbtxt" for endpoint in ("colour", "colour_image")]
+    written = [file.read_text() for file in files]
+    for file in files:
+        config = config_of(file.parent)
+        config.ClearField("optimization")
+        file.write_text(to_text(config))
+    assert page_of("colour", repository).settings == ()
+    assert renew(repository) == ("colour",)
+    assert [file.read_text() for file in files] == written
+    for file in files:
+        file.write_text(file.read_text().replace('value: "0"', 'value: "1"'))
+    settings = page_of("colour", repository).settings
+    assert ["use_tf32" in setting for setting in settings] == [True, True]
+    assert renew(repository) == ()
 
 
 def test_every_model_of_ours_or_one(tmp_path: Path, largest: Artifact, colour: Artifact) -> None:

@@ -33,6 +33,12 @@ def test_a_runtime_that_is_not_installed(colour: Artifact, monkeypatch: pytest.M
         find_candidates(colour.folder, ["float32", "fast"])
 
 
+def test_the_extra_that_brings_onnx_runtime(colour: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    variant_of(colour, "small", precision="int8", runtime="onnxruntime", answers=False)
+    monkeypatch.setattr(candidates, "find_spec", lambda name: None)
+    assert find_candidates(colour.folder).left_out["small"].endswith("pip install 'regard[cpu]'")
+
+
 def test_names_that_there_are_not(colour: Artifact, tmp_path: Path) -> None:
     variant_of(colour, "small", precision="int8", runtime="onnxruntime", answers=False)
     with pytest.raises(UnknownName, match="no variant named 'smal'. Did you mean 'small'"):

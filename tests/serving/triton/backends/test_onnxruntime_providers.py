@@ -189,3 +189,25 @@ def test_a_gpu_instance_where_onnx_runtime_has_the_cpu_alone(
     graph(ON_CPU, whole)
     told = "computes on the CPU: the instance has no GPU, which TensorRT needs"
     assert capfd.readouterr().err == f"regard: model 'largest' version 7 {told}\n"
+
+
+def test_a_provider_that_throws_is_not_replaced_by_onnx_runtime_itself(
+    in_stub: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose own second try is without options: on another GPU, and in TF32."""
+    module = in_stub("onnxruntime_graph")
+    tried: list[tuple[Any, Any]] = []
+
+    def create(self: Any, providers: Any, options: Any, *others: Any) -> None:
+        tried.append((providers, options))
+        raise RuntimeError("std::exception of a provider")
+
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    monkeypatch.setattr(module.onnxruntime.InferenceSession, "_create_inference_session", create)
+    with pytest.raises(RuntimeError, match="onnx runtime error 1: std::exception of a provider"):
+        module.OnnxRuntimeGraph(ON_GPU, {"name": "largest"} | config(tensorrt={}))
+    cuda = (CUDA, {"use_tf32": "0", "device_id": "3"})
+    assert tried == [
+        ([(TENSORRT, {"device_id": "3"}), cuda, (CPU, {})], None),
+        ([cuda, (CPU, {})], None),
+    ]
