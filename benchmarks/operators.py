@@ -1,5 +1,5 @@
-"""The operators' kernels in ONNX Runtime against the best graph of ONNX's own operators that we know, and
-SAN-10 as a whole with and without them.
+"""The operators' kernels in ONNX Runtime against the best graph of ONNX's own operators that we know;
+window attention and SAN-10 as a whole with and without them.
 
 Time: all graphs of an operator, once checked to give equal answers, run in turn, writing into memory that is
 there; the figure is the median over the rounds of the best plain graph's time over the kernel's. The plain
@@ -35,10 +35,11 @@ from regard.export.graph.opset import OPSET
 from regard.export.graph.quiet import quiet
 from regard.export.onnx_export import trace
 from regard.export.ops import CRISS_CROSS, LOCAL_ATTENTION, WARP, Operator
-from regard.export.ops.form import in_form, translations
+from regard.export.ops.form import Form, in_form, tracing_in, translations
 from regard.export.ops.kernels import library
 from regard.export.proof.trials import trials_of
 from regard.models.attention.criss_cross import criss_cross
+from regard.models.attention.local_window import LocalSelfAttention
 from regard.models.parts.footprint_attention import aggregate
 
 Function = Callable[..., Tensor]
@@ -252,6 +253,28 @@ def speed(case: Case, kernels: Path, threads: int, rounds: int) -> list[Figure]:
     return [best] if best.name == body.name else [best, body]
 
 
+def window_attention(kernels: Path, rounds: int, quick: bool) -> list[Figure]:
+    """The module by its operators, LocalWeights and LocalAttention, and by tiles; each with its three
+    convolutions.
+    """
+    forms: dict[str, Form] = {"by operators": "function", "by tiles": "portable"}
+    figures = []
+    for channels, side in ((64, 14),) if quick else ((64, 56), (256, 28)):
+        module, x = LocalSelfAttention(channels).eval(), torch.randn(1, channels, side, side)
+        nn.init.ones_(module.gamma)
+        calls, answers = {}, []
+        for name, form in forms.items():
+            with tracing_in(form):
+                model = in_form(exported(module, [x], []), form)
+            session = opened(model.SerializeToString(), 1, kernels=kernels)
+            calls[name], answer = bound(session, [x.numpy()])
+            answers.append(answer.numpy())
+        assert np.abs(answers[0] - answers[1]).max() < 1e-4
+        name = f"window attention 7x7, {channels}x{side}x{side}, one thread"
+        figures.append(faster(name, in_turn(calls, rounds), 1.5))
+    return figures
+
+
 def whole(kernels: Path, rounds: int, quick: bool) -> list[Figure]:
     """The network by operators and in the portable form; traced once, which takes minutes."""
     size = 64 if quick else 224
@@ -312,9 +335,10 @@ def _status(field: str) -> int:
 
 
 def measure(quick: bool) -> list[Figure]:
-    kernels = library(report=lambda line: console.print(line, style="yellow"))
+    reasons: list[str] = []
+    kernels = library(report=reasons.append)
     if kernels is None:
-        return []
+        sys.exit(reasons[0])  # rather than write that nothing was measured
     rounds = 3 if quick else 40
     figures: list[Figure] = []
     for case in cases(quick):
@@ -323,6 +347,8 @@ def measure(quick: bool) -> list[Figure]:
             figures += speed(case, kernels, threads, rounds)
         if case.operator is CRISS_CROSS:
             figures.append(scratch(case, kernels, quick))
+    console.print("window attention")
+    figures += window_attention(kernels, rounds, quick)
     console.print(NETWORK)
     return figures + whole(kernels, 3 if quick else 15, quick)
 

@@ -25,6 +25,7 @@ from regard.export.graph.metadata import describe
 from regard.export.graph.nodes import custom_operators
 from regard.export.onnx_export import trace
 from regard.export.op_library import check_library, put_library
+from regard.export.ops import OPERATORS
 from regard.export.ops.form import check_used, tracing_in
 from regard.export.ops.kernels import library
 from regard.export.ops.operator import MADE
@@ -36,6 +37,7 @@ from regard.export.proof.runner import Runner
 from regard.export.proof.trials import trials_of
 from regard.export.variant import adding_variant
 from regard.models.explain import Explain
+from regard.models.explain.explainers import EXPLAINERS
 from regard.models.padding import continued
 
 NAME = "ops"
@@ -69,8 +71,8 @@ def add_ops_variant(
         images: for the certificate, of any size.
         images_from: where they come from, for the record.
         explain: as in the artifact.
-        op_library: kernels of the operators, a shared library for ONNX Runtime; regard's own by default,
-            where it can be built.
+        op_library: kernels of the operators, a shared library for ONNX Runtime; by default regard's own, for
+            regard's operators, where it can be built.
         report: told each stage as it begins.
 
     Raises:
@@ -78,7 +80,8 @@ def add_ops_variant(
         ExportError: ONNX Runtime does not take the graph or the library; it cannot be written.
         InvalidInput: the network computes no such operator, or is another than the artifact's.
     """
-    kernels, note = _kernels(op_library)
+    if op_library is not None:
+        check_library(op_library)
     network, card = plain(network), artifact.card
     trials = trials_of(images, card.input)
     reference = NetworkRunner(network, card, explain=explain)
@@ -86,6 +89,8 @@ def add_ops_variant(
         raise InvalidInput(f"{artifact.folder} was exported from other weights; export the network anew")
     model = trace(network, card, trials[0], explain=explain, form="function", report=report)
     describe(model, card)
+    operators = custom_operators(model)
+    kernels, note = _kernels(op_library, operators)
     with adding_variant(artifact.folder, NAME) as draft:
         report("writing the draft")
         write_graph(model, draft / MODEL_FILE)
@@ -100,7 +105,7 @@ def add_ops_variant(
         variant = Variant(
             name=NAME,
             file=MODEL_FILE,
-            operators=tuple(custom_operators(model)),
+            operators=tuple(operators),
             operators_sha256=None if kernels is None else sha256(draft / OPERATORS_FILE),
             certificates=certificates,
         )
@@ -109,15 +114,16 @@ def add_ops_variant(
     return OpsVariant(artifact.folder / VARIANTS / NAME, variant, note)
 
 
-def check_computes_operators(network: nn.Module, card: Card) -> None:
+def check_computes_operators(network: nn.Module, card: Card, *, explain: Explain | None = None) -> None:
     """Refuse, before anything is exported, a network that `add_ops_variant` would refuse.
 
     Raises:
-        InvalidInput: it computes no operator.
+        InvalidInput: it computes no operator, or none once its weights are the explanation.
+        ExportError: it has no such explanation.
     """
     x = torch.zeros(1, card.input.channels, card.input.height, card.input.width)
     with torch.no_grad(), tracing_in("function"), _Called() as called:
-        network(continued(x, card.input.pad_to))
+        EXPLAINERS[explain](network, continued(x, card.input.pad_to))
     check_used(called.operators)
 
 
@@ -135,14 +141,18 @@ class _Called(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def _kernels(op_library: Path | None) -> tuple[Path | None, str]:
-    """The library to use, and what is to be said where there is none."""
+def _kernels(op_library: Path | None, operators: Sequence[str]) -> tuple[Path | None, str]:
+    """The library to use, and what is to be said of operators that it may not hold."""
+    regards = {operator.title for operator in OPERATORS}
+    ours, others = ([title for title in operators if (title in regards) is own] for own in (True, False))
     if op_library is not None:
-        check_library(op_library)
-        return op_library, ""
+        note = f"{', '.join(ours)}: computed by the body unless {op_library.name} has a kernel"
+        return op_library, note if ours else ""
     notes: list[str] = []
-    own = library(notes.append)
-    return own, "; ".join(notes)
+    kernels = library(notes.append) if ours else None
+    if others:
+        notes.append(f"{', '.join(others)}: computed by the body; give a library of kernels as op_library")
+    return kernels, "; ".join(notes)
 
 
 def _golden_answers(artifact: Artifact, candidate: Runner) -> dict[str, Array]:

@@ -14,7 +14,8 @@ from figures import Figure
 from floors import CrossShape, LocalShape, Shape, floor_seconds
 from torch import Tensor
 
-from regard.export.ops import CRISS_CROSS, LOCAL_ATTENTION
+from regard.export.ops import LOCAL_ATTENTION
+from regard.models.attention import criss_cross as plain
 
 DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 # of the largest ||found - expected|| / ||expected||: a few roundings
@@ -78,9 +79,9 @@ def kernel_of(shape: Shape) -> Callable[..., Tensor]:
 
 
 def function_of(shape: Shape) -> Callable[..., Tensor]:
-    """The operator's definition in PyTorch."""
+    """The same in plain PyTorch."""
     if isinstance(shape, CrossShape):
-        return CRISS_CROSS.function
+        return plain.criss_cross
     return partial(LOCAL_ATTENTION.function, window=shape.side)
 
 

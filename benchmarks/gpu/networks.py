@@ -26,7 +26,7 @@ from regard.contract.card import Card
 from regard.contract.names import IMAGE, MODEL_FILE, VARIANTS
 from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact, read_artifact
-from regard.export.ops.gpu_kernels import use_gpu_kernels
+from regard.export.ops.gpu_kernels import LEAST, use_gpu_kernels
 from regard.export.ops.replacement import replacing
 from regard.export.proof.network_runner import normalized
 from regard.models.attention.criss_cross import CrissCrossAttention
@@ -121,7 +121,7 @@ def in_torch(name: str, dtype: torch.dtype, form: str, bench: Bench) -> list[Fig
     network = seen.network
     if form == KERNEL:
         if not bench.rehearsing and not use_gpu_kernels():
-            raise NotPresent("Triton's language is not installed")
+            raise NotPresent(f"no kernels without triton and compute capability {'.'.join(map(str, LEAST))}")
         if not any(isinstance(module, CrissCrossAttention) for module in network.modules()):
             raise RuntimeError("the network computes no operator of ours")
     with torch.inference_mode(), _on(network, dtype, bench), replacing() if form == KERNEL else nullcontext():

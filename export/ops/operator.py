@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from onnx import FunctionProto, defs
+from onnx import IR_VERSION, FunctionProto, checker, defs
 from onnxscript.values import Op, Opset
 from torch import Tensor
 from torch.library import custom_op
@@ -41,7 +41,8 @@ class Operator:
             inputs, each Tensor, all of one floating type, as the answer is; then attributes, each int, float,
             bool or str.
         body: the same in ONNX's standard operators of opset 20, inputs and attributes by the same names. Its
-            domain and name are the operator's; PyTorch knows `<domain>::<name in snake case>`.
+            domain and name are the operator's; PyTorch knows `<domain>::<name in snake case>`. A second
+            operator of that name takes the first one's place.
 
     Raises:
         ValueError: body and function differ in their parameters, or ONNX does not take the body.
@@ -114,6 +115,12 @@ class Operator:
         opsets = {entry.domain: entry.version for entry in self.body.opset_import}
         if opsets.get("") != OPSET:
             raise ValueError(f"{title}: the body must be written in opset {OPSET}, got {opsets.get('')}")
+        context = checker.C.CheckerContext()
+        context.ir_version, context.opset_imports = IR_VERSION, opsets
+        try:
+            checker.check_function(self.body, context)
+        except checker.ValidationError as error:
+            raise ValueError(f"{title}: ONNX does not take the body: {error}") from None
 
     def _registered(self) -> Any:
         name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.name).lower()

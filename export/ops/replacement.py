@@ -11,18 +11,30 @@ from torch import Tensor
 
 from regard.export.ops.criss_cross.operator import CRISS_CROSS
 from regard.export.ops.local_attention.operator import LOCAL_ATTENTION
+from regard.export.ops.local_weights.operator import LOCAL_WEIGHTS
 from regard.export.ops.warp.operator import WARP, grid_sample
 from regard.models.attention.criss_cross import CrissCrossAttention
+from regard.models.attention.local_window import LocalSelfAttention
 from regard.models.parts import footprint_attention
 
-plain_context = CrissCrossAttention.context
+plain_cross, plain_window = CrissCrossAttention.context, LocalSelfAttention.context
 
 
-def context(module: CrissCrossAttention, x: Tensor) -> Tensor:
+def cross(module: CrissCrossAttention, x: Tensor) -> Tensor:
     """In place of `CrissCrossAttention.context`, but where its weights are asked for as an explanation."""
     if "weights" in vars(module):
-        return plain_context(module, x)
+        return plain_cross(module, x)
     return CRISS_CROSS(module.query(x), module.key(x), module.value(x))
+
+
+def window(module: LocalSelfAttention, x: Tensor) -> Tensor:
+    """In place of `LocalSelfAttention.context`, but where its weights are asked for as an explanation."""
+    if "weights" in vars(module):
+        return plain_window(module, x)
+    margins = (module.window // 2,) * 4
+    key, value = (F.pad(layer(x), margins) for layer in (module.key, module.value))
+    weights = LOCAL_WEIGHTS(module.query(x) * module.scale, key, module.window)
+    return LOCAL_ATTENTION(value, weights, module.window)
 
 
 def sample(
@@ -40,7 +52,8 @@ def sample(
 
 REPLACED: tuple[tuple[Any, str, Any], ...] = (
     (footprint_attention, "aggregate", LOCAL_ATTENTION),
-    (CrissCrossAttention, "context", context),
+    (CrissCrossAttention, "context", cross),
+    (LocalSelfAttention, "context", window),
     (F, "grid_sample", sample),
 )  # module or class, its function, what stands for it
 

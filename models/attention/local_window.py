@@ -56,7 +56,7 @@ class LocalSelfAttention(nn.Module):
         (B, tiles, window^2, (2 window - 1)^2).
 
         Tiles, queries and the square of positions go row by row; tiles cover the map from its first position,
-        and those at its end have queries outside it, which `forward` drops.
+        and those at its end have queries outside it, which `context` drops.
         """
         rows, columns = self._around(x.shape[2], x), self._around(x.shape[3], x)
         own = slice(self.window // 2, self.window // 2 + self.window)
@@ -65,13 +65,17 @@ class LocalSelfAttention(nn.Module):
         scores = torch.matmul(q, k.transpose(2, 3))
         return scores.masked_fill(~self._seen(x, rows, columns), torch.finfo(scores.dtype).min).softmax(dim=3)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def context(self, x: Tensor) -> Tensor:
+        """What the window of each position gives it: (B, C, H, W)."""
         height, width = x.shape[2:]
         rows, columns = self._around(height, x), self._around(width, x)
         y = torch.matmul(self.weights(x), _gather(self.value(x), rows, columns))  # (B, tiles, queries, C)
         y = y.unflatten(2, (self.window, self.window)).unflatten(1, (rows.shape[0], columns.shape[0]))
         y = y.permute(0, 5, 1, 3, 2, 4).flatten(4, 5).flatten(2, 3)  # (B, C, down the tiles, across them)
-        return self.gamma * y[:, :, :height, :width] + x
+        return y[:, :, :height, :width]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gamma * self.context(x) + x
 
     def _around(self, size: int, x: Tensor) -> Tensor:
         """Along one axis, the positions within reach of each tile, some outside the map:

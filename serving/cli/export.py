@@ -95,6 +95,7 @@ def export(
     made = None
     with proving("loading the network", quietly=as_json) as stages:
         from regard.export.onnx_export import export_onnx
+        from regard.export.op_library import check_library
         from regard.export.ops_variant import add_ops_variant, check_computes_operators
         from regard.models.load import resolve
         from regard.models.options import parse_options
@@ -111,7 +112,9 @@ def export(
             found = found.updated(name=rename)
         real_images, images_from = proof_images(images, found)
         if ops == FormOption.function:
-            check_computes_operators(network, found)
+            check_computes_operators(network, found, explain=explain)
+            if op_library is not None:
+                check_library(op_library)
         artifact = export_onnx(
             network,
             found,

@@ -118,7 +118,15 @@ def criss_cross(q: Tensor, k: Tensor, v: Tensor, tile: Tile | None = None) -> Te
         k: keys.
         v: values.
         tile: what a program computes, `own_tile` if None.
+
+    Raises:
+        ValueError: the shapes do not fit; the kernel would read elsewhere.
     """
+    if q.shape != k.shape or (v.shape[0], *v.shape[2:]) != (q.shape[0], *q.shape[2:]):
+        raise ValueError(
+            "q and k must be (B, D, H, W) and v (B, C, H, W), got "
+            f"{tuple(q.shape)}, {tuple(k.shape)} and {tuple(v.shape)}"
+        )
     q, k, v = (x.permute(0, 2, 3, 1).contiguous() for x in (q, k, v))  # no copy where the channels are last
     batch, height, width, depth = q.shape
     channels = v.shape[3]

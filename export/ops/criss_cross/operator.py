@@ -1,12 +1,21 @@
 """CrissCross: every position attends to the positions of its row and its column, itself once.
 
-q and k (B, D, H, W), v (B, C, H, W) -> (B, C, H, W). See `regard.models.attention.criss_cross`.
+q and k (B, D, H, W), v (B, C, H, W) -> (B, C, H, W). See `regard.models.attention.criss_cross`. In PyTorch
+the answer's channels lie last in memory.
 """
 
+import torch
 from onnx import parser
+from torch import Tensor
 
 from regard.export.ops.operator import Operator
-from regard.models.attention.criss_cross import criss_cross
+from regard.models.attention import criss_cross as plain
+
+
+def criss_cross(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """The function, in the memory format that its GPU kernel writes: torch.compile holds both to one."""
+    return plain.criss_cross(q, k, v).contiguous(memory_format=torch.channels_last)
+
 
 BODY = parser.parse_function("""
 <domain: "regard", opset_import: ["": 20]>

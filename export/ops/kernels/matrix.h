@@ -103,16 +103,17 @@ inline void transpose(const T* from, int64_t from_row, int64_t rows, int64_t col
 }
 
 // exp(x) for x <= 0, below -87 a little over 0; relative error 2e-7.
-inline Floats<LANES> exp(Floats<LANES> x) {
+template <int N>
+inline Floats<N> exp(Floats<N> x) {
   constexpr float ROUND = 12582912;  // 1.5 * 2^23: adding it leaves the nearest integer in the lowest bits
-  x = x < -87.0f ? Floats<LANES>{} - 87.0f : x;
-  const Floats<LANES> shifted = x * 1.44269504f + ROUND, power = shifted - ROUND;
-  const Floats<LANES> r = (x - power * 0.693359375f) + power * 2.12194440e-4f;  // ln 2 in two parts
-  Floats<LANES> sum = Floats<LANES>{} + 1.9875691500e-4f;
+  x = x < -87.0f ? Floats<N>{} - 87.0f : x;
+  const Floats<N> shifted = x * 1.44269504f + ROUND, power = shifted - ROUND;
+  const Floats<N> r = (x - power * 0.693359375f) + power * 2.12194440e-4f;  // ln 2 in two parts
+  Floats<N> sum = Floats<N>{} + 1.9875691500e-4f;
   for (float coefficient : {1.3981999507e-3f, 8.3334519073e-3f, 4.1665795894e-2f, 1.6666665459e-1f, 5.0000001201e-1f})
     sum = sum * r + coefficient;
   sum = sum * r * r + r + 1;
-  return Floats<LANES>(Integers<LANES>(sum) + (Integers<LANES>(shifted) << 23));
+  return Floats<N>(Integers<N>(sum) + (Integers<N>(shifted) << 23));
 }
 
 // Of two lists as if they were one.
@@ -128,7 +129,7 @@ inline void softmax(float* one, int64_t ones, float* other, int64_t others) {
   each([&](auto score) { return largest = score > largest ? score : largest, score; });
   float most = largest[0], total = 0;
   for (int lane = 1; lane < LANES; ++lane) most = std::max(most, largest[lane]);
-  each([&](auto score) { return score = exp(score - most), sum += score, score; });
+  each([&](auto score) { return score = exp<LANES>(score - most), sum += score, score; });
   for (int lane = 0; lane < LANES; ++lane) total += sum[lane];
   each([&](auto score) { return score * (1 / total); });
 }

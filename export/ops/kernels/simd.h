@@ -5,6 +5,7 @@
 #include <immintrin.h>
 
 #include <cstring>
+#include <type_traits>
 
 #include "custom_op.h"
 
@@ -72,6 +73,16 @@ inline void store(Half* to, Floats<N> vector) {
 template <class T>
 inline float load_one(const T* from) {
   return load<1>(from)[0];
+}
+
+// work(column, N) for vectors of N columns that cover `width`, the last overlapping the one before it; N, as a type, is
+// the widest that fits.
+template <int N = LANES, class Work>
+inline void across(int64_t width, const Work& work) {
+  if constexpr (N > 1)
+    if (width < N) return across<(N > 4 ? N / 2 : 1)>(width, work);
+  for (int64_t column = 0; column < width; column += N)
+    work(std::min(column, width - N), std::integral_constant<int, N>());
 }
 
 // The first `count` of a vector, 1 to LANES; the others are `rest`.

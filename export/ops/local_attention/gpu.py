@@ -97,9 +97,23 @@ def local_attention(values: Tensor, weights: Tensor, tile: Tile = TILE) -> Tenso
         values: what is gathered, with a margin of half a footprint.
         weights: for each position those of its footprint, row by row; channel c takes group c mod G.
         tile: what a program computes.
+
+    Raises:
+        ValueError: the shapes do not fit; the kernel would read elsewhere.
     """
     batch, channels = values.shape[:2]
     groups, _, height, width = weights.shape[1:]
+    side = values.shape[2] - height + 1
+    if (
+        not groups
+        or channels % groups
+        or values.shape[3] != width + side - 1
+        or weights.shape != (batch, groups, side * side, height, width)
+    ):
+        raise ValueError(
+            "values must be (B, C, H + k - 1, W + k - 1) and weights (B, G, k * k, H, W), G dividing C, got "
+            f"{tuple(values.shape)} and {tuple(weights.shape)}"
+        )
     out = values.new_empty(batch, channels, height, width)
     if not out.numel():
         return out
@@ -116,7 +130,7 @@ def local_attention(values: Tensor, weights: Tensor, tile: Tile = TILE) -> Tenso
             SHARE=share,
             HEIGHT=height,
             WIDTH=width,
-            SIDE=values.shape[2] - height + 1,
+            SIDE=side,
             ROWS=rows,
             CHANNELS=together,
             LANES=tile.lanes,

@@ -1,7 +1,7 @@
 // LocalAttention: y[b, c, i, j] = sum_{r, s < k} weights[b, c mod G, r k + s, i, j] * values[b, c, i + r, j + s]
 //
 // A tile, N columns of M channels that share their weights, stays in registers while the window is summed; each
-// weight is read once for M channels. The last tile of a row overlaps the one before it.
+// weight is read once for M channels.
 
 #pragma once
 
@@ -34,7 +34,8 @@ class LocalAttention {
                           weights.data + (batch * groups + group) * window_ * window_ * plane,
                           y + (batch * channels + group) * plane,
                           channels / groups, groups * value_plane, groups * plane, values[3], plane, width, window_};
-      for (int64_t row = top; row < std::min(top + ROWS, height); ++row) across<LANES>(each, row);
+      for (int64_t row = top; row < std::min(top + ROWS, height); ++row)
+        across(width, [&](int64_t column, auto lanes) { down<decltype(lanes)::value, 8>(each, row, column, 0); });
     });
   }
 
@@ -48,17 +49,6 @@ class LocalAttention {
     int64_t channels, value_step, y_step;  // from channel to channel
     int64_t value_row, plane, width, window;
   };
-
-  template <int N, class T>
-  static void across(const Group<T>& group, int64_t row) {
-    if constexpr (N > 4) {
-      if (group.width < N) return across<N / 2>(group, row);
-    } else if constexpr (N > 1) {
-      if (group.width < N) return across<1>(group, row);
-    }
-    for (int64_t column = 0; column < group.width; column += N)
-      down<N, 8>(group, row, std::min(column, group.width - N), 0);
-  }
 
   template <int N, int M, class T>
   static void down(const Group<T>& group, int64_t row, int64_t column, int64_t channel) {

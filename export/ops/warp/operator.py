@@ -1,6 +1,9 @@
 """Warp: a map read bilinearly at the positions of a grid; spatial transformers and crops are made of it.
 
 x (B, C, H, W), grid (B, h, w, 2) as (x, y) from -1 to 1 -> (B, C, h, w), as F.grid_sample has it.
+
+Where a position is no number, infinite or of 2^31 and more, the body departs: ONNX Runtime's GridSample reads
+some place of the map, or 0, where PyTorch answers NaN or reads another place. The kernel does as PyTorch.
 """
 
 import torch.nn.functional as F

@@ -8,7 +8,7 @@ import torch
 from onnx import ModelProto, checker, helper
 from torch import Tensor
 
-from regard.export.ops import CRISS_CROSS, LOCAL_ATTENTION, OPERATORS, WARP, Operator
+from regard.export.ops import CRISS_CROSS, LOCAL_ATTENTION, LOCAL_WEIGHTS, OPERATORS, WARP, Operator
 
 Shapes = Callable[[int, int, int], tuple[tuple[int, ...], ...]]  # batch, height, width -> of each input
 
@@ -48,7 +48,7 @@ class Case:
         node = helper.make_node(
             self.operator.name, self.operator.inputs, ["y"], domain=self.operator.domain, **self.attributes
         )
-        answer = helper.make_tensor_value_info("y", kind, [None] * 4)
+        answer = helper.make_tensor_value_info("y", kind, [None] * self.function(*self.draw(1, 1, 1)).ndim)
         model = helper.make_model(
             helper.make_graph([node], "one", inputs, [answer]),
             opset_imports=[helper.make_opsetid("", 20), helper.make_opsetid(self.operator.domain, 1)],
@@ -67,8 +67,17 @@ def _local(window: int) -> Case:
     )
 
 
+def _weights(window: int) -> Case:
+    return Case(
+        LOCAL_WEIGHTS,
+        lambda b, h, w: ((b, 3, h, w), (b, 3, h + window - 1, w + window - 1)),
+        {"window": window},
+    )
+
+
 CASES = (
     *map(_local, (1, 3, 7)),
+    *map(_weights, (1, 3, 7)),
     Case(CRISS_CROSS, lambda b, h, w: ((b, 2, h, w), (b, 2, h, w), (b, 5, h, w))),
     *(
         Case(

@@ -40,10 +40,15 @@ def main() -> None:
             given = [x.to(dtype) for x in inputs]
             found, expected = kernel(*given), reference(*(x.double() for x in given))
             assert (found.dtype, found.shape) == (dtype, expected.shape), title
+            assert strides(found) == strides(expected), f"{title}: torch.compile expects the function's"
             if found.numel():
                 error = (found.double() - expected).norm() / expected.norm()
                 errors[f"{title.split()[0]} {dtype}".replace("torch.", "")].append(error.item())
     json.dump(errors, sys.stdout)
+
+
+def strides(x: Tensor) -> list[int]:
+    return [stride for stride, size in zip(x.stride(), x.shape, strict=True) if size > 1 and x.numel()]
 
 
 def cases() -> dict[str, Case]:

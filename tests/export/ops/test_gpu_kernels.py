@@ -48,6 +48,20 @@ def test_interpreted_kernels_compute_their_operators(errors, kernel):
     assert all(error <= BOUNDS[kernel.split()[1]] for error in errors[kernel])
 
 
+def test_shapes_that_do_not_fit_are_an_error_before_a_kernel_reads_elsewhere():
+    from regard.export.ops.criss_cross.gpu import criss_cross
+    from regard.export.ops.local_attention.gpu import local_attention
+
+    values, weights = torch.zeros(1, 4, 6, 7), torch.zeros(1, 2, 9, 4, 5)
+    for wrong in (values[..., 1:], values[..., 1:, :], values[:, 1:]):
+        with pytest.raises(ValueError, match="values must be .*, got"):
+            local_attention(wrong, weights)
+    q, v = torch.zeros(1, 2, 4, 5), torch.zeros(1, 3, 4, 5)
+    for wrong in ((q, q[..., 1:], v), (q, q, v[..., 1:]), (q, q[:, 1:], v)):
+        with pytest.raises(ValueError, match="q and k must be .*, got"):
+            criss_cross(*wrong)
+
+
 def test_without_a_gpu_no_kernel_is_registered():
     assert use_gpu_kernels() == ()
 

@@ -16,7 +16,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from regard.export.graph.nodes import custom_operators
 from regard.export.graph.tracing import Input, to_onnx
-from regard.export.ops import WARP
+from regard.export.ops import LOCAL_WEIGHTS, WARP
 from regard.export.ops.form import Form, in_form, translations
 
 SIZES = [(2, 5, 7), (1, 1, 3), (1, 4, 1), (0, 3, 5)]  # batch, height, width
@@ -61,8 +61,8 @@ def test_shapes_are_known_without_computing(case: Case, size: tuple[int, int, in
     tensors = case.draw(*size, dtype=torch.float32)
     with FakeTensorMode() as mode:
         found = case.operation(*map(mode.from_tensor, tensors))
-    expected = case.function(*tensors)
-    assert (found.shape, found.dtype) == (expected.shape, expected.dtype)
+    expected = case.operation(*tensors)
+    assert (found.shape, found.dtype, found.stride()) == (expected.shape, expected.dtype, expected.stride())
 
 
 @cases
@@ -92,31 +92,37 @@ def test_the_body_computes_the_function_in_the_reference_evaluator(case: Case, d
 
 
 class Computing(nn.Module):
-    """The operator in a network; values are given a margin, as local attention needs it."""
+    """The operator in a network, which gives one of the inputs a margin where there is a window."""
 
     def __init__(self, case: Case) -> None:
         super().__init__()
         self.case = case
         self.margin = case.attributes.get("window", 1) // 2
+        self.framed = int(case.operator is LOCAL_WEIGHTS)  # the keys, else the first
 
     def forward(self, one: Tensor, two: Tensor, three: Tensor | None = None) -> Tensor:
-        framed = F.pad(one, (self.margin,) * 4)
-        return self.case.operation(framed, two, *(() if three is None else (three,))) * 2
+        tensors = [one, two] if three is None else [one, two, three]
+        tensors[self.framed] = F.pad(tensors[self.framed], (self.margin,) * 4)
+        return self.case.operation(*tensors) * 2
 
     def draw(self, *size: int) -> list[Tensor]:
-        first, *others = self.case.draw(*size, dtype=torch.float32)
-        rows, columns = (slice(self.margin, side - self.margin) for side in first.shape[2:])
-        return [first[:, :, rows, columns].contiguous(), *others]
+        tensors = self.case.draw(*size, dtype=torch.float32)
+        rows, columns = (slice(self.margin, side - self.margin) for side in tensors[self.framed].shape[2:])
+        tensors[self.framed] = tensors[self.framed][:, :, rows, columns].contiguous()
+        return tensors
 
 
 FREE = {  # axes of each input
     "LocalAttention": ({0: "b", 2: "h", 3: "w"}, {0: "b", 3: "h", 4: "w"}),
+    "LocalWeights": ({0: "b", 2: "h", 3: "w"},) * 2,
     "CrissCross": ({0: "b", 2: "h", 3: "w"},) * 3,
     "Warp": ({0: "b", 2: "h", 3: "w"}, {0: "b", 1: "rows", 2: "columns"}),
 }
 
 
-@pytest.mark.parametrize("case", [CASES[1], CASES[3], CASES[4], CASES[-1]], ids=str)  # each operator
+@pytest.mark.parametrize(
+    "case", [CASES[1], CASES[4], CASES[6], CASES[7], CASES[-1]], ids=str
+)  # each operator
 def test_an_exported_graph_computes_it_at_sizes_that_were_not_traced(case: Case) -> None:
     module, names, free = Computing(case), case.operator.inputs, FREE[case.operator.name]
     inputs = {
@@ -146,6 +152,7 @@ def test_a_body_that_is_written_out_answers_the_same_bits() -> None:
 def test_names_in_pytorch_follow_those_in_onnx() -> None:
     assert {re.sub(r"\.default$", "", str(case.operator.target)) for case in CASES} == {
         "regard.local_attention",
+        "regard.local_weights",
         "regard.criss_cross",
         "regard.warp",
     }

@@ -28,9 +28,15 @@ def doubled(x: Tensor, times: int) -> Tensor:
         (body("tests.Doubled (x) => (y)"), "the function's attributes are times, the body's none"),
         (body("tests.Doubled <times> (x) => (y, x)"), "must have one output, got 2"),
         (body("tests.Doubled <times> (x) => (y)", 19), "must be written in opset 20, got 19"),
+        (
+            parser.parse_function(
+                '<domain: "tests", opset_import: ["": 20]> Doubled <times> (x) => (y) { y = Identityy (x) }'
+            ),
+            "does not take the body: No Op registered for Identityy",
+        ),
         (body("my.own.Doubled <times> (x) => (y)".replace("my.own", "my-own")), "must be a word of letters"),
     ],
-    ids=["inputs", "attributes", "outputs", "opset", "domain"],
+    ids=["inputs", "attributes", "outputs", "opset", "unknown", "domain"],
 )
 def test_a_body_that_does_not_fit(proto: FunctionProto, message: str) -> None:
     with pytest.raises(ValueError, match=message):

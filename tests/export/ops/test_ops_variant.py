@@ -32,6 +32,7 @@ from regard.export.proof.comparison import ParityError
 from regard.export.sessions.open_artifact import open_artifact
 from regard.export.variant import read_variant
 from regard.models.attention.criss_cross import CrissCrossAttention
+from regard.models.attention.local_window import LocalSelfAttention
 from regard.models.parts.crop import crop
 from regard.models.parts.footprint_attention import PatchwiseAttention
 from regard.models.samples import sample_images
@@ -39,17 +40,18 @@ from regard.serving.cli.app import app
 
 
 class Attentive(nn.Module):
-    """One of each of regard's operators; local attention at two sizes of the window."""
+    """Each of regard's operators; local attention at two sizes of the window, and with weights of its own."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 16, 4, stride=4)
         self.near, self.far = (PatchwiseAttention(16, side, r1=4, r2=1, share=4) for side in (1, 3))
+        self.window = LocalSelfAttention(16, 3)
         self.cross = CrissCrossAttention(16, recurrence=1)
         self.classify = nn.Linear(16, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.cross(self.near(self.stem(x)) + self.far(self.stem(x)))
+        y = self.cross(self.window(self.near(self.stem(x)) + self.far(self.stem(x))))
         boxes = torch.tensor([[[0.0, 1.0, 5.0, 6.0]]])
         parts = crop(y, boxes, (4, 4))[:, 0]
         return self.classify(F.adaptive_avg_pool2d(parts, 1).flatten(1))
@@ -59,11 +61,14 @@ class Crossed(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, 8, 4, stride=4)
+        self.window = LocalSelfAttention(8, 3)
         self.cross = CrissCrossAttention(8, recurrence=1)
         self.classify = nn.Linear(8, 5)
 
     def forward(self, x: Tensor) -> Tensor:
-        parts = crop(self.cross(self.stem(x)), torch.tensor([[[0.0, 1.0, 5.0, 6.0]]]), (4, 4))[:, 0]
+        parts = crop(self.cross(self.window(self.stem(x))), torch.tensor([[[0.0, 1.0, 5.0, 6.0]]]), (4, 4))[
+            :, 0
+        ]
         return self.classify(F.adaptive_avg_pool2d(parts, 1).flatten(1))
 
 
@@ -71,6 +76,7 @@ class Crossed(nn.Module):
 def attentive(exports: Exports) -> tuple[nn.Module, Card, Artifact]:
     network, card = seeded(Attentive()), tiny_card("classification")
     nn.init.ones_(network.cross.gamma)
+    nn.init.ones_(network.window.gamma)
     return network, card, exports.of(network, card, sample_images(card))
 
 
@@ -89,9 +95,10 @@ def test_every_operator_is_a_node_with_its_body(
     artifact = replace(exported, folder=Path(shutil.copytree(exported.folder, tmp_path / "a")))
     made = add_ops_variant(artifact, network, images=sample_images(card))
     graph = onnx.load(made.folder / "model.onnx")
-    assert made.variant.operators == ("regard.CrissCross", "regard.LocalAttention", "regard.Warp")
-    assert sorted(function.name for function in graph.functions) == ["CrissCross", "LocalAttention", "Warp"]
-    assert sum(node.op_type == "LocalAttention" for node in graph.graph.node) == 2
+    names = ["CrissCross", "LocalAttention", "LocalWeights", "Warp"]
+    assert made.variant.operators == tuple(f"regard.{name}" for name in names)
+    assert sorted(function.name for function in graph.functions) == names
+    assert sum(node.op_type == "LocalAttention" for node in graph.graph.node) == 3
     assert custom_operators(onnx.load(artifact.model)) == []
     assert made.note == "no kernels: none were wanted"
     assert made.variant.proven
@@ -112,6 +119,14 @@ def test_an_explanation_by_weights_keeps_them(tmp_path: Path) -> None:
     made = add_ops_variant(artifact, network, images=images, explain="weights")
     assert made.variant.operators == ("regard.Warp",)  # not what hides the weights
     assert len(made.variant.certificates) == 2
+
+
+def test_weights_as_the_explanation_may_leave_no_operator() -> None:
+    card, network = tiny_card("classification"), seeded(nn.Sequential(Crossed().stem, Crossed().cross))
+    network.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5)])
+    check_computes_operators(network.eval(), card)
+    with pytest.raises(InvalidInput, match="computes none of"):
+        check_computes_operators(network, card, explain="weights")
 
 
 def test_a_network_without_operators_is_told_which_there_are() -> None:
@@ -140,6 +155,25 @@ def test_a_users_operator_is_written_out_or_kept_with_its_library(
     (made.folder / "operators.so").write_bytes(own.library.read_bytes() + b"another")
     with pytest.raises(InvalidInput, match=r"operators\.so is not the file that was written there"):
         read_variant(made.folder)
+
+
+def test_regards_library_is_not_put_beside_other_operators(place_gate: OwnOperator, tmp_path: Path) -> None:
+    artifact = replace(place_gate.artifact, folder=tmp_path / "a")
+    shutil.copytree(place_gate.artifact.folder, artifact.folder, ignore=shutil.ignore_patterns("variants"))
+    made = add_ops_variant(artifact, place_gate.network, images=place_gate.images)
+    assert made.note == "mine.PlaceGate: computed by the body; give a library of kernels as op_library"
+    assert made.variant.operators_sha256 is None
+    assert not (made.folder / "operators.so").exists()
+
+
+def test_a_given_library_may_not_hold_regards_operators(
+    attentive: tuple[nn.Module, Card, Artifact], place_gate: OwnOperator, tmp_path: Path
+) -> None:
+    network, card, exported = attentive
+    artifact = replace(exported, folder=Path(shutil.copytree(exported.folder, tmp_path / "a")))
+    made = add_ops_variant(artifact, network, images=sample_images(card), op_library=place_gate.library)
+    assert made.note.startswith("regard.CrissCross, regard.LocalAttention, ")
+    assert made.note.endswith("computed by the body unless libplace_gate.so has a kernel")
 
 
 def test_a_kernel_that_computes_something_else_is_found(place_gate: OwnOperator, tmp_path: Path) -> None:
@@ -204,6 +238,11 @@ def test_the_command_line_refuses_early(place_gate: OwnOperator, tmp_path: Path)
     folder = tmp_path / "artifact"
     alone = run("export", "place_gate:build", "-o", folder, "--op-library", place_gate.library)
     assert "give both" in str(alone.exception)
+    missing = run(
+        *("export", "place_gate:build", "--weights", "random", "-o", folder),
+        *("--ops", "function", "--op-library", tmp_path / "none.so"),
+    )
+    assert "there is no library of operators" in str(missing.exception)
     none = run(
         *("export", "se_resnet18?width=16", "--weights", "random", "-o", folder, "--ops", "function"),
     )

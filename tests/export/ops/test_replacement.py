@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from regard.export.ops.operator import MADE
 from regard.export.ops.replacement import REPLACED, replacing
 from regard.export.ops_variant import _Called
 from regard.models.attention.criss_cross import CrissCrossAttention
+from regard.models.attention.local_window import LocalSelfAttention
 from regard.models.attention.spatial_transformer import spatial_transformer
 from regard.models.parts.crop import crop
 from regard.models.parts.footprint_attention import PairwiseAttention, PatchwiseAttention
@@ -28,27 +28,43 @@ def answers(module: nn.Module) -> Callable[[Tensor], Tensor]:
 
 
 @pytest.mark.parametrize(
-    ("function", "operator"),
+    ("function", "operators"),
     [
-        (answers(PairwiseAttention(8, 3, **SMALL)), "regard.LocalAttention"),
-        (answers(PatchwiseAttention(8, 5, **SMALL)), "regard.LocalAttention"),
-        (answers(CrissCrossAttention(8, 2)), "regard.CrissCross"),
-        (answers(spatial_transformer(8, "projective")), "regard.Warp"),
-        (lambda x: crop(x, BOX, (3, 4)), "regard.Warp"),
-        (lambda x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False), "regard.Warp"),
+        (answers(PairwiseAttention(8, 3, **SMALL)), {"regard.LocalAttention"}),
+        (answers(PatchwiseAttention(8, 5, **SMALL)), {"regard.LocalAttention"}),
+        (
+            answers(LocalSelfAttention(8, 3, reduction=2)),
+            {"regard.LocalWeights", "regard.LocalAttention"},
+        ),
+        (
+            answers(LocalSelfAttention(8, 9, reduction=2)),  # reaches beyond the map
+            {"regard.LocalWeights", "regard.LocalAttention"},
+        ),
+        (answers(CrissCrossAttention(8, 2)), {"regard.CrissCross"}),
+        (answers(spatial_transformer(8, "projective")), {"regard.Warp"}),
+        (lambda x: crop(x, BOX, (3, 4)), {"regard.Warp"}),
+        (lambda x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False), {"regard.Warp"}),
     ],
-    ids=["pairwise", "patchwise", "criss-cross", "transformer", "crop", "grid_sample"],
+    ids=[
+        "pairwise",
+        "patchwise",
+        "window",
+        "wide window",
+        "criss-cross",
+        "transformer",
+        "crop",
+        "grid_sample",
+    ],
 )
 def test_what_an_operator_stands_for_answers_the_same(
-    function: Callable[[Tensor], Tensor], operator: str
+    function: Callable[[Tensor], Tensor], operators: set[str]
 ) -> None:
     with torch.no_grad():
         expected = function(X)
         with replacing(), _Called() as called:
             found = function(X)
-    assert called.operators == {operator}
-    assert torch.equal(found, expected)
-    assert operator in MADE
+    assert called.operators == operators
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
 
 
 @pytest.mark.parametrize(

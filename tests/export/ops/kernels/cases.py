@@ -43,6 +43,19 @@ def _local_attention() -> Iterator[Case]:
         yield Case("LocalAttention", [(b, c, h + k - 1, w + k - 1), (b, g, k * k, h, w)], {"window": k})
 
 
+def _local_weights() -> Iterator[Case]:
+    for b, d, h, w, k in (
+        (1, 8, 7, 7, 7),  # narrower than a vector
+        (2, 5, 3, 17, 3),  # one column more than a vector
+        (1, 3, 1, 1, 5),  # itself alone
+        (1, 4, 20, 2, 9),  # a window wider than the map
+        (2, 2, 5, 40, 1),
+        (0, 4, 5, 5, 3),
+        (1, 0, 4, 19, 3),  # nothing to compare: all that is inside alike
+    ):
+        yield Case("LocalWeights", [(b, d, h, w), (b, d, h + k - 1, w + k - 1)], {"window": k})
+
+
 def _criss_cross() -> Iterator[Case]:
     for b, d, c, h, w in (
         (2, 3, 5, 17, 16),
@@ -67,7 +80,7 @@ def _warp() -> Iterator[Case]:
         yield Case("Warp", each, {"padding_mode": padding, "align_corners": corners})
 
 
-CASES = [*_local_attention(), *_criss_cross(), *_warp()]
+CASES = [*_local_attention(), *_local_weights(), *_criss_cross(), *_warp()]
 
 
 def inputs(case: Case, dtype: str) -> list[Array]:
@@ -93,14 +106,16 @@ def session(
     """A graph of one node, with its kernel or its body or both."""
     names = [f"in{index}" for index in range(len(case.shapes))]
     domain = "regard"
-    values = [helper.make_tensor_value_info(name, TYPES[dtype], [None] * 4) for name in names]
-    if case.operator == "LocalAttention":
-        values[1] = helper.make_tensor_value_info(names[1], TYPES[dtype], [None] * 5)
+    values = [
+        helper.make_tensor_value_info(name, TYPES[dtype], [None] * len(shape))
+        for name, shape in zip(names, case.shapes, strict=True)
+    ]
+    rank = 5 if case.operator == "LocalWeights" else 4
     graph = helper.make_graph(
         [helper.make_node(case.operator, names, ["y"], domain=domain, **case.attributes)],
         "one_node",
         values,
-        [helper.make_tensor_value_info("y", TYPES[dtype], [None] * 4)],
+        [helper.make_tensor_value_info("y", TYPES[dtype], [None] * rank)],
     )
     opsets = [helper.make_opsetid("", 20), helper.make_opsetid(domain, 1)]
     functions = [] if body is None else [body]

@@ -61,7 +61,7 @@ def test_a_kernel_computes_what_the_function_does_in_double(case: Case, dtype: s
     assert np.abs(got.astype(np.float64) - expected).max(initial=0) <= rounding * scale
 
 
-@pytest.mark.parametrize("case", [CASES[4], CASES[6]], ids=str)
+@pytest.mark.parametrize("case", [CASES[4], CASES[6], CASES[13]], ids=str)  # one of each with sums
 def test_the_kernel_runs_where_both_are_there(case: Case, kernels: Path) -> None:
     arrays, body = inputs(case, "float16"), OPERATOR[case.operator].body
     both = run(session(case, "float16", kernels, body), arrays)
@@ -106,6 +106,20 @@ def test_reflection_of_huge_numbers_stays_in_the_map(corners: int, kernels: Path
     assert np.allclose(run(session(case, "float32", kernels), [x, grid]), 7)
 
 
+def test_keys_outside_of_the_map_weigh_nothing(kernels: Path) -> None:
+    case = Case("LocalWeights", [(1, 2, 5, 18), (1, 2, 9, 22)], {"window": 5})
+    q, k = inputs(case, "float32")
+    within = run(session(case, "float32", kernels), [q, k])
+    outside = np.ones(k.shape, bool)
+    outside[..., 2:-2, 2:-2] = False
+    for body in (None, OPERATOR["LocalWeights"].body):
+        library = kernels if body is None else None
+        got = run(session(case, "float32", library, body), [q, np.where(outside, np.float32(np.nan), k)])
+        assert np.allclose(got, within, rtol=0, atol=1e-6)
+    assert (within[0, 0, :12, 0, 0] == 0).all()  # of the first position: both rows above, two columns before
+    assert (within[0, 0].sum(axis=0) - 1 < 1e-6).all()
+
+
 def test_a_number_that_is_none_stays_one(kernels: Path) -> None:
     case = Case("CrissCross", [(1, 2, 5, 6), (1, 2, 5, 6), (1, 3, 5, 6)])
     q, k, v = inputs(case, "float32")
@@ -122,6 +136,8 @@ def test_a_number_that_is_none_stays_one(kernels: Path) -> None:
         (Case("LocalAttention", [(1, 4, 6, 6), (1, 3, 9, 4, 4)], {"window": 3}), "divide the channels"),
         (Case("LocalAttention", [(1, 4, 6, 6), (1, 2, 25, 4, 4)], {"window": 3}), r"k \* k"),
         (Case("LocalAttention", [(1, 4, 5, 6), (1, 2, 9, 4, 4)], {"window": 3}), "half a window"),
+        (Case("LocalWeights", [(1, 4, 6, 6), (1, 3, 8, 8)], {"window": 3}), "k must be q"),
+        (Case("LocalWeights", [(1, 4, 6, 6), (1, 4, 6, 6)], {"window": 3}), "half a window"),
         (Case("CrissCross", [(1, 2, 4, 5), (1, 2, 5, 4), (1, 3, 4, 5)]), "q and k"),
         (Case("CrissCross", [(1, 2, 4, 5), (1, 2, 4, 5), (1, 3, 4, 4)]), "v must have"),
         (
@@ -143,6 +159,7 @@ def test_shapes_that_do_not_fit_are_an_error(case: Case, rule: str, kernels: Pat
     [
         (Case("LocalAttention", CASES[0].shapes, {"window": 0}), "window"),
         (Case("LocalAttention", CASES[0].shapes), "window"),
+        (Case("LocalWeights", [(1, 2, 4, 4), (1, 2, 5, 5)], {"window": 2}), "window must be odd"),
         (Case("Warp", CASES[-1].shapes, {"padding_mode": "wrap", "align_corners": 0}), "padding_mode"),
     ],
 )

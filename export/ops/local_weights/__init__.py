@@ -1,0 +1,1 @@
+"""LocalWeights: what it is, and its kernel."""
