@@ -27,11 +27,11 @@ from regard.contract.names import (
     OPERATORS_FILE,
     VARIANTS,
 )
+from regard.contract.operators import operators_beside
 from regard.contract.reading import card_from_file, card_from_json
 from regard.contract.variant import VARIANT_FILE, Precision, Runtime
 from regard.errors import ExportError, InvalidInput
 from regard.export.graph.check import check_graph
-from regard.export.op_library import operators_beside
 
 MOST_BYTES = 2**31  # of one protobuf message
 OWN_FILES = frozenset({MODEL_FILE, OPERATORS_FILE, CARD_FILE, GOLDENS, MANIFEST_FILE, VARIANTS})

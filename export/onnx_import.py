@@ -21,6 +21,7 @@ from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
 from regard.contract.manifest import write_manifest
 from regard.contract.names import CARD_FILE, MODEL_FILE
+from regard.contract.operators import operators_beside
 from regard.contract.preprocess import Pixels
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
@@ -32,7 +33,7 @@ from regard.export.given.reference import GivenRunner, GivenSession
 from regard.export.given.wrap import wrapped
 from regard.export.graph.check import check_graph
 from regard.export.graph.opset import at_opset
-from regard.export.op_library import check_library, operators_beside, put_library
+from regard.export.op_library import check_library, put_library
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import ParityError, prove
 from regard.export.proof.goldens import write_goldens

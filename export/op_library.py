@@ -3,14 +3,11 @@
 import shutil
 from pathlib import Path
 
+import onnxruntime
+
 from regard.contract.names import OPERATORS_FILE
 from regard.errors import InvalidInput
-
-
-def operators_beside(model: Path) -> Path | None:
-    """The library of operators that lies beside a graph."""
-    path = model.with_name(OPERATORS_FILE)
-    return path if path.is_file() else None
+from regard.export.session import register_operators
 
 
 def check_library(path: Path) -> None:
@@ -22,10 +19,6 @@ def check_library(path: Path) -> None:
     """
     if not path.is_file():
         raise InvalidInput(f"there is no library of operators {path}; build it, or correct op_library")
-    import onnxruntime  # an artifact is read without it
-
-    from regard.export.session import register_operators
-
     register_operators(onnxruntime.SessionOptions(), path.resolve())
 
 

@@ -75,13 +75,17 @@ class _Graph:
 
     def made_by(self, tensor: str, passing: Set[str] = PASSING) -> Iterator[NodeProto]:
         """What gives a tensor, back to where each of its numbers is computed of several."""
-        node = self.givers.get(tensor)
-        if node is None or tensor not in self.floats:
-            return
-        yield node
-        if node.op_type in passing:
-            for name in node.input:
-                yield from self.made_by(name, passing)
+        seen: set[str] = set()
+        waiting = [tensor]
+        while waiting:
+            name = waiting.pop()
+            node = self.givers.get(name)
+            if node is None or name in seen or name not in self.floats:
+                continue
+            seen.add(name)
+            yield node
+            if node.op_type in passing:
+                waiting.extend(node.input)
 
 
 def _overflow(name: str, reach: Reach, graph: _Graph) -> Iterator[Need]:

@@ -1,5 +1,6 @@
 """How far the numbers in a graph reach: measured inside it, so that only a few numbers come out."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -113,6 +114,13 @@ def _probed(model: ModelProto) -> tuple[ModelProto, dict[str, tuple[str, str]]]:
             copy.graph.node.append(
                 helper.make_node(SPATIAL_SUMS[node.op_type], [node.input[0], axes], [added])
             )
+        elif node.op_type == "AveragePool":
+            window, sizes, mean = (f"regard/{part}/{name}" for part in ("window", "sizes", "mean"))
+            constants[window] = np.array(_window(node), np.float32)
+            pooled = helper.make_node(node.op_type, [sizes], [mean])
+            pooled.attribute.extend(node.attribute)
+            sizing = helper.make_node("Abs", [node.input[0]], [sizes])
+            copy.graph.node.extend([sizing, pooled, helper.make_node("Mul", [mean, window], [added])])
         else:
             continue
         copy.graph.node.append(_largest(added, probe(name, "sum")))
@@ -132,6 +140,11 @@ def _size_probes(name: str, mask: str, probe: Callable[[str, str], str]) -> Iter
     yield helper.make_node("Equal", [seen, "regard/zero"], [zero])
     yield helper.make_node("Where", [zero, "regard/infinity", seen], [rest])
     yield helper.make_node("ReduceMin", [rest], [probe(name, "smallest")], keepdims=0)
+
+
+def _window(pool: NodeProto) -> int:
+    """How many numbers it averages."""
+    return math.prod(next(entry.ints for entry in pool.attribute if entry.name == "kernel_shape"))
 
 
 def _largest(tensor: str, output: str) -> NodeProto:

@@ -13,7 +13,7 @@ import onnx
 from regard.contract.card import Card
 from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
-from regard.export.op_library import operators_beside
+from regard.contract.operators import operators_beside
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import prove
 from regard.export.proof.graph_runner import GraphRunner, served_tensors

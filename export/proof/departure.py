@@ -29,9 +29,9 @@ from torch import Tensor, nn
 from regard.contract.answers.kind import AnswerKind
 from regard.contract.card import Card
 from regard.contract.names import IMAGE
+from regard.contract.operators import operators_beside
 from regard.contract.preprocess import Pixels
 from regard.export.graph.metadata import SCOPES
-from regard.export.op_library import operators_beside
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import largest_difference, relative
 from regard.export.proof.graph_runner import run_session, session_with

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from regard.contract.operators import operators_beside
 from regard.contract.variant import Precision
 from regard.export.artifact import Artifact, read_graph
-from regard.export.op_library import operators_beside
 from regard.export.proof.runner import Arrays, CannotRun
 from regard.export.session import NAME, open_session
 

@@ -104,6 +104,8 @@ def _followed(stdout: IO[str], report: Report) -> Built | Failed | None:
 def _death(code: int, job: Job) -> str:
     if code == -signal.SIGXCPU:
         return f"took more than {job.processor_seconds} seconds of processor time"
+    if code in (-signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT):
+        return f"was ended from outside by {signal.Signals(-code).name}, as where memory runs out"
     if code < 0:
         return f"died of {signal.Signals(-code).name}, a fault of the library"
     return f"ended without a word, with code {code}"

@@ -43,7 +43,7 @@ class Graph:
         file: its ONNX file.
         model: what that holds.
         precision: that it computes in.
-        kept: nodes, or modules by the names of their weights, that stay in float32.
+        kept: of fp16, the names of the nodes that stay in float32.
     """
 
     file: Path

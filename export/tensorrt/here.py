@@ -22,7 +22,7 @@ def check_here(target: Target, environment: Mapping[str, str] = os.environ) -> N
     """
     if target.release is not None:
         _check_release(target, target.release, environment)
-    if target.compute_capabilities:
+    if not target.here:
         return
     missing = []
     if gpu_here() is None:
@@ -43,6 +43,7 @@ def _check_release(target: Target, release: str, environment: Mapping[str, str])
     here = f"the container of {', '.join(sorted(found))}" if found else "no container of NVIDIA's"
     raise InvalidInput(
         f"the target {target.text} is built in a container of that release, by its TensorRT, on the GPU "
-        f"that will serve, and this is {here}. In the artifact's parent folder: `docker run --rm -it --gpus "
-        f"all -v $PWD:/work -w /work {IMAGE.format(release)}`; install 'regard[cpu]' there, and build again"
+        f"that will serve, and this is {here}. In the artifact's parent folder: "
+        f"`docker run --rm -it --gpus all -v $PWD:/artifacts -w /artifacts {IMAGE.format(release)}`; install "
+        "'regard[cpu]' there, and build again"
     )

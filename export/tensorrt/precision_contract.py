@@ -11,14 +11,13 @@ TensorRT-RTX 1.7 computes a float32 product from fp16 where it stands alone betw
 nothing. It loses the digits of the weights, so that it is an error here; a range of several nodes stays.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 
 from onnx import ModelProto, NodeProto
 
 from regard.contract.plan import Layer
 from regard.contract.variant import Precision
 from regard.errors import ExportError
-from regard.export.precision.layers import constants_of, weight_of
 
 MULTIPLYING = {"Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "Attention"}
 MULTIPLYING_LAYERS = ("correlation", "gemm", "conv", "matmul", "matrixmultiply", "matrix_multiply", "mha")
@@ -44,7 +43,7 @@ def check_precision(
         layers: of the engine.
         precision: that was asked for.
         graph: that it was built from.
-        kept: nodes, or modules by the names of their weights, that stay in float32.
+        kept: of fp16, the names of the nodes that stay in float32; what int8 leaves there the graph says.
 
     Raises:
         PrecisionError: some compute in another; names them.
@@ -54,7 +53,7 @@ def check_precision(
         _refuse([layer for layer in layers if LOWER.intersection(layer.types)], precision)
         return
     products = {name_of(node): node for node in graph.graph.node if node.op_type in MULTIPLYING}
-    lowered = _quantized(graph, products) if precision == "int8" else products.keys() - _kept(graph, kept)
+    lowered = _quantized(graph, products) if precision == "int8" else products.keys() - set(kept)
     if not lowered:
         raise ExportError(f"the graph has no layers to compute in {precision}; take another variant")
     wanted: dict[str, Precision] = dict.fromkeys(lowered, precision)
@@ -116,18 +115,6 @@ def _quantized(graph: ModelProto, products: dict[str, NodeProto]) -> set[str]:
         output for node in graph.graph.node if node.op_type == "DequantizeLinear" for output in node.output
     }
     return {name for name, node in products.items() if made.issuperset(node.input[:2])}
-
-
-def _kept(graph: ModelProto, kept: Iterable[str]) -> set[str]:
-    """The nodes that are named, or whose weights belong to a module that is."""
-    constants, named = constants_of(graph), set(kept)
-    found = set()
-    for node in graph.graph.node:
-        weight = weight_of(node, constants) or ""
-        modules = {weight[:place] for place, sign in enumerate(weight) if sign == "."}
-        if name_of(node) in named or modules & named:
-            found.add(name_of(node))
-    return found
 
 
 def _refuse(layers: Sequence[Layer], precision: Precision) -> None:

@@ -38,23 +38,24 @@ def source_of(artifact: Artifact, name: str) -> Source:
         InvalidInput: it is not what was written, or TensorRT does not run it.
     """
     folder = artifact.folder / VARIANTS / name
-    record = _record(artifact, folder)
+    record = _record(artifact, name)
     file = artifact.model if record.file is None else folder / record.file
     source = Source(record, folder, file, read_graph(file))
     _check_buildable(source)
     return source
 
 
-def _record(artifact: Artifact, folder: Path) -> Variant:
-    if folder.is_dir():
-        read_variant(folder)
-        record = variant_in(folder)
-        assert record is not None
-        return record
-    if folder.name == FLOAT32:
-        return Variant(name=FLOAT32, file=None, certificates=artifact.card.certificates)
-    known = {FLOAT32, *(path.name for path in folder.parent.glob("[!.]*"))}
-    raise UnknownName.among(f"variant of {artifact.folder}", folder.name, known)
+def _record(artifact: Artifact, name: str) -> Variant:
+    variants = artifact.folder / VARIANTS
+    found = {path.name for path in variants.glob("[!.]*")}
+    if name not in found:
+        if name == FLOAT32:
+            return Variant(name=FLOAT32, file=None, certificates=artifact.card.certificates)
+        raise UnknownName.among(f"variant of {artifact.folder}", name, {FLOAT32, *found})
+    read_variant(variants / name)
+    record = variant_in(variants / name)
+    assert record is not None
+    return record
 
 
 def _check_buildable(source: Source) -> None:

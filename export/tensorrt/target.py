@@ -27,6 +27,11 @@ class Target:
     compute_capabilities: tuple[str, ...] = ()
     release: str | None = None
 
+    @property
+    def here(self) -> bool:
+        """Whether it is the GPU here, so that what is built runs at once."""
+        return not self.compute_capabilities
+
 
 def target_of(text: str) -> Target:
     """Read a target.

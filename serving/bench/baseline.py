@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from regard.contract.card import Card
 from regard.contract.names import IMAGE
+from regard.contract.operators import operators_beside
 from regard.contract.preprocess import Pixels
 from regard.serving.bench.images import pixels_of
 
@@ -28,7 +29,6 @@ def onnxruntime_runner(model: Path) -> Callable[[Pixels], Answer]:
     """ONNX Runtime on the exported graph, from pixels (B, H, W, 3) to answers; one session, whose calls run
     in the caller's thread.
     """
-    from regard.export.op_library import operators_beside
     from regard.export.session import open_session
 
     session = open_session(str(model), name=str(model), threads=1, operators=operators_beside(model))

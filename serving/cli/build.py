@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from regard.errors import InvalidInput
 from regard.serving.cli.console import out
 from regard.serving.cli.engine_bar import engine_bar
 from regard.serving.cli.options import Json
@@ -50,12 +51,14 @@ def build(
     from regard.export.tensorrt.engine import add_engine
     from regard.export.tensorrt.precision_contract import PrecisionError
     from regard.export.tensorrt.target import target_of
-    from regard.serving.cli.engine_table import engine_table, layers_table
+    from regard.serving.cli.engine_table import engine_table, layer_types_table, layers_table
     from regard.serving.page import EngineFacts
 
     wanted = target_of(target)
+    if images is not None and not wanted.here:
+        raise InvalidInput(f"images prove an engine that runs here, and {target} is for others; give none")
     read = read_artifact(artifact)
-    taken, images_from = proof_images(images, read.card)
+    taken, images_from = proof_images(images, read.card) if wanted.here else ([], "none")
     limits = DEFAULTS if workspace is None else Limits(workspace=round(workspace * GIB))
     try:
         with engine_bar(f"building {variant} of {read.card.name} for {target}") as report:
@@ -78,5 +81,6 @@ def build(
         print(json.dumps({"folder": str(engine.folder)} | facts.to_json(), indent=2))
         return
     out.print(engine_table(facts))
+    out.print(layer_types_table(engine.plan.layers))
     show_certificates(engine.plan.certificates)
     out.print(f"the engine is [bold]{engine.file}[/bold]")

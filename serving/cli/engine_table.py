@@ -1,5 +1,6 @@
-"""What an engine is, and layers that are not what was asked for, for a terminal."""
+"""What an engine is, what its layers are, and those that are not what was asked for, for a terminal."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,10 +23,18 @@ def engine_table(engine: "EngineFacts") -> Table:
     for profile in plan.profiles:
         shapes = (" x ".join(map(str, shape)) for shape in (profile.least, profile.best, profile.most))
         table.add("shapes", "{}, best {}, most {}".format(*shapes))
-    counts = plan.layers_by_precision.items()
-    table.add("layers", ", ".join(f"{count} in {precision}" for precision, count in counts))
+    counts = ", ".join(f"{count} in {precision}" for precision, count in plan.layers_by_precision.items())
+    table.add("layers", f"{len(plan.layers)}: {counts}")
     table.add("size", decimal(engine.bytes))
     table.add("graph", plan.graph_sha256)
+    return table
+
+
+def layer_types_table(layers: "Sequence[Layer]") -> Table:
+    """How many layers of each type compute in each precision, the most first."""
+    table = Table("layers", "precision", "how many", figures=("how many",))
+    for (type_, precision), count in Counter((layer.type, layer.precision) for layer in layers).most_common():
+        table.add(type_, precision, str(count))
     return table
 
 

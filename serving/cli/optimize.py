@@ -126,6 +126,8 @@ def optimize(
         if not as_json:
             show_certificates(error.certificates)
         raise
+    if made.engine_gone:
+        say(f"the earlier {made.variant.name} had an engine, which is gone with its graph; build it again")
     if as_json:
         _print_json(made.folder, made.variant, made.costs)
         return

@@ -43,7 +43,7 @@ def show(
 
 
 def _print(page: "Page") -> None:
-    from regard.serving.cli.engine_table import engine_table
+    from regard.serving.cli.engine_table import engine_table, layer_types_table
     from regard.serving.cli.variant_proof import show_proof
 
     card = page.card
@@ -67,6 +67,7 @@ def _print(page: "Page") -> None:
         show_proof(variant)
     for engine in page.engines:
         out.print(engine_table(engine))
+        out.print(layer_types_table(engine.plan.layers))
         show_certificates(engine.plan.certificates)
     files = Table("file", "bytes", "SHA-256", whole=("file", "SHA-256"), figures=("bytes",))
     for file in page.files:

@@ -8,7 +8,7 @@ from typing import Literal
 from regard.contract.answers.kind import Array
 from regard.contract.goldens import ANSWERS_FILE, read_goldens, write_answers
 from regard.contract.judgement import Judgement
-from regard.contract.names import GOLDENS, IMAGE, MODEL_FILE, VARIANTS
+from regard.contract.names import ENGINE_FILE, GOLDENS, IMAGE, MODEL_FILE, VARIANTS
 from regard.contract.variant import VARIANT_FILE, Runtime, Variant
 from regard.contract.whole_file import write_text
 from regard.errors import InvalidInput
@@ -27,7 +27,7 @@ from regard.serving.optimize.progress import Progress, silent
 from regard.serving.optimize.shipped import take_shipped
 from regard.serving.optimize.speed import check_faster, speed
 
-# what runs a variant here: TensorRT's, which is no part of regard yet, in the meantime by the CPU
+# what judges a variant here: TensorRT's is judged on the CPU, and built by `regard build`
 RUNTIMES: dict[Target, Runtime] = {"openvino": "openvino", "tensorrt": "onnxruntime"}
 
 
@@ -39,12 +39,14 @@ class Optimized:
         folder: of the variant.
         costs: of the blocks, the largest first, where some of them had to stay in float32.
         float32: what is left in float32, and why.
+        engine_gone: an earlier variant of this name had an engine, which went with its graph.
     """
 
     folder: Path
     variant: Variant
     costs: tuple[BlockCost, ...] = ()
     float32: Mapping[str, str] = field(default_factory=dict)
+    engine_gone: bool = False
 
     @property
     def judgement(self) -> Judgement:
@@ -67,7 +69,7 @@ def optimize(
     keep_slower: bool = False,
     progress: Progress = silent,
 ) -> Optimized:
-    """Add a variant in another precision to an artifact.
+    """Add a variant in another precision to an artifact; an earlier one is replaced, its engine with it.
 
     Args:
         folder: the artifact's.
@@ -112,6 +114,8 @@ def optimize(
     pool = None if calibrate is None else pools.pool_of(calibrate, artifact.card, calibrate_split)
     labelled = None if data is None else _labelled(data, artifact, split, limit)
     name = precision if target == "openvino" else f"{precision}-{target}"
+    made_in = folder / VARIANTS / name
+    had_engine = (made_in / ENGINE_FILE).is_file()
     with adding_variant(folder, name) as draft:
         drafting = Drafting(artifact, draft, runtime, ignore_index, progress)
         if precision == "fp16":
@@ -134,7 +138,7 @@ def optimize(
             )
         if variant.judgement is not None and variant.judgement.speed is not None and not keep_slower:
             check_faster(variant.judgement.speed, name)
-    return Optimized(folder / VARIANTS / name, variant, made.costs, made.float32)
+    return Optimized(made_in, variant, made.costs, made.float32, had_engine)
 
 
 def _check_target(precision: str, *, calibrated: bool) -> None:

@@ -167,6 +167,16 @@ SUMS = {
         {"GlobalAveragePool"},
         "y takes sums of .*, and float16 ends at 65504",
     ),
+    "the means of windows": (
+        Written(
+            f"{PIXELS} c = Transpose <perm = [0, 3, 1, 2]> (p) l = Mul (c, big)"
+            " y = AveragePool <kernel_shape = [16, 8], strides = [16, 8]> (l)",
+            "float big = {600}",
+            "2, 3, 1, 2",
+        ),
+        {"AveragePool"},
+        "y takes sums of .*, and float16 ends at 65504",
+    ),
 }
 
 
@@ -183,6 +193,14 @@ def test_what_has_to_stay_in_float32(written: Written, expected: set[str], words
 def test_float16_alone_would_be_wrong(written: Written) -> None:
     model = graph(written)
     assert not error(model, {}) <= 3 * error(model, needs(model))
+
+
+def test_many_ways_back_are_gone_once() -> None:
+    """Where each node takes one tensor twice, there are as many ways as doublings."""
+    ways = " ".join(f"m{step + 1} = Max (m{step}, m{step})" for step in range(64))
+    body = f"{ROWS} s = MatMul (r, t) m0 = Mul (s, big) {ways} y = Softmax (m64)"
+    model = graph(Written(body, "float big = {100}"))
+    assert kinds(model, needs(model)) == {"MatMul", "Max", "Mul", "Softmax"}
 
 
 PLAIN = {

@@ -67,6 +67,10 @@ def test_progress_and_the_engine() -> None:
             "print('free(): bad', file=sys.stderr); os.abort()",
             "died of SIGABRT.*; its last words: free.*bad$",
         ),
+        (
+            "os.kill(os.getpid(), signal.SIGKILL)",
+            "was ended from outside by SIGKILL, as where memory runs out$",
+        ),
         ("os.kill(os.getpid(), signal.SIGXCPU)", "took more than 1 seconds of processor time"),
         ("sys.exit(3)", "ended without a word, with code 3"),
         ("print('half a mess', flush=True)", "ended without a word, with code 0"),

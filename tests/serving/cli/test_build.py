@@ -1,8 +1,10 @@
 """`regard build`, and what `regard show` says of an engine."""
 
+import itertools
 import json
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 from typer.testing import CliRunner
@@ -21,6 +23,16 @@ def cli(*arguments: str) -> str:
     return result.stdout
 
 
+def layer_types(text: str) -> dict[str, int]:
+    """How many layers of all types a printed table has in each precision."""
+    rows = [line.split() for line in text.splitlines()]
+    head = rows.index(["layers", "precision", "how", "many"])
+    counts: Counter[str] = Counter()
+    for row in itertools.takewhile(lambda row: len(row) == 3 and row[2].isdigit(), rows[head + 1 :]):
+        counts[row[1]] += int(row[2])
+    return counts
+
+
 def test_an_engine_is_built_and_shown(colour: Artifact) -> None:
     folder = str(colour.folder)
     built = json.loads(cli("build", folder, "--target", "rtx:8.6,8.9", "--workspace", "0.5", "--json"))
@@ -37,6 +49,7 @@ def test_an_engine_is_built_and_shown(colour: Artifact) -> None:
     text = cli("build", folder, "--target", "rtx:8.6")
     assert "for       rtx:8.6: compute capability 8.6" in text
     assert f"the engine is {folder}/variants/float32/model.plan" in text
+    assert layer_types(text) == layer_types(cli("show", folder)) == built["layers"]
 
 
 def test_layers_in_another_precision_are_listed(colour: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,6 +69,11 @@ def test_layers_in_another_precision_are_listed(colour: Artifact, monkeypatch: p
 def test_a_target_that_there_is_not(colour: Artifact) -> None:
     with pytest.raises(InvalidInput, match=r"compute capability '9\.0'; it builds for 7\.5, 8\.0"):
         cli("build", str(colour.folder), "--target", "rtx:9.0")
+
+
+def test_images_for_what_does_not_run_here(colour: Artifact) -> None:
+    with pytest.raises(InvalidInput, match="images prove an engine that runs here, and rtx:8.6 is for"):
+        cli("build", str(colour.folder), "--target", "rtx:8.6", "--images", "photos")
 
 
 def test_nothing_but_onnx_is_needed_for_a_gpu_elsewhere(colour: Artifact) -> None:

@@ -18,8 +18,10 @@ from typer.testing import CliRunner
 from regard.contract.answers import Classes
 from regard.contract.goldens import read_goldens
 from regard.errors import InvalidInput
-from regard.export.artifact import Artifact
+from regard.export.artifact import Artifact, read_artifact
 from regard.export.proof.comparison import ParityError
+from regard.export.tensorrt.engine import add_engine
+from regard.export.tensorrt.target import target_of
 from regard.export.variant import read_variant, variants_of
 from regard.serving.cli.app import app
 from regard.serving.local.model import LocalModel
@@ -104,6 +106,22 @@ def test_the_words_on_a_cpu(artifact: Path) -> None:
     facts = json.loads(shown("optimize", artifact, "--precision", "fp16", "--json"))
     assert facts["variant"]["judgement"] is None
     assert "accuracy only" in facts["variant"]["certificates"][0]["candidate"]
+
+
+def test_an_engine_does_not_outlive_its_graph(artifact: Path) -> None:
+    text = shown("optimize", artifact, "--precision", "fp16")
+    engine = add_engine(read_artifact(artifact), target_of("rtx:8.6"), images=[], variant="fp16")
+    result = CliRunner().invoke(app, ["optimize", str(artifact), "--precision", "fp16"])
+    assert (result.exit_code, result.stdout) == (0, text)
+    assert "the earlier fp16 had an engine, which is gone with its graph; build it again" in result.stderr
+    assert sorted(path.name for path in engine.folder.iterdir()) == [
+        "answers.npz",
+        "manifest.json",
+        "model.onnx",
+        "variant.json",
+    ]
+    assert not optimize(artifact, "fp16").engine_gone
+    read_variant(engine.folder)
 
 
 def test_a_planted_overflow_stays_in_float32(planted: Path) -> None:
