@@ -36,6 +36,7 @@ from regard.serving.triton.control import Check, Judge, ModelControl
 from regard.serving.triton.front.process import FrontProcess
 from regard.serving.triton.front.settings import Settings
 from regard.serving.triton.installation import Installation, check_shared_memory, find_installation
+from regard.serving.triton.interrupts import interrupted_afterwards
 from regard.serving.triton.keys import Keys
 from regard.serving.triton.loader import Loader
 from regard.serving.triton.log import ServerLog
@@ -243,13 +244,15 @@ class EmbeddedTriton:
         check_shared_memory(tensor_bytes(self.repository))
         check_free(self.host, self.ports)
         before = environments()
-        self._running = self._launch(installation)
         try:
+            with interrupted_afterwards():  # else a server that has begun would be nobody's
+                self._running = self._launch(installation)
             self._wait_until_ready(timeout)
             self._load(load)
         except BaseException:
-            self._note_environments(before)
-            self.stop(grace=0)
+            if self._running is not None:
+                self._note_environments(before)
+                self.stop(grace=0)
             raise
         self._note_environments(before)
         served_now.tell(self.repository, self.notes)
@@ -301,7 +304,7 @@ class EmbeddedTriton:
         front = Settings(
             self.host, self.ports["HTTP"], f"127.0.0.1:{inner_port}", FRONT_HEADER, secrets.token_hex()
         )
-        with ExitStack() as undo:  # of what has begun, where an error or a Ctrl-C comes before the end
+        with ExitStack() as undo:  # of what has begun, where an error comes before the end
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             undo.callback(remove_shared_memory, prefix)
             try:
