@@ -29,5 +29,5 @@ def interrupted_afterwards() -> Iterator[None]:
     finally:
         for number, handler in held.items():
             signal.signal(number, handler)
-    for number, frame in came[:1]:
-        held[signal.Signals(number)](number, frame)
+    for arrived, frame in came[:1]:
+        held[signal.Signals(arrived)](arrived, frame)
