@@ -30,10 +30,8 @@ def in_tensorrt(name: str, precision: str, folder: Path | None, bench: Bench) ->
     """Built in a copy of the artifact, which is left as it is."""
     if importlib.util.find_spec("tensorrt") is None:
         raise NotPresent("tensorrt is not installed")
-    from regard.export.tensorrt.cuda import Cuda, driver_here
     from regard.export.tensorrt.engine import add_engine
-    from regard.export.tensorrt.library import imported
-    from regard.export.tensorrt.runner import TensorRtRunner
+    from regard.export.tensorrt.runner import runner_here
     from regard.export.tensorrt.target import target_of
 
     seen, made = subject(name), artifact(name, folder)
@@ -45,7 +43,7 @@ def in_tensorrt(name: str, precision: str, folder: Path | None, bench: Bench) ->
         target = target_of("local")
         engine = add_engine(read_artifact(copy), target, images=sample_images(seen.card), variant=precision)
         gpu = engine.plan.gpu or "the GPU"
-        runner = TensorRtRunner(imported(target.library), engine.file, Cuda(driver_here()), gpu=gpu)
+        runner = runner_here(target.library, engine.file, gpu=gpu)
         title, tensor = f"{name}, TensorRT, {precision}", seen.card.answer.tensor
         figures = [
             Figure(f"{title}: built", engine.plan.seconds, "s", 1, "builds"),
