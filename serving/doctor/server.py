@@ -13,7 +13,7 @@ from regard.serving.triton.installation import (
     check_shared_memory,
     find_installation,
 )
-from regard.serving.triton.ports import check_free
+from regard.serving.triton.ports import held
 from regard.serving.triton.residue import SHARED_MEMORY
 
 PORTS = {"HTTP": 8000, "gRPC": 8001, "metrics": 8002}  # where it listens unless told otherwise
@@ -61,7 +61,8 @@ def ports() -> Iterator[Finding]:
     taken = {}
     for service, port in PORTS.items():
         try:
-            check_free(HOST, {service: port})
+            with held(HOST, {service: port}):
+                pass
         except ServerError as error:
             taken[port] = error
     facts = {"free": [port for port in PORTS.values() if port not in taken], "taken": [*taken]}

@@ -2,8 +2,8 @@
 
 import re
 import socket
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from regard.errors import ServerError
@@ -20,8 +20,10 @@ def free_ports(count: int, *, host: str = "127.0.0.1") -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def check_free(host: str, ports: Mapping[str, int]) -> None:
-    """Refuse a port that cannot be listened on; `ports` maps a service's name to its number.
+@contextmanager
+def held(host: str, ports: Mapping[str, int]) -> Iterator[None]:
+    """Keep ports for servers that are about to listen on them, as those can that set SO_REUSEADDR:
+    nobody else is given them by chance meanwhile. `ports` maps a service's name to its number.
 
     Raises:
         ServerError: a port is taken (by whom, where that can be known), named twice or not ours to use.
@@ -31,11 +33,12 @@ def check_free(host: str, ports: Mapping[str, int]) -> None:
             "each service needs a port of its own, got "
             f"{', '.join(f'{port} for {service}' for service, port in ports.items())}"
         )
-    for service, port in ports.items():
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    with ExitStack() as sockets:
+        for service, port in ports.items():
+            each = sockets.enter_context(socket.socket())
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
-                probe.bind((host, port))
+                each.bind((host, port))
             except OSError as error:
                 holder = _holder(port)
                 taken = (
@@ -46,6 +49,7 @@ def check_free(host: str, ports: Mapping[str, int]) -> None:
                 raise ServerError(f"{taken} choose another port for {service}") from None
             except OverflowError:
                 raise ServerError(f"a port is a number from 1 to 65535, got {port} for {service}") from None
+        yield
 
 
 def _holder(port: int) -> str | None:

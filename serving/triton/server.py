@@ -40,7 +40,7 @@ from regard.serving.triton.interrupts import interrupted_afterwards
 from regard.serving.triton.keys import Keys
 from regard.serving.triton.loader import Loader
 from regard.serving.triton.log import ServerLog
-from regard.serving.triton.ports import check_free, free_ports
+from regard.serving.triton.ports import free_ports, held
 from regard.serving.triton.residue import Residue, environments, remove_shared_memory
 from regard.serving.triton.stubs import Stubs
 from regard.serving.verify.served import fault_of, has_goldens
@@ -242,12 +242,14 @@ class EmbeddedTriton:
         check_servable(self.repository, may_be_empty=self.watch)
         installation = find_installation()
         check_shared_memory(tensor_bytes(self.repository))
-        check_free(self.host, self.ports)
         before = environments()
         try:
-            with interrupted_afterwards():  # else a server that has begun would be nobody's
-                self._running = self._launch(installation)
-            self._wait_until_ready(timeout)
+            with held(self.host, self.ports):
+                (inner_port,) = free_ports(1)  # of Triton's HTTP, behind the front
+                with held("127.0.0.1", {"HTTP behind its front": inner_port}):
+                    with interrupted_afterwards():  # else a server that has begun would be nobody's
+                        self._running = self._launch(installation, inner_port)
+                    self._wait_until_ready(timeout)
             self._load(load)
         except BaseException:
             if self._running is not None:
@@ -295,12 +297,11 @@ class EmbeddedTriton:
         host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
         return f"{host}:{self.ports[service]}"
 
-    def _launch(self, installation: Installation) -> _Running:
+    def _launch(self, installation: Installation, inner_port: int) -> _Running:
         address = address_of(self.grpc_url, "grpc")
         folder = Path(tempfile.mkdtemp(prefix="regard_triton_"))
         prefix = f"regard_{uuid.uuid4().hex[:12]}_"
         keys = Keys(self.host)
-        (inner_port,) = free_ports(1)
         front = Settings(
             self.host, self.ports["HTTP"], f"127.0.0.1:{inner_port}", FRONT_HEADER, secrets.token_hex()
         )

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.wire import Fault
 from regard.serving.repository.tensor_bytes import tensor_bytes
 from regard.serving.triton import installation, residue
-from regard.serving.triton.ports import check_free, free_ports
+from regard.serving.triton.ports import free_ports, held
 from regard.serving.triton.residue import Residue
 
 PIXELS = np.arange(2 * 20 * 24 * 3, dtype=np.uint8).reshape(2, 20, 24, 3)
@@ -110,7 +110,7 @@ def test_a_front_that_cannot_listen_ends_the_start(
     repository: Path, embedded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = embedded(repository)
-    monkeypatch.setattr("regard.serving.triton.server.check_free", lambda host, ports: None)
+    monkeypatch.setattr("regard.serving.triton.server.held", lambda host, ports: nullcontext())
     with socket.socket() as holder:
         holder.bind(("127.0.0.1", server.ports["HTTP"]))
         holder.listen()
@@ -193,14 +193,31 @@ def test_a_taken_port_is_named_with_who_holds_it(repository: Path, embedded: Any
             embedded(repository, grpc_port=port).start()
 
 
+def _hold(host: str, ports: dict[str, int]) -> None:
+    with held(host, ports):
+        raise AssertionError("these ports cannot be held")
+
+
 def test_ports_must_differ_and_exist() -> None:
     with pytest.raises(ServerError, match="a port of its own"):
-        check_free("127.0.0.1", {"HTTP": 8000, "gRPC": 8000})
+        _hold("127.0.0.1", {"HTTP": 8000, "gRPC": 8000})
     with pytest.raises(ServerError, match="from 1 to 65535, got 70000"):
-        check_free("127.0.0.1", {"HTTP": 70000})
+        _hold("127.0.0.1", {"HTTP": 70000})
     with pytest.raises(ServerError, match="cannot listen on 192.0.2.1"):
-        check_free("192.0.2.1", {"HTTP": 8000})
+        _hold("192.0.2.1", {"HTTP": 8000})
     assert len(set(free_ports(5))) == 5
+
+
+def test_a_held_port_is_given_to_nobody_else() -> None:
+    """Once the server's HTTP behind its front was given the port of its metrics."""
+    (port,) = free_ports(1)
+    with held("127.0.0.1", {"HTTP": port}):
+        with socket.socket() as other, pytest.raises(OSError, match="in use"):
+            other.bind(("127.0.0.1", port))
+        with socket.socket() as server:
+            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            server.bind(("127.0.0.1", port))
+            server.listen()
 
 
 @pytest.mark.parametrize(
