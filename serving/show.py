@@ -68,6 +68,7 @@ def page_of_model(repository: Path, name: str) -> Page:
     home = repository / entry.endpoints[0]
     folder = home / str(entry.versions[-1])
     engine = engine_in(folder) if entry.backend == TENSORRT else None
+    now = served_now.told(repository)
     return Page(
         folder,
         entry.card,
@@ -80,7 +81,7 @@ def page_of_model(repository: Path, name: str) -> Page:
         () if engine is None else tuple(_engine(home, entry, engine)),
         tuple(
             f"{endpoint}: {note}"
-            for endpoint, notes in served_now.told(repository).items()
+            for endpoint, notes in ({} if now is None else now.notes).items()
             for note in notes
             if endpoint in entry.endpoints
         ),

@@ -114,6 +114,8 @@ def _is_file(image: object) -> bool:
 def _item(image: object, where: str) -> Item:
     if isinstance(image, (str, os.PathLike)):
         where = os.fspath(image)
+    elif isinstance(name := getattr(image, "name", None), str):  # of an opened file
+        where = name
     try:
         if isinstance(image, (str, os.PathLike)):
             return encoded(_read(Path(image)), where)

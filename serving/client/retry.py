@@ -24,6 +24,8 @@ def passing(fault: Fault, *, met: bool) -> bool:
     """
     if fault.code == "UNAVAILABLE":
         return not fault.restricted
+    if fault.code == "CANCELLED":  # by a server that is stopping; who cancels himself does not go on
+        return fault.answered
     if fault.code == "NOT_FOUND":
         return met
     return fault.code == "INTERNAL" and DEAD_STUB.search(fault.message) is not None

@@ -56,6 +56,14 @@ class Codec(Protocol):
         """A model's configuration, in the protobuf's field names; gRPC's 64-bit numbers are strings."""
         ...
 
+    def server(self) -> Call[str]:
+        """Triton's own version, from the server's metadata."""
+        ...
+
+    def versions(self, model: str) -> Call[list[int]]:
+        """The versions of a model that are ready, from its metadata; a Fault where there is none."""
+        ...
+
     def statistics(self, model: str) -> Call[list[dict[str, Any]]]:
         """Triton's statistics of each version of a model; likewise."""
         ...

@@ -69,6 +69,14 @@ class Connection(ABC):
         """A model's configuration."""
         return self._call(self._codec.config(model, version), timeout)
 
+    def server(self, *, timeout: float) -> str:
+        """Triton's own version, such as "2.51.0"."""
+        return self._call(self._codec.server(), timeout)
+
+    def versions(self, model: str, *, timeout: float) -> list[int]:
+        """The versions of a model that are ready; a Fault where there is none."""
+        return self._call(self._codec.versions(model), timeout)
+
     def statistics(self, model: str, *, timeout: float) -> list[dict[str, Any]]:
         """Triton's statistics of each version of a model."""
         return self._call(self._codec.statistics(model), timeout)

@@ -45,12 +45,26 @@ class GrpcCodec:
             lambda reply: _fields(service_pb2.ModelConfigResponse, reply)["config"],
         )
 
+    def server(self) -> Call[str]:
+        """ServerMetadata."""
+        return Call(
+            _message("ServerMetadata", service_pb2.ServerMetadataRequest()),
+            lambda reply: service_pb2.ServerMetadataResponse.FromString(reply.body).version,
+        )
+
+    def versions(self, model: str) -> Call[list[int]]:
+        """ModelMetadata."""
+        return Call(
+            _message("ModelMetadata", service_pb2.ModelMetadataRequest(name=model)),
+            lambda reply: [*map(int, service_pb2.ModelMetadataResponse.FromString(reply.body).versions)],
+        )
+
     def statistics(self, model: str) -> Call[list[dict[str, Any]]]:
         """ModelStatistics."""
         message = service_pb2.ModelStatisticsRequest(name=model)
         return Call(
             _message("ModelStatistics", message),
-            lambda reply: list(_fields(service_pb2.ModelStatisticsResponse, reply)["model_stats"]),
+            lambda reply: list(_fields(service_pb2.ModelStatisticsResponse, reply).get("model_stats", ())),
         )
 
     def index(self) -> Call[list[dict[str, str]]]:

@@ -68,6 +68,16 @@ class HttpCodec:
         """GET the model's configuration."""
         return Call(Message(f"{_model(model, version)}/config", b"", "GET"), _json)
 
+    def server(self) -> Call[str]:
+        """GET the server's metadata."""
+        return Call(Message("/v2", b"", "GET"), lambda reply: str(_json(reply)["version"]))
+
+    def versions(self, model: str) -> Call[list[int]]:
+        """GET the model's metadata."""
+        return Call(
+            Message(_model(model, ""), b"", "GET"), lambda reply: [*map(int, _json(reply)["versions"])]
+        )
+
     def statistics(self, model: str) -> Call[list[dict[str, Any]]]:
         """GET the model's statistics."""
         return Call(

@@ -35,19 +35,24 @@ class Findings:
 
     unhealthy: models that failed what they answered before.
     unproven: models whose canary never passed, and that were not reported yet.
+    proven: models that have answered one and do not fail now, the steps of ensembles included.
     """
 
     unhealthy: Mapping[str, str] = field(default_factory=dict)
     unproven: Mapping[str, str] = field(default_factory=dict)
+    proven: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class _Canary:
-    """The requests that a model should answer, smallest first, and the versions that are there to answer."""
+    """The requests that a model should answer, smallest first, the versions that are there to answer, and the
+    models that are asked with it.
+    """
 
     model: str
     versions: frozenset[str]
     requests: tuple[Request, ...]
+    steps: frozenset[str]
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,7 @@ class Canaries:
         request can be made up for, is no fault. Raises Fault where the server does not answer.
         """
         unhealthy, unproven = {}, {}
+        proven: set[str] = set()
         for canary in _canaries(connection, self.deadline):
             versions, number = self._passed.get(canary.model, (None, 0))
             if versions == canary.versions:
@@ -92,7 +98,10 @@ class Canaries:
                 reason = self._prove(connection, canary)
                 if reason is not None:
                     unproven[canary.model] = reason
-        return Findings(unhealthy, unproven)
+            passed, _ = self._passed.get(canary.model, (None, 0))
+            if passed == canary.versions and canary.model not in unhealthy:
+                proven |= {canary.model, *canary.steps}
+        return Findings(unhealthy, unproven, frozenset(proven))
 
     def _prove(self, connection: Connection, canary: _Canary) -> str | None:
         """Try the requests of a model that has passed none of them; the reason if that fails the first
@@ -159,15 +168,15 @@ def _canaries(connection: Connection, deadline: float) -> Iterator[_Canary]:
             versions.setdefault(model["name"], set()).add(model.get("version", ""))
     configs = {name: connection.config(name, "", timeout=deadline) for name in versions}
     requests = {name: _requests(config) for name, config in configs.items()}
-    covered = {
-        step["model_name"]
+    steps = {
+        name: frozenset(step["model_name"] for step in config.get("ensemble_scheduling", {}).get("step", ()))
         for name, config in configs.items()
         if requests[name]
-        for step in config.get("ensemble_scheduling", {}).get("step", ())
     }
-    for name in sorted(versions.keys() - covered):  # an ensemble's canary goes through its parts
-        if requests[name]:
-            yield _Canary(name, frozenset(versions[name]), requests[name])
+    for name in sorted(
+        steps.keys() - frozenset().union(*steps.values())
+    ):  # it goes through an ensemble's parts
+        yield _Canary(name, frozenset(versions[name]), requests[name], steps[name])
 
 
 def _requests(config: Mapping[str, Any], version: str = "") -> tuple[Request, ...]:

@@ -98,6 +98,7 @@ class ModelControl:
         self._seen: dict[str, FolderState] = {}
         self._needs: dict[str, frozenset[str]] = {}
         self._handled: dict[str, _Situation] = {}  # what was acted upon
+        self._suspects: set[str] = set()  # were being loaded together when the server ended
 
     def update(self, loader: Loader, *, at_once: bool = False) -> None:
         """Take up what is new or changed, and let go what is gone.
@@ -109,7 +110,8 @@ class ModelControl:
 
         Raises:
             ServerError: a refusal, where the control is strict; the server is left with what it may serve.
-            Fault: the server does not answer. What it was loading then is not tried again until it changes.
+            Fault: the server does not answer. What it was loading then is not tried again until it changes;
+                where that was several models, each is tried once more, by itself.
         """
         try:
             last, now = self._seen, snapshot(self.repository)
@@ -135,11 +137,14 @@ class ModelControl:
                 for name, situation in found.items()
                 if name in settled and self._handled.get(name) != situation
             }
-            try:
-                _at_a_time(partial(self._take_up, loader, at_once=at_once), due)
-            except Fault:
-                self._blame(due)
-                raise
+            alone = [{name: due.pop(name)} for name in sorted(self._suspects & due.keys())]
+            for batch in (due, *alone):
+                try:
+                    _at_a_time(partial(self._take_up, loader, at_once=at_once), batch)
+                except Fault:
+                    self._blame(batch)
+                    raise
+                self._suspects -= batch.keys()
 
     def restore(self, loader: Loader) -> None:
         """After a restart of the server, load again what it served; what was refused stays refused.
@@ -170,13 +175,29 @@ class ModelControl:
             self._report_loaded(name, loaded.versions)
 
     def _blame(self, due: Mapping[str, _Situation]) -> None:
-        """What was being loaded when the server ended may have ended it."""
-        for name, situation in due.items():
-            taken_up, before = self._handled.get(name) == situation, self.served.get(name)
-            if taken_up and name not in self.refused and (before is None or before.folder != situation[0]):
-                reason = "the server ended or hung while it loaded this"
-                self.refused[name] = reason
-                self.report(f"{name} refused: {reason}; it is tried again when its files change")
+        """What was being loaded when the server ended may have ended it; of several nobody knows which."""
+        loading = [name for name, situation in due.items() if self._is_loading(name, situation)]
+        if len(loading) > 1:
+            self._suspects.update(loading)
+            for name in loading:
+                del self._handled[name]
+            self.report(
+                f"the server ended or hung while it loaded {', '.join(loading)}; each is tried alone now"
+            )
+            return
+        for name in loading:
+            reason = "the server ended or hung while it loaded this"
+            self.refused[name] = reason
+            self.report(f"{name} refused: {reason}; it is tried again when its files change")
+        self._suspects.difference_update(loading)
+
+    def _is_loading(self, name: str, situation: _Situation) -> bool:
+        before = self.served.get(name)
+        return (
+            self._handled.get(name) == situation
+            and name not in self.refused
+            and (before is None or before.folder != situation[0])
+        )
 
     def _take_up(self, loader: Loader, name: str, situation: _Situation, *, at_once: bool) -> None:
         self._handled[name] = situation  # first of all: what ends the server is not tried again

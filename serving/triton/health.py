@@ -19,6 +19,7 @@ class Observation:
     unreachable: why no canary could be sent; None where they could, or none was due.
     unhealthy: models that failed, as only a broken one does, what they answered before; each with the reason.
     unproven: models whose canary never passed, each with the reason; reported once. That is no fault.
+    proven: models that have answered a canary and do not fail now; none where none was due.
     """
 
     running: bool
@@ -27,6 +28,7 @@ class Observation:
     unreachable: str | None = None
     unhealthy: Mapping[str, str] = field(default_factory=dict)
     unproven: Mapping[str, str] = field(default_factory=dict)
+    proven: frozenset[str] = frozenset()
 
     @property
     def fault(self) -> str | None:
@@ -79,4 +81,9 @@ class HealthCheck:
             findings = self._canaries.send(self.server.connection)
         except Fault as fault:
             return Observation(running=True, unreachable=fault.message)
-        return Observation(running=True, unhealthy=findings.unhealthy, unproven=findings.unproven)
+        return Observation(
+            running=True,
+            unhealthy=findings.unhealthy,
+            unproven=findings.unproven,
+            proven=findings.proven,
+        )

@@ -1,4 +1,6 @@
-"""Where pip put the real Triton server (package nvidia-pytriton), and whether this Python can run it."""
+"""The files of a real Triton server, and whether this Python can run it: here where pip put one (package
+nvidia-pytriton), in nvidia_image.py where NVIDIA's images have it.
+"""
 
 import importlib.metadata
 import importlib.util
@@ -9,9 +11,13 @@ import sys
 import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from regard.errors import ServerError
 from regard.serving.triton.residue import SHARED_MEMORY
+
+if TYPE_CHECKING:
+    from regard.serving.repository.engine_choice import Server
 
 PACKAGE = "nvidia-pytriton"
 MIN_SHARED_MEMORY = 128 * 2**20  # bytes; docker's default of 64 MiB is too small for a batch of large images
@@ -26,32 +32,35 @@ class NoRoom(ServerError):
 
 @dataclass(frozen=True)
 class Installation:
-    """The files of the server that this Python can run."""
+    """The files of a server that this Python can run.
 
-    root: Path  # .../pytriton/tritonserver
-    libraries: tuple[Path, ...]  # what LD_LIBRARY_PATH needs
-    interpreter_folder: Path  # holds the python3 that models run in
+    root: holds bin/tritonserver, backends/ and caches/.
+    stub: the process that a Python model lives in, for this Python's version.
+    interpreter_folder: holds the python3 that models run in.
+    server: what it loads engines by.
+    libraries: what LD_LIBRARY_PATH needs.
+    whole_backends: whether its own backends/ holds ours too, and is taken as it is; otherwise each run makes
+        a folder of them.
+    """
+
+    root: Path
+    stub: Path
+    interpreter_folder: Path
+    server: "Server"
+    libraries: tuple[Path, ...] = ()
+    whole_backends: bool = False
 
     @property
     def binary(self) -> Path:
         """The server."""
         return self.root / "bin" / "tritonserver"
 
-    @property
-    def stub(self) -> Path:
-        """The process that a Python model lives in, for this Python's version."""
-        return (
-            self.root
-            / "python_backend_stubs"
-            / f"{sys.version_info.major}.{sys.version_info.minor}"
-            / "triton_python_backend_stub"
-        )
-
     def environment(self) -> dict[str, str]:
         """This process's environment with the server's libraries and this Python in front."""
         environment = dict(os.environ)
         environment["PATH"] = _prepend([self.interpreter_folder], environment.get("PATH"))
-        environment["LD_LIBRARY_PATH"] = _prepend(self.libraries, environment.get("LD_LIBRARY_PATH"))
+        if self.libraries:
+            environment["LD_LIBRARY_PATH"] = _prepend(self.libraries, environment.get("LD_LIBRARY_PATH"))
         # models use numpy to move bytes; idle threads in every stub only cost start-up
         environment["OPENBLAS_NUM_THREADS"] = "1"
         for name, value in MALLOC.items():
@@ -67,6 +76,8 @@ def find_installation() -> Installation:
         ServerError: the package is missing, numpy is too new, this Python is not supported or its shared
             library cannot be found.
     """
+    from regard.serving.triton.backends.files import EMBEDDED  # needs onnx, which the doctor may find lacking
+
     spec = importlib.util.find_spec("pytriton")
     if spec is None or not spec.submodule_search_locations:
         raise ServerError(
@@ -84,8 +95,12 @@ def find_installation() -> Installation:
             "models run in ONNX Runtime, which is not installed; install it with: pip install 'regard[cpu]' "
             "(or 'regard[gpu]')"
         )
+    root = package / "tritonserver"
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
     found = Installation(
-        root=package / "tritonserver",
+        root,
+        stub=root / "python_backend_stubs" / version / "triton_python_backend_stub",
+        server=EMBEDDED,
         libraries=(
             package.parent / "nvidia_pytriton.libs",
             Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib"),
@@ -101,9 +116,18 @@ def find_installation() -> Installation:
         raise ServerError(
             f"{PACKAGE} does not support Python {sys.version.split()[0]}; use Python 3.10, 3.11 or 3.12"
         )
+    check_runs(found)
+    return found
+
+
+def check_runs(found: Installation) -> None:
+    """Refuse an installation whose models would run in another Python, or could not start.
+
+    Raises:
+        ServerError: with what is at fault.
+    """
     _check_interpreter(found)
     _check_stub(found)
-    return found
 
 
 def check_shared_memory(tensors: int) -> None:
@@ -140,7 +164,7 @@ def _check_stub(found: Installation) -> None:
         )
     except subprocess.TimeoutExpired:
         raise ServerError(
-            f"{found.stub}, which Python models live in, did not end within 30 s; install {PACKAGE} again"
+            f"{found.stub}, which Python models live in, did not end within 30 s; install the server again"
         ) from None
     if "error while loading shared libraries" in finished.stderr:
         library = finished.stderr.split("libraries: ")[-1].split(":")[0]

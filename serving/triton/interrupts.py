@@ -31,3 +31,27 @@ def interrupted_afterwards() -> Iterator[None]:
             signal.signal(number, handler)
     for arrived, frame in came[:1]:
         held[signal.Signals(arrived)](arrived, frame)
+
+
+class Stopped(BaseException):
+    """SIGINT or SIGTERM; not an Exception, so that nothing on the way takes it for a failure."""
+
+
+@contextmanager
+def stopped_by_signals() -> Iterator[threading.Event]:
+    """Raise Stopped in the block, in the main thread, at the first of SIGNALS. Those that come when the event
+    is set change nothing; the first sets it, and so may whoever is at the end by himself.
+    """
+    stop = threading.Event()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if not stop.is_set():
+            stop.set()
+            raise Stopped
+
+    previous = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,5 +1,6 @@
 """Reading the server's log for why something failed."""
 
+import os
 import re
 import signal
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 # said without a GPU
 HARMLESS = re.compile(r"pinned memory|CudaDriverHelper|NVML|DCGM|CUDA memory pool|libcuda", re.IGNORECASE)
 MOST = 1 << 20  # bytes that are read of a log, at its end
+BOUND = 16 << 20  # bytes, of a log that is kept nowhere else
 _LAST_WORDS = re.compile(r"terminate called .+|what\(\): .+|error: .+")
 _ERROR = re.compile(r"[EF]\d{4} [\d:.]+ +\d+ \S+:\d+\] +\"?(?P<said>.+?) *\"?")
 
@@ -49,13 +51,19 @@ class ServerLog:
         """The size of the file so far, in bytes."""
         return self.path.stat().st_size
 
+    def bound(self) -> None:
+        """Begin it again when it has BOUND bytes; who writes to it appends."""
+        if self.end() > BOUND:
+            os.truncate(self.path, 0)
+
     def lines(self, start: int) -> list[str]:
         """The lines from byte `start` on, without those that every machine without a GPU gets."""
         return [line for line in self._all_lines(start) if not HARMLESS.search(line)]
 
     def _all_lines(self, start: int) -> list[str]:
         with self.path.open("rb") as stream:
-            stream.seek(max(start, self.end() - MOST))
+            end = self.end()
+            stream.seek(max(start if start <= end else 0, end - MOST))  # it may have begun again
             text = stream.read().decode(errors="replace")
         return [line.strip() for line in text.splitlines()]
 

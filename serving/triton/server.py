@@ -5,6 +5,7 @@ with EmbeddedTriton(Path("model_repository")) as server:
 """
 
 import http.client
+import json
 import secrets
 import shutil
 import signal
@@ -16,9 +17,11 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
+
+from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from regard.errors import ServerError
 from regard.serving.protocol.address import address_of
@@ -27,10 +30,10 @@ from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.grpc_connection import GrpcConnection
 from regard.serving.protocol.wire import Fault
 from regard.serving.repository import check_model, check_servable
-from regard.serving.repository.engine_choice import choose
+from regard.serving.repository.engine_choice import Choice, choose
 from regard.serving.repository.tensor_bytes import tensor_bytes
 from regard.serving.triton import residue, served_now
-from regard.serving.triton.backends.files import EMBEDDED, FILES
+from regard.serving.triton.backends.files import FILES, copy_backend
 from regard.serving.triton.canary import first_answer
 from regard.serving.triton.control import Check, Judge, ModelControl
 from regard.serving.triton.front.process import FrontProcess
@@ -51,6 +54,10 @@ EXIT_TIMEOUT = 8
 LAST_MOMENT = 2.0
 FRONT_HEADER = "regard-front"
 FRONT_APIS = "health,metadata,inference,model-config,statistics"  # the others take a key of their own
+
+
+class EndedWhileLoading(ServerError):
+    """The server ended or hung while it loaded models; `resume` starts it with what it had loaded before."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ class EmbeddedTriton:
         judge: likewise; by default a first inference on what has a Card.
         report: told in a line what was loaded, refused and unloaded.
         log: a file that the server's log is appended to; None keeps it only until the server stops.
+        installation: finds the server's files.
     """
 
     def __init__(
@@ -95,12 +103,14 @@ class EmbeddedTriton:
         judge: Judge | None = None,
         report: Callable[[str], None] = lambda line: None,
         log: Path | None = None,
+        installation: Callable[[], Installation] = find_installation,
     ) -> None:
         self.repository = repository
         self.host = host
         self.ports = {"HTTP": http_port, "gRPC": grpc_port, "metrics": metrics_port}
         self.watch = watch
         self.log = log
+        self._find_installation = installation
         self._running: _Running | None = None
         self._stubs = Stubs()
         self._new_control = partial(
@@ -108,11 +118,12 @@ class EmbeddedTriton:
             repository,
             check=check,
             judge=judge or self._judge,
-            choose=partial(choose, server=EMBEDDED),
+            choose=self._choose,
             report=report,
             strict=strict,
         )
         self._control = self._new_control()
+        self._goldens: dict[tuple[str, int], bool] = {}
 
     @property
     def http_url(self) -> str:
@@ -162,10 +173,32 @@ class EmbeddedTriton:
             raise ServerError("the server is not running; call start() first")
         return self._running.log.path
 
+    def bound_log(self) -> None:
+        """Keep this run's own log from filling the disk; one that was asked for is its owner's."""
+        if self._running is not None and self.log is None:
+            self._running.log.bound()
+
     @property
     def served(self) -> dict[str, tuple[int, ...]]:
         """The models that are served, image endpoints and other parts included, each with its versions."""
         return {name: loaded.versions for name, loaded in sorted(self._control.served.items())}
+
+    @property
+    def refused(self) -> dict[str, str]:
+        """Why what the repository holds of a model is not served, or not all of it."""
+        return dict(sorted(self._control.refused.items()))
+
+    @property
+    def goldens(self) -> dict[tuple[str, int], bool]:
+        """By model and version, whether it answered its goldens when it was loaded; those that have some."""
+        known = self.served.keys() | self.refused.keys()
+        return {about: kept for about, kept in sorted(self._goldens.items()) if about[0] in known}
+
+    @property
+    def version(self) -> str | None:
+        """Triton's own, such as "2.51.0"; None where it does not answer."""
+        answer = self._get("/v2")
+        return None if answer is None else str(json.loads(answer)["version"])
 
     @property
     def notes(self) -> dict[str, tuple[str, ...]]:
@@ -194,6 +227,12 @@ class EmbeddedTriton:
         """
         return self._stubs.dead(self.pid) if self.alive else {}
 
+    @property
+    def _served_now(self) -> served_now.ServedNow:
+        return served_now.ServedNow(
+            watches=self.watch, served=self.served, refused=self.refused, notes=self.notes
+        )
+
     def start(self, *, timeout: float = START_TIMEOUT) -> None:
         """Start the server and return when the models are ready.
 
@@ -206,6 +245,7 @@ class EmbeddedTriton:
             InvalidInput: the repository is not one, or holds no model.
         """
         self._control = self._new_control()
+        self._goldens.clear()
         self._start(lambda loader: self._control.update(loader, at_once=True), timeout)
 
     def resume(self, *, timeout: float = START_TIMEOUT) -> None:
@@ -229,18 +269,18 @@ class EmbeddedTriton:
         """
         if self._running is None:
             raise ServerError("the server is not running; call start() first")
-        before = self.notes
+        before = self._served_now
         try:
             self._control.update(self._running.loader, at_once=at_once)
         finally:
-            if self.notes != before:
-                served_now.tell(self.repository, self.notes)
+            if self._served_now != before:
+                served_now.tell(self.repository, self._served_now)
 
     def _start(self, load: Callable[[Loader], None], timeout: float) -> None:
         if self._running is not None:
             raise ServerError(f"the server is already running (pid {self.pid}); stop() it first")
         check_servable(self.repository, may_be_empty=self.watch)
-        installation = find_installation()
+        _ = self._installation  # or why there is none
         check_shared_memory(tensor_bytes(self.repository))
         before = environments()
         try:
@@ -248,7 +288,7 @@ class EmbeddedTriton:
                 (inner_port,) = free_ports(1)  # of Triton's HTTP, behind the front
                 with held("127.0.0.1", {"HTTP behind its front": inner_port}):
                     with interrupted_afterwards():  # else a server that has begun would be nobody's
-                        self._running = self._launch(installation, inner_port)
+                        self._running = self._launch(inner_port)
                     self._wait_until_ready(timeout)
             self._load(load)
         except BaseException:
@@ -257,7 +297,7 @@ class EmbeddedTriton:
                 self.stop(grace=0)
             raise
         self._note_environments(before)
-        served_now.tell(self.repository, self.notes)
+        served_now.tell(self.repository, self._served_now)
 
     def stop(self, *, grace: float = EXIT_TIMEOUT + 4.0) -> None:
         """Let requests in flight finish and end the server, killing it after `grace` seconds; nothing of it
@@ -297,7 +337,11 @@ class EmbeddedTriton:
         host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
         return f"{host}:{self.ports[service]}"
 
-    def _launch(self, installation: Installation, inner_port: int) -> _Running:
+    @cached_property
+    def _installation(self) -> Installation:
+        return self._find_installation()
+
+    def _launch(self, inner_port: int) -> _Running:
         address = address_of(self.grpc_url, "grpc")
         folder = Path(tempfile.mkdtemp(prefix="regard_triton_"))
         prefix = f"regard_{uuid.uuid4().hex[:12]}_"
@@ -309,7 +353,7 @@ class EmbeddedTriton:
             undo.callback(shutil.rmtree, folder, ignore_errors=True)
             undo.callback(remove_shared_memory, prefix)
             try:
-                _fill_backends(folder / "backends", installation)
+                backends = _backends(folder, self._installation)
                 guard = subprocess.Popen(
                     [sys.executable, "-I", "-S", residue.__file__],
                     stdin=subprocess.PIPE,
@@ -325,9 +369,9 @@ class EmbeddedTriton:
                     front_process = FrontProcess(front, stream)
                     undo.callback(front_process.stop)
                     process = subprocess.Popen(
-                        self._command(installation, folder / "backends", prefix, keys, front),
+                        self._command(backends, prefix, keys, front),
                         # what models leave there goes with the run
-                        env=installation.environment() | {"TMPDIR": str(folder)},
+                        env=self._installation.environment() | {"TMPDIR": str(folder)},
                         stdin=subprocess.DEVNULL,
                         stdout=stream,
                         stderr=subprocess.STDOUT,
@@ -345,19 +389,17 @@ class EmbeddedTriton:
             undo.pop_all()
             return _Running(process, front_process, guard, left, loader.log, loader)
 
-    def _command(
-        self, installation: Installation, backend_folder: Path, prefix: str, keys: Keys, front: Settings
-    ) -> list[str | Path]:
+    def _command(self, backends: Path, prefix: str, keys: Keys, front: Settings) -> list[str | Path]:
         places = {service: (self.host, str(port)) for service, port in self.ports.items()}
         inner_host, _, inner_port = front.upstream.partition(":")
         places["HTTP"] = inner_host, inner_port
         addresses = [f"--{service.lower()}-address={host}" for service, (host, _) in places.items()]
         ports = [f"--{service.lower()}-port={port}" for service, (_, port) in places.items()]
         return [
-            installation.binary,
+            self._installation.binary,
             f"--model-repository={self.repository.resolve()}",
-            f"--backend-directory={backend_folder}",
-            f"--cache-directory={installation.root / 'caches'}",
+            f"--backend-directory={backends}",
+            f"--cache-directory={self._installation.root / 'caches'}",
             f"--backend-config=python,shm-region-prefix-name={prefix}",
             f"--exit-timeout-secs={EXIT_TIMEOUT}",
             # ours are complete; guessing would start every Python model twice
@@ -368,6 +410,7 @@ class EmbeddedTriton:
             f"--http-restricted-api={FRONT_APIS}:{FRONT_HEADER}={front.key}",
             # one broken model is no reason to send no requests to the others
             "--strict-readiness=false",
+            "--metrics-config=summary_latencies=true",  # quantiles, beside the sums
             *addresses,
             *ports,
         ]
@@ -381,7 +424,7 @@ class EmbeddedTriton:
             with suppress(subprocess.TimeoutExpired):  # it closes its connections a moment before it ends
                 running.process.wait(timeout=LAST_MOMENT)
             ending = self.ending or f"does not answer any more ({fault.message})"
-            raise ServerError(f"the server {ending}") from None
+            raise EndedWhileLoading(f"the server {ending}") from None
         if not self._control.served and not self.watch:
             reasons = (f"model {name!r}: {reason}" for name, reason in sorted(self._control.refused.items()))
             raise ServerError(f"no model of {self.repository} can be served: {'; '.join(reasons)}")
@@ -390,12 +433,20 @@ class EmbeddedTriton:
         """By its goldens, where it has some; else by whether it answers at all."""
         try:
             if has_goldens(self.repository, model, versions):
-                return fault_of(self.connection, self.repository, model, versions)
+                for version in versions:
+                    fault = fault_of(self.connection, self.repository, model, [version])
+                    self._goldens[model, version] = fault is None
+                    if fault is not None:
+                        return fault
+                return None
             return first_answer(self.connection, model, versions)
         except Fault as fault:
             if not fault.answered:
                 raise
             return fault.message
+
+    def _choose(self, model: Path, config: ModelConfig, versions: tuple[int, ...]) -> Choice:
+        return choose(model, config, versions, self._installation.server)
 
     def _wait_until_ready(self, timeout: float) -> None:
         running = self._running
@@ -409,12 +460,17 @@ class EmbeddedTriton:
             time.sleep(0.02)
 
     def _ready(self) -> bool:
+        return self._get("/v2/health/ready") is not None
+
+    def _get(self, path: str) -> bytes | None:
+        """The body of an answer 200 over HTTP."""
         connection = http.client.HTTPConnection(self.http_url, timeout=2)
         try:
-            connection.request("GET", "/v2/health/ready")
-            return connection.getresponse().status == 200
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            return answer.read() if answer.status == 200 else None
         except (OSError, http.client.HTTPException):
-            return False
+            return None
         finally:
             connection.close()
 
@@ -425,20 +481,19 @@ class EmbeddedTriton:
         _tell(self._running.guard, noted.to_line())
 
 
-def _fill_backends(folder: Path, installation: Installation) -> None:
-    """Make the private backend directory: copies, since the server refuses links that lead out of it."""
+def _backends(run: Path, installation: Installation) -> Path:
+    """The backend directory: the server's, or one of the run, of copies, since it refuses links out of it."""
+    theirs = installation.root / "backends"
+    if installation.whole_backends:
+        return theirs
+    folder = run / "backends"
     python = folder / "python"
     python.mkdir(parents=True)
-    for file in (
-        *(installation.root / "backends" / "python").glob("*.so"),
-        *(installation.root / "backends" / "python").glob("*.py"),
-    ):
+    for file in (*(theirs / "python").glob("*.so"), *(theirs / "python").glob("*.py"), installation.stub):
         shutil.copy(file, python)
-    shutil.copy(installation.stub, python)
-    for backend, files in FILES.items():
-        (folder / backend).mkdir()
-        for file in files:
-            shutil.copy(file, folder / backend)
+    for backend in FILES:
+        copy_backend(backend, folder)
+    return folder
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

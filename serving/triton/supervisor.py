@@ -12,7 +12,7 @@ from contextlib import suppress
 
 from regard.errors import RegardError, ServerError
 from regard.serving.protocol.wire import Fault
-from regard.serving.triton.health import HealthCheck
+from regard.serving.triton.health import HealthCheck, Observation
 from regard.serving.triton.installation import NoRoom
 from regard.serving.triton.orphans import forget_orphans, free_orphans
 from regard.serving.triton.server import EmbeddedTriton
@@ -30,6 +30,7 @@ class Supervisor:
         update: seconds between looks at the repository.
         canary: seconds between canaries, after which the shared memory of dead clients is freed too.
         report: told in a line what happened.
+        observe: told what each look showed, before anything is done about it; what it raises ends the watch.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class Supervisor:
         update: float = 1.0,
         canary: float = 10.0,
         report: Callable[[str], None] = lambda line: None,
+        observe: Callable[[Observation], None] = lambda seen: None,
     ) -> None:
         self.server = server
         self.look = look
         self.canary = canary
         self.report = report
+        self.observe = observe
         self._update_due = _Every(update)
         self._orphans_due = _Every(canary)
 
@@ -57,6 +60,7 @@ class Supervisor:
         health = HealthCheck(self.server, canary=self.canary)
         while not stop.wait(self.look):
             seen = health.look()
+            self.observe(seen)
             for model, reason in seen.unproven.items():
                 self.report(f"{model} is unproven: it has not answered a canary yet ({reason})")
             if seen.fault is not None:

@@ -13,6 +13,7 @@ from regard.contract.variant import Variant, variant_in
 from regard.errors import InvalidInput, UnknownName
 from regard.serving.protocol.connection import Connection
 from regard.serving.protocol.explain import explained
+from regard.serving.protocol.wire import Fault
 from regard.serving.verify.endpoint_runner import TIMEOUT
 from regard.serving.verify.goldens import ENDPOINTS, Endpoint, Verification, name_of, verify
 
@@ -32,18 +33,16 @@ def verify_served(
         RegardError: the server does not answer, or does not know the model.
         InvalidInput: there are no goldens.
     """
-    with explained(connection, model, timeout=TIMEOUT):
-        index = connection.index(timeout=TIMEOUT)
-    ready: dict[str, list[int]] = {}
-    for entry in index:
-        if entry.get("state") == "READY":
-            ready.setdefault(entry["name"], []).append(int(entry.get("version") or 0))
     typed, model = model, model.removesuffix(IMAGE_ENDPOINT)
-    endpoints: list[Endpoint] = [endpoint for endpoint in ENDPOINTS if name_of(model, endpoint) in ready]
+    ready: dict[Endpoint, list[int]] = {}
+    with explained(connection, model, timeout=TIMEOUT):
+        for endpoint in ENDPOINTS:
+            ready[endpoint] = _ready(connection, name_of(model, endpoint))
+    endpoints: list[Endpoint] = [endpoint for endpoint in ENDPOINTS if ready[endpoint]]
     if not endpoints:
-        raise UnknownName.among("ready model", typed, {name.removesuffix(IMAGE_ENDPOINT) for name in ready})
+        raise UnknownName.among("ready model", typed, _names(connection))
     first = name_of(model, endpoints[0])
-    version = str(max(ready[first]))
+    version = str(max(ready[endpoints[0]]))
     folder = repository / first / version if artifact is None else artifact
     exported = _exported_to(folder)
     return verify(
@@ -55,6 +54,25 @@ def verify_served(
         version=version,
         endpoints=endpoints,
     )
+
+
+def _ready(connection: Connection, endpoint: str) -> list[int]:
+    """The versions of an endpoint that are ready; of its metadata, which every gateway lets through."""
+    try:
+        return connection.versions(endpoint, timeout=TIMEOUT)
+    except Fault as fault:
+        if "unknown model" not in fault.message:
+            raise
+        return []
+
+
+def _names(connection: Connection) -> set[str]:
+    """The models that are ready, where the server tells."""
+    try:
+        index = connection.index(timeout=TIMEOUT)
+    except Fault:
+        return set()
+    return {entry["name"].removesuffix(IMAGE_ENDPOINT) for entry in index if entry.get("state") == "READY"}
 
 
 def fault_of(connection: Connection, repository: Path, endpoint: str, versions: Sequence[int]) -> str | None:

@@ -1,5 +1,6 @@
 """What lies in the server's folder of each backend of ours: each must stand alone there."""
 
+import shutil
 from pathlib import Path
 
 from regard.contract import openvino_settings, preprocess
@@ -23,3 +24,10 @@ FILES: dict[str, tuple[Path, ...]] = {
 }
 # NVIDIA's `tensorrt` backend is in no package; whatever GPU there is, an engine cannot be loaded
 EMBEDDED = Server(backends=frozenset(FILES))
+
+
+def copy_backend(name: str, folder: Path) -> None:
+    """Make a backend of ours in a server's folder of backends."""
+    (folder / name).mkdir()
+    for file in FILES[name]:
+        shutil.copy(file, folder / name)

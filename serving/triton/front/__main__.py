@@ -30,7 +30,7 @@ async def serve(settings: Settings) -> None:
     ) as session:
         server = web.Server(
             Front(settings, session).answer,
-            handler_cancellation=False,  # Triton goes on with what nobody waits for, and that counts
+            handler_cancellation=False,  # what Triton has begun it goes on with, and that counts
             auto_decompress=False,
             access_log=None,
             keepalive_timeout=IDLE,

@@ -4,9 +4,11 @@ answer is passed on as it comes.
 
 import asyncio
 import re
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -15,11 +17,13 @@ from yarl import URL
 
 from regard.serving.triton.front.fields import Refused, parsed
 from regard.serving.triton.front.pace import Pace
+from regard.serving.triton.front.places import AHEAD, CallerGone, Places
 from regard.serving.triton.front.request_check import check_inference, head_size
 from regard.serving.triton.front.settings import Settings
 
 INFERENCE = re.compile(r"/v2/models/[^/?]+(/versions/[^/?]+)?/infer(\?.*)?")
 CONFIG_AGE = 10.0  # seconds for which the number of a model's instances is taken to be the same
+MAX_PATH = 1024  # characters; of some thousands Triton reads the path in pieces, and takes one for the whole
 JSON_SIZE = "Inference-Header-Content-Length"
 # curl's default: Triton takes a body of it for a form, and a large one ends it
 FORM = "application/x-www-form-urlencoded"
@@ -43,6 +47,7 @@ class Front:
         self.session = session
         self._in_flight = 0
         self._paces: dict[str, Pace] = {}
+        self._places: dict[str, Places] = {}
         self._asked: dict[str, float] = {}  # when the model's instances were last looked up
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -50,6 +55,10 @@ class Front:
         try:
             if not request.raw_path.startswith("/"):  # another host's, or none
                 raise Refused(400, f"the path must begin with /, got {request.raw_path[:80]!r}")
+            if len(request.raw_path) > MAX_PATH:
+                raise Refused(
+                    414, f"the path has {len(request.raw_path)} characters, and {MAX_PATH} are the most"
+                )
             with self._held() as hold:
                 body = await self._body(request, hold)
                 if not INFERENCE.fullmatch(request.raw_path):
@@ -60,6 +69,8 @@ class Front:
                     return await self._forward(request, body, answered)
         except Refused as refused:
             return web.json_response({"error": str(refused)}, status=refused.status)
+        except CallerGone:
+            return web.Response(status=499)  # which nobody reads
 
     async def _body(self, request: web.BaseRequest, hold: Callable[[int], None]) -> bytes | bytearray:
         """All of it. hold: told how many bytes there are so far."""
@@ -111,31 +122,34 @@ class Front:
 
     @asynccontextmanager
     async def _turn(self, request: web.BaseRequest, allowed: float) -> AsyncIterator[Callable[[], None]]:
-        """See `Pace.turn`; a model that Triton does not know needs none."""
+        """See `Pace.turn` and `Places.place`; a model that Triton does not know needs neither."""
         model = request.raw_path.partition("?")[0].removesuffix("/infer")
         pace = self._paces.get(model)
         now = time.monotonic()
         if pace is None or now > self._asked[model] + CONFIG_AGE:
-            instances = await self._instances(model)
-            if instances is None:
+            config = await self._config(model)
+            if config is None:
                 yield lambda: None
                 return
-            pace = self._paces.setdefault(model, Pace(instances))
-            pace.instances, self._asked[model] = instances, now
+            pace = self._paces.setdefault(model, Pace(1))
+            places = self._places.setdefault(model, Places(1))
+            pace.instances, places.most = instances_of(config), most_at_once(config)
+            self._asked[model] = now
         with pace.turn(allowed) as answered:
-            yield answered
+            async with self._places[model].place(lambda: _gone(request)):
+                yield answered
 
-    async def _instances(self, model: str) -> int | None:
-        """How many requests a model works on at a time; None if there is no such model."""
+    async def _config(self, model: str) -> Mapping[str, Any] | None:
+        """A model's configuration; None if there is no such model."""
         headers = {self.settings.key_header: self.settings.key}
         try:
             async with self.session.get(self._url(f"{model}/config"), headers=headers) as answer:
                 if answer.status != 200:
                     return None
-                groups = (await answer.json(content_type=None)).get("instance_group", [])
+                config: dict[str, Any] = await answer.json(content_type=None)
+                return config
         except aiohttp.ClientError:
             return None  # to forward the request tells why
-        return sum(group.get("count", 1) * max(1, len(group.get("gpus", []))) for group in groups) or 1
 
     def _url(self, path: str) -> URL:
         return URL(f"http://{self.settings.upstream}{path}", encoded=True)
@@ -199,6 +213,26 @@ class Front:
             yield hold
         finally:
             self._in_flight -= held
+
+
+def instances_of(config: Mapping[str, Any]) -> int:
+    """How many requests, or batches of them, a model works on at a time; 1 where it does not say."""
+    groups = config.get("instance_group", [])
+    return sum(group.get("count", 1) * max(1, len(group.get("gpus", []))) for group in groups) or 1
+
+
+def most_at_once(config: Mapping[str, Any]) -> int:
+    """How many requests of a model may be with Triton at a time; any number where its steps are other
+    models'.
+    """
+    if not config.get("instance_group"):
+        return sys.maxsize
+    batch = config.get("max_batch_size", 0) if "dynamic_batching" in config else 0
+    return AHEAD * instances_of(config) * max(1, batch)
+
+
+def _gone(request: web.BaseRequest) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _end_to_end(headers: Mapping[str, str]) -> CIMultiDict[str]:

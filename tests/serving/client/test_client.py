@@ -29,6 +29,7 @@ from regard.serving.protocol.wire import Fault
 
 LOST = Fault("UNAVAILABLE", "Connection refused", answered=False)
 BUSY = Fault("UNAVAILABLE", "Exceeds maximum queue size")
+STOPPING = Fault("CANCELLED", "CANCELLED")
 RESTRICTED = Fault("UNAVAILABLE", "This protocol is restricted, expecting header 'triton-grpc-protocol-key'")
 
 
@@ -369,7 +370,9 @@ GONE = Fault("NOT_FOUND", "Request for unknown model: 'net' has no available ver
 STUB = Fault("INTERNAL", "Stub process 'net_0_0' is not healthy.")
 
 
-@pytest.mark.parametrize("fault", [LOST, BUSY, GONE, STUB], ids=["lost", "busy", "gone", "stub"])
+@pytest.mark.parametrize(
+    "fault", [LOST, BUSY, GONE, STUB, STOPPING], ids=["lost", "busy", "gone", "stub", "stopping"]
+)
 def test_a_restart_is_ridden_out(ask, fault):
     """For longer than a server that was never met is waited for."""
     fake = FakeTransport()

@@ -79,7 +79,9 @@ def test_tensors_alone(url: str) -> None:
 def test_both_are_canaried(urls: Urls) -> None:
     connection = connect(address_of(urls.grpc), Credentials())
     try:
-        assert Canaries(interval=0.0).send(connection) == Findings()
+        assert Canaries(interval=0.0).send(connection) == Findings(
+            proven=frozenset({"tensors", "files_image"})
+        )
     finally:
         connection.close()
 

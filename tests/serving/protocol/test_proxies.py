@@ -118,7 +118,8 @@ def test_clients_and_bench_reach_this_machine(
 @pytest.mark.usefixtures("dead_proxies")
 def test_control_and_canaries_reach_this_machine(repository: Path, embedded: Any) -> None:
     with embedded(repository) as server:  # which loads each model over gRPC
-        assert HealthCheck(server, canary=0.0).look() == Observation(running=True)
+        seen = HealthCheck(server, canary=0.0).look()
+        assert seen == Observation(running=True, proven=frozenset(server.served))
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "grpc", "grpcs"])

@@ -59,6 +59,9 @@ def fails(code: str) -> Callable[[Request], None]:
     return answer
 
 
+PROVEN = Findings(proven=frozenset({"m"}))
+
+
 def passes(request: Request) -> None:
     pass
 
@@ -88,7 +91,7 @@ def send(canaries: Canaries, server: Server) -> Findings:
 )
 def test_what_a_model_without_a_card_is_sent(dims: list[int], batch: int, shape: tuple[int, ...]) -> None:
     server = Server(tensor(dims, batch=batch), passes)
-    assert send(Canaries(), server) == Findings()
+    assert send(Canaries(), server) == PROVEN
     assert server.sizes() == [shape]
 
 
@@ -99,7 +102,7 @@ def test_a_card_says_the_sizes_and_the_smallest_that_passes_is_kept(largest: Art
 
     server = Server(tensor([-1, -1, 3], batch=4, card=largest.card), picky)
     canaries = Canaries()
-    assert send(canaries, server) == send(canaries, server) == Findings()
+    assert send(canaries, server) == send(canaries, server) == PROVEN
     assert server.sizes() == [(1, 16, 16, 3), (1, 48, 64, 3), (1, 48, 64, 3)]
 
 
@@ -119,7 +122,7 @@ def test_images_are_encoded_at_the_sizes_of_the_card(largest: Artifact) -> None:
 @pytest.mark.parametrize("code", ["INTERNAL", "UNKNOWN", "DEADLINE_EXCEEDED"])
 def test_a_model_that_fails_what_it_answered_is_unhealthy(code: str) -> None:
     server, canaries = Server(tensor([5], batch=1), passes), Canaries(deadline=7)
-    assert send(canaries, server) == Findings()
+    assert send(canaries, server) == PROVEN
     server.answer = fails(code)
     reason = "no answer to anybody for 7 s" if code == "DEADLINE_EXCEEDED" else "so it is"
     assert send(canaries, server) == Findings(unhealthy={"m": reason})
@@ -133,7 +136,7 @@ def test_a_refusal_is_no_fault_of_a_model_that_answered(code: str) -> None:
     server, canaries = Server(tensor([5], batch=1), passes), Canaries()
     send(canaries, server)
     server.answer = fails(code)
-    assert send(canaries, server) == Findings()
+    assert send(canaries, server) == PROVEN
 
 
 def test_an_unproven_model_is_reported_once_and_tried_again_more_and_more_seldom(
@@ -153,7 +156,7 @@ def test_an_unproven_model_is_reported_once_and_tried_again_more_and_more_seldom
     assert tries == [0, 10, 30, 70, 150, 310, 630, 1230]  # then every ten minutes
     server.answer = passes
     now = 1830
-    assert send(canaries, server) == Findings()
+    assert send(canaries, server) == PROVEN
     server.answer = fails("INTERNAL")
     assert set(send(canaries, server).unhealthy) == {"m"}
 
@@ -254,3 +257,17 @@ def test_on_a_real_server(tmp_path: Path, embedded: Any, connect: Any) -> None:
         assert second.unproven == {}
         with connect(server.grpc_url) as infer:
             infer("two", np.ones((1, 3), np.float32), input="x")
+
+
+def test_an_ensembles_canary_proves_its_steps() -> None:
+    steps = [{"model_name": name} for name in ("first", "second")]
+
+    class Both(Server):
+        def index(self, *, timeout: float) -> list[dict[str, str]]:
+            return [{"name": name, "version": "1", "state": "READY"} for name in ("first", "m")]
+
+        def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
+            ensemble = {"ensemble_scheduling": {"step": steps}} if model == "m" else {}
+            return {**self.described, "name": model, **ensemble}
+
+    assert send(Canaries(), Both(tensor([5], batch=1), passes)).proven == {"first", "second", "m"}

@@ -234,6 +234,22 @@ def test_a_restart_loads_what_answered(scene: Scene) -> None:
     assert scene.served == {"m": (1,), "a": (1,)}
 
 
+def test_of_several_that_were_being_loaded_when_the_server_ended_each_is_tried_alone(scene: Scene) -> None:
+    scene.put("other", 1, "good")
+    scene.server.gone = True
+    with pytest.raises(Fault):
+        scene.update()
+    assert scene.told == ["the server ended or hung while it loaded m, other; each is tried alone now"]
+    assert scene.control.refused == {}
+    with pytest.raises(Fault):
+        scene.update()
+    assert set(scene.control.refused) == {"m"}  # alone, and the next is not tried any more
+    scene.server.gone = False
+    scene.update()
+    assert scene.served == {"other": (1,)}
+    assert set(scene.control.refused) == {"m"}
+
+
 def test_what_was_being_loaded_when_the_server_ended_is_not_tried_again(scene: Scene) -> None:
     scene.server.gone = True
     with pytest.raises(Fault):

@@ -115,13 +115,15 @@ def test_a_server_that_ended_says_nothing_any_more(tmp_path: Path) -> None:
 
     repository = tmp_path / "repository"
     file = tmp_path / ".repository.served.json"
-    assert served_now.told(repository) == {}
-    served_now.tell(repository, {"m": ("how",)})
-    assert served_now.told(repository) == {"m": ("how",)}
-    file.write_text(json.dumps({"pid": 2**22 + 1, "notes": {"m": ["how"]}}))  # more than Linux gives
-    assert served_now.told(repository) == {}
+    assert served_now.told(repository) is None
+    now = served_now.ServedNow(watches=True, served={"m": (1,)}, refused={"n": "why"}, notes={"m": ("how",)})
+    served_now.tell(repository, now)
+    assert served_now.told(repository) == now
+    said = json.loads(file.read_text())
+    file.write_text(json.dumps(said | {"pid": 2**22 + 1}))  # more than Linux gives
+    assert served_now.told(repository) is None
     served_now.forget(repository)
     assert file.exists()  # another's
-    for text in ("", "{}", "[]", '{"pid": 1}', '{"pid": 1, "notes": []}'):
+    for text in ("", "{}", "[]", '{"pid": 1}', '{"pid": 1, "watches": true, "served": [], "notes": []}'):
         file.write_text(text)
-        assert served_now.told(repository) == {}
+        assert served_now.told(repository) is None

@@ -75,3 +75,20 @@ def test_what_our_backends_tell_of_a_model(tmp_path: Path) -> None:
     log = ServerLog(path, 0)
     assert log.notices("colour", start) == (told,)
     assert log.notices("other", start) == ()
+
+
+def test_a_log_that_would_fill_the_disk_begins_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("regard.serving.triton.log.BOUND", 100)
+    log = ServerLog(tmp_path / "server.log", 0)
+    with log.path.open("ab") as stream:  # as the server holds it
+        stream.write(b"x" * 100)
+        stream.flush()
+        log.bound()
+        start = log.end()
+        assert start == 100
+        stream.write(b"x")
+        stream.flush()
+        log.bound()
+        stream.write(b"error: and so on\n")
+    assert log.path.read_bytes() == b"error: and so on\n"
+    assert log.lines(start) == ["error: and so on"]  # what began before is in it whole

@@ -278,7 +278,7 @@ def test_started_twice_and_never(repository: Path, embedded: Any) -> None:
         server.start()
 
 
-@pytest.mark.parametrize("step", ["_fill_backends", "FrontProcess", "_tell", "GrpcConnection"])
+@pytest.mark.parametrize("step", ["_backends", "FrontProcess", "_tell", "GrpcConnection"])
 def test_a_ctrl_c_while_it_starts_leaves_nothing(
     repository: Path, embedded: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:

@@ -7,17 +7,19 @@ import logging
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Event, Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import grpc
 import pytest
 
 from regard.serving.triton.front.log import OneLine
+from regard.serving.triton.front.places import AHEAD
 from regard.serving.triton.front.process import FrontProcess
 from regard.serving.triton.front.settings import Settings
 from regard.serving.triton.ports import free_ports
@@ -27,14 +29,16 @@ INFER = "/v2/models/net/infer"
 
 class Upstream(BaseHTTPRequestHandler):
     """Answers what it was sent, with a header of its own, compressed if asked; ?close ends in the middle, and
-    ?wait waits for `go`.
+    ?wait waits for `go`. paths: what was asked.
     """
 
     protocol_version = "HTTP/1.1"
     arrived = Event()
     go = Event()
+    paths: ClassVar[list[str]] = []
 
     def do_GET(self) -> None:
+        self.paths.append(self.path)
         size = int(self.headers.get("Content-Length") or 0)
         said = {
             "method": self.command,
@@ -120,6 +124,13 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asking]:
     assert told.read_text() == ""
 
 
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
 def wait_for(port: int) -> None:
     deadline = time.monotonic() + 60
     while True:
@@ -188,6 +199,7 @@ def test_who_waits_to_be_asked_for_the_body(ask: Asking) -> None:
         ("/v2/models/net/versions/1/infer", b"{}", {}, 400, "inputs"),
         ("/v2/logging", b"{", {}, 400, "JSON"),
         (f"http://127.0.0.1{INFER}", head(), {}, 400, "must begin with /"),
+        (f"/v2/models/{'a' * 1024}/infer", head(), {}, 414, "1024 are the most"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -262,6 +274,29 @@ def test_a_caller_who_does_not_wait(ask: Asking) -> None:
         assert Upstream.arrived.wait(60)
     Upstream.go.set()
     assert ask("/v2", method="GET")[0] == 200
+
+
+def test_who_goes_while_he_waits_is_never_sent(ask: Asking) -> None:
+    """One instance: Triton has AHEAD requests, and the others wait in the front."""
+    Upstream.arrived.clear()
+    Upstream.go.clear()
+    path = "/v2/models/patient/infer"
+    with ThreadPoolExecutor() as pool, ExitStack() as stack:
+        try:
+            first = [pool.submit(ask, f"{path}?wait={number}", head()) for number in range(AHEAD)]
+            eventually(lambda: sum(f"{path}?wait" in each for each in Upstream.paths) == AHEAD)
+            for _ in range(3):
+                line = stack.enter_context(socket.create_connection(("127.0.0.1", ask.port), timeout=60))
+                length = f"Content-Length: {len(head())}"
+                line.sendall(f"POST {path}?gone HTTP/1.1\r\nHost: a\r\n{length}\r\n\r\n".encode() + head())
+            last = pool.submit(ask, f"{path}?last", head())
+            time.sleep(0.2)  # they are in the queue
+            stack.close()
+            assert not any("gone" in each or "last" in each for each in Upstream.paths)
+        finally:
+            Upstream.go.set()
+        assert [each.result()[0] for each in [*first, last]] == [200] * (AHEAD + 1)
+    assert not any("gone" in each for each in Upstream.paths)
 
 
 def test_nobody_behind_it(tmp_path: Path) -> None:
