@@ -4,11 +4,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from regard.serving.deploy.stack.compose import PROGRAMS
 from regard.serving.doctor.finding import Finding, note, ok
 from regard.serving.machine.asking import Answer, ask
 from regard.serving.machine.gpus import Gpus
-
-COMPOSE = (("docker", "compose"), ("docker-compose",))  # a plug-in, or a program of its own
 
 
 def docker(gpus: Gpus) -> Iterator[Finding]:
@@ -35,7 +34,7 @@ def docker(gpus: Gpus) -> Iterator[Finding]:
 
 
 def _compose() -> Finding:
-    for program in COMPOSE:
+    for program in PROGRAMS:
         answer = ask(*program, "version", "--short")
         if answer.fault is None and answer.output.strip():
             version = answer.output.strip()

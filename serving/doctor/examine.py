@@ -13,6 +13,7 @@ from regard.serving.doctor.onnx_runtime import onnx_runtime
 from regard.serving.doctor.openvino import openvino
 from regard.serving.doctor.plans import plans
 from regard.serving.doctor.pytorch import pytorch
+from regard.serving.doctor.release import release
 from regard.serving.machine.gpus import gpus
 
 Check = Callable[[], Iterable[Finding]]
@@ -40,6 +41,7 @@ def examine(repository: Path | None) -> list[Finding]:
         compilers.cpp,
         compilers.cuda,
         partial(docker, there),
+        partial(release, Path()),
         partial(plans, repository, there),
     )
     with ThreadPoolExecutor(max_workers=len(checks)) as pool:  # most of them wait for other processes

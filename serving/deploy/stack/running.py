@@ -1,0 +1,103 @@
+"""What is told of a stack that is up: its addresses, its keys and what it serves."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from regard.errors import InvalidInput
+from regard.serving.deploy.published_faults import warning_of
+
+REPOSITORY = "model_repository"  # in the project's folder
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stack that is up.
+
+    Attributes:
+        repository: its model repository.
+        http, grpc: addresses of the gateway, as a Client takes them.
+        ca, api_key, operator_key: files that a Client needs; None without TLS and keys.
+        prometheus: its address on this machine.
+        release: of NVIDIA's Triton.
+        models: of the model repository, by name.
+        warnings: what should not stay as it is.
+    """
+
+    repository: Path
+    http: str
+    grpc: str
+    ca: Path | None
+    api_key: Path | None
+    operator_key: Path | None
+    prometheus: str
+    release: str
+    models: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """In JSON's types."""
+        return {name: str(part) if isinstance(part, Path) else part for name, part in asdict(self).items()}
+
+
+def running(
+    services: Mapping[str, Any], project: Path, *, models: tuple[str, ...], keys: Path | None
+) -> Running:
+    """Read it off the services, as Compose has their settings filled in.
+
+    keys: the folder of what a client needs; None without TLS and keys.
+    """
+    release = release_of(services)
+    http, grpc = _gateway(services, encrypted=keys is not None)
+    (prometheus,) = services["prometheus"]["ports"]
+    warnings = [warning_of(release)]
+    if not models:
+        warnings.append(f"{project / REPOSITORY} holds no model; add one with: regard repo add")
+    return Running(
+        repository=project / REPOSITORY,
+        http=http,
+        grpc=grpc,
+        ca=keys and keys / "ca.pem",
+        api_key=keys and keys / "api_key",
+        operator_key=keys and keys / "operator_key",
+        prometheus=f"http://{prometheus['host_ip']}:{prometheus['published']}",
+        release=release,
+        models=models,
+        warnings=tuple(warning for warning in warnings if warning is not None),
+    )
+
+
+def release_of(services: Mapping[str, Any]) -> str:
+    """Of NVIDIA's Triton, by the tag of the image.
+
+    Raises:
+        InvalidInput: the tag names none.
+    """
+    image = services["triton-a"]["image"]
+    found = re.search(r":(\d\d\.\d\d)-", image)
+    if found is None:
+        raise InvalidInput(f"the image {image} names no release of Triton; set TRITON_RELEASE, as in 26.10")
+    return found[1]
+
+
+def _gateway(services: Mapping[str, Any], *, encrypted: bool) -> tuple[str, str]:
+    """Its addresses for HTTP and for gRPC: one port for both with TLS, one for each without."""
+    first, *_, last = [*services["gateway"]["ports"]] * 2
+    if not encrypted:
+        return (
+            f"http://{first['host_ip']}:{first['published']}",
+            f"grpc://{last['host_ip']}:{last['published']}",
+        )
+    host = _name(first["host_ip"], services["keys"]["command"])
+    return f"https://{host}:{first['published']}", f"grpcs://{host}:{first['published']}"
+
+
+def _name(bound: str, command: list[str]) -> str:
+    """One that the certificate has: that of this machine to itself, or what others call it."""
+    if ipaddress.ip_address(bound).is_loopback:
+        return "localhost"
+    (option,) = command
+    return option.partition("=")[2]
