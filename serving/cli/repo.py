@@ -1,12 +1,22 @@
 """`regard repo`: add exported models to a Triton model repository, remove, list and renew them."""
 
 import json
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from regard.serving.cli.addition import (
+    AcceleratorOption,
+    BackendOption,
+    Batching,
+    EndpointsOption,
+    Expect,
+    Instances,
+    Name,
+    Threads,
+    serving_options,
+)
 from regard.serving.cli.completion import served_models
 from regard.serving.cli.console import err, out
 from regard.serving.cli.options import APP, DEFAULT_REPOSITORY, Json, Repository
@@ -21,80 +31,24 @@ app = typer.Typer(
 )
 
 
-class Backend(str, Enum):
-    """What computes the answers."""
-
-    onnxruntime = "onnxruntime"
-    tensorrt = "tensorrt"
-
-
-class Accelerator(str, Enum):
-    """What ONNX Runtime hands the graph to on a GPU."""
-
-    tensorrt = "tensorrt"
-
-
-class Endpoints(str, Enum):
-    """How a model is called."""
-
-    image = "image"
-    tensor = "tensor"
-    both = "both"
-
-
 @app.command()
 def add(
     artifact: Annotated[
         Path, typer.Argument(help="The folder that `regard export` wrote, or one of its variants'.")
     ],
     repository: Repository = DEFAULT_REPOSITORY,
-    name: Annotated[str | None, typer.Option(help="The served name; the model's own by default.")] = None,
-    instances: Annotated[
-        int | None,
-        typer.Option(help="Batches that an endpoint works on at the same time; by default one per core."),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(help="Threads that each of them computes with; by default they share out the cores."),
-    ] = None,
-    endpoints: Annotated[
-        Endpoints | None,
-        typer.Option(
-            help="What the model takes: image files, tensors, or both, the default. Each endpoint holds the "
-            "weights in memory, once for each instance: both take twice the memory of one.",
-            show_default=False,
-        ),
-    ] = None,
-    batching: Annotated[
-        bool | None,
-        typer.Option(
-            "--batching/--no-batching",
-            help="Whether requests that wait are worked on together; by default with an NVIDIA GPU.",
-            show_default=False,
-        ),
-    ] = None,
-    backend: Annotated[
-        Backend | None,
-        typer.Option(
-            help="What computes: onnxruntime, the default, or tensorrt by the engine that `regard build` put "
-            "beside the graph; where that cannot be loaded, the graph serves still.",
-            show_default=False,
-        ),
-    ] = None,
-    accelerator: Annotated[
-        Accelerator | None,
-        typer.Option(
-            help="Let ONNX Runtime hand the graph to TensorRT on a GPU, which builds an engine as it loads.",
-            show_default=False,
-        ),
-    ] = None,
+    name: Name = None,
+    instances: Instances = None,
+    threads: Threads = None,
+    endpoints: EndpointsOption = None,
+    batching: Batching = None,
+    backend: BackendOption = None,
+    accelerator: AcceleratorOption = None,
     unproven: Annotated[
         bool,
         typer.Option("--unproven", help="Take it without a proof that holds; it is shown as unproven."),
     ] = False,
-    expect: Annotated[
-        str | None, typer.Option(metavar="SHA256", help="What its manifest.json must have for SHA-256.")
-    ] = None,
+    expect: Expect = None,
     as_json: Json = False,
 ) -> None:
     """Add a model, or a new version of one that is there; a server that watches the repository picks it up.
@@ -115,12 +69,7 @@ def add(
         read_unproven(artifact) if unproven else read_artifact_or_variant(artifact, expect=expect),
         repository,
         name=name,
-        instances=instances,
-        threads=threads,
-        endpoints=None if endpoints is None else endpoints.value,
-        batching=batching,
-        backend=None if backend is None else backend.value,
-        accelerator=None if accelerator is None else accelerator.value,
+        **serving_options(instances, threads, endpoints, batching, backend, accelerator),
         report=err.print,
     )
     engine = added.engine

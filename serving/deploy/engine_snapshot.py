@@ -6,28 +6,27 @@ the same models, each by its engine where that could be built, and by ONNX Runti
 <volume>/engines/           see engine_store.py
 """
 
-import os
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from regard.contract.digest import sha256
-from regard.contract.names import CARD_FILE, CONFIG_FILE, MODEL_FILE
-from regard.contract.whole_file import write_text
+from regard.contract.names import CONFIG_FILE, MODEL_FILE
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput, RegardError
 from regard.serving.deploy.engine_store import Build, EngineStore
+from regard.serving.deploy.libraries import mount_libraries
 from regard.serving.deploy.model_copy import copy_model
+from regard.serving.deploy.numbered import numbers_in, point
 from regard.serving.deploy.served_models import serve
 from regard.serving.repository import check_model, check_repository
-from regard.serving.repository.config import read_config, to_text
+from regard.serving.repository.config import read_config
 from regard.serving.repository.dependencies import in_order, needed_by
 from regard.serving.repository.engine_choice import Server
 from regard.serving.repository.layout import model_folders
 from regard.serving.repository.lock import changing
-from regard.serving.repository.op_library import SNAPSHOT_MOUNT, mount_elsewhere
+from regard.serving.repository.op_library import SNAPSHOT_MOUNT
 
 CURRENT, SNAPSHOTS, ENGINES = "current", "snapshots", "engines"
 KEPT = 2  # a server that has not started again yet reads the one before
@@ -74,14 +73,14 @@ def take_snapshot(
     store = EngineStore(volume / ENGINES, server, build)
     snapshots = volume / SNAPSHOTS
     with changing(snapshots, report):
-        folder = snapshots / str(max(_numbers(snapshots), default=0) + 1)
+        folder = snapshots / str(max(numbers_in(snapshots), default=0) + 1)
         with whole_folder(folder, files=frozenset()) as draft:
             left_out = _copy_models(repository, draft, report)
             if not model_folders(draft):
                 raise InvalidInput(f"no model of {repository} can be served, for the reasons above")
             ways = serve(draft, store, report)
-            _mount_libraries(draft)
-        _make_current(volume, folder)
+            mount_libraries(draft, SNAPSHOT_MOUNT)
+        point(volume / CURRENT, folder)
         report(f"{folder} is current: {len(ways)} models of {repository}")
         _prune(snapshots, store)
     return Snapshot(folder, ways, left_out)
@@ -116,36 +115,8 @@ def _needed(draft: Path, name: str) -> frozenset[str]:
     return needed_by(read_config(draft / name / CONFIG_FILE))
 
 
-def _mount_libraries(draft: Path) -> None:
-    """Let configurations name the libraries of operators that are in the snapshot, not the repository's."""
-    for folder in model_folders(draft):
-        config = read_config(folder / CONFIG_FILE)
-        if config.HasField("model_operations") and (folder / CARD_FILE).is_file():
-            mount_elsewhere(config, SNAPSHOT_MOUNT)
-            write_text(folder / CONFIG_FILE, to_text(config))
-
-
-def _make_current(volume: Path, folder: Path) -> None:
-    """Let the link name a snapshot, in one step: who opens it finds this one or the one before."""
-    draft = volume / f".{CURRENT}.draft"
-    try:
-        draft.unlink(missing_ok=True)
-        draft.symlink_to(folder.relative_to(volume))
-        os.replace(draft, volume / CURRENT)
-    except OSError as error:
-        raise InvalidInput(
-            f"cannot make {folder} the current snapshot: {error.strerror}; the one before stays"
-        ) from None
-
-
 def _prune(snapshots: Path, store: EngineStore) -> None:
     """Remove old snapshots, and the engines that none of the others has."""
-    for number in sorted(_numbers(snapshots))[:-KEPT]:
+    for number in numbers_in(snapshots)[:-KEPT]:
         shutil.rmtree(snapshots / str(number), ignore_errors=True)
     store.keep({sha256(graph) for graph in snapshots.glob(f"*/*/*/{MODEL_FILE}")})
-
-
-def _numbers(snapshots: Path) -> list[int]:
-    if not snapshots.is_dir():
-        return []
-    return [int(path.name) for path in snapshots.iterdir() if re.fullmatch(r"[1-9]\d*", path.name)]

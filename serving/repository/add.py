@@ -68,6 +68,7 @@ def add(
     batching: bool | None = None,
     backend: Backend | None = None,
     accelerator: Accelerator | None = None,
+    first_version: int = 1,
     report: Report = nobody,
 ) -> Added:
     """Add an exported model to a repository, which is made if there is none: a new model, or a new version
@@ -89,6 +90,7 @@ def add(
             the graph, with one instance for each GPU by default; where that engine cannot be loaded, ONNX
             Runtime still. By default ONNX Runtime, or the runtime that a variant is for.
         accelerator: what ONNX Runtime hands the graph to on a GPU, where it is there.
+        first_version: the number of a new model's version.
         report: is told when another change of the repository is waited for.
 
     Raises:
@@ -125,6 +127,7 @@ def add(
             threads=threads,
             batching=batching,
             accelerator=accelerator,
+            first_version=first_version,
         )
 
 
@@ -164,12 +167,13 @@ def _add(
     threads: int | None,
     batching: bool | None,
     accelerator: Accelerator | None,
+    first_version: int,
 ) -> Added:
     check_repository(repository)
     home = home_of(repository, name)
     if home is None:
         check_new_model(repository, name)
-        version, present = 1, asked or endpoints_of(name)
+        version, present = first_version, asked or endpoints_of(name)
         config = model_config(
             name,
             artifact.card,
@@ -183,7 +187,7 @@ def _add(
         if accelerator is not None:
             accelerate(config, artifact.card, artifact.precision)
         with drafting(repository) as draft:
-            _write_model(artifact, config, engine, draft, name, present, instances=instances)
+            _write_model(artifact, config, engine, draft, name, present, version, instances=instances)
             note_version(draft / present[0], version, draft=draft)
             move([(draft / endpoint, repository / endpoint) for endpoint in present])
     else:
@@ -222,6 +226,7 @@ def _write_model(
     draft: Path,
     name: str,
     endpoints: tuple[str, ...],
+    version: int,
     *,
     instances: int | None,
 ) -> None:
@@ -233,12 +238,12 @@ def _write_model(
         config = served_by_engine(config, card, engine)
     for endpoint in endpoints:
         chosen = config if endpoint == name else images
-        set_library(chosen, None if artifact.operators is None else 1)
+        set_library(chosen, None if artifact.operators is None else version)
         (draft / endpoint).mkdir()
         (draft / endpoint / CONFIG_FILE).write_text(to_text(chosen), encoding="utf-8")
         if card.answer.tensor == PROBABILITIES:
             lines = "".join(f"{label}\n" for label in card.answer.labels)
             (draft / endpoint / LABELS_FILE).write_text(lines, encoding="utf-8")
         (draft / endpoint / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
-    folders = [draft / endpoint / "1" for endpoint in endpoints]
+    folders = [draft / endpoint / str(version) for endpoint in endpoints]
     write_version(artifact, folders, engine=engine is not None)

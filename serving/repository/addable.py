@@ -1,6 +1,7 @@
 """What may be added to what is served already."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
@@ -153,11 +154,31 @@ def check_new_version(
         _check_precision(home, name, artifact)
     if home.name != name:
         wanted = image_config(wanted, most=card.input.max_batch, alone=True)
-    facts = {
-        **{fact: (value, callable_as(card)[fact]) for fact, value in callable_as(old).items()},
+    check_called_alike(name, old, card)
+    tensors = {
         "inputs": (_tensors(served, "input"), _tensors(wanted, "input")),
         "outputs": (_tensors(served, "output"), _tensors(wanted, "output")),
     }
+    _check_same(name, tensors)
+
+
+def check_called_alike(name: str, old: Card, card: Card) -> None:
+    """Refuse a version that a caller would have to call otherwise than the one before it.
+
+    Args:
+        name: the model's.
+        old: the served Card.
+        card: the version's.
+
+    Raises:
+        InvalidInput: it differs in task or contracts.
+    """
+    after = callable_as(card)
+    _check_same(name, {fact: (before, after[fact]) for fact, before in callable_as(old).items()})
+
+
+def _check_same(name: str, facts: Mapping[str, tuple[object, object]]) -> None:
+    """facts: by name, of the version before and of the new one."""
     for fact, (before, after) in facts.items():
         if before != after:
             raise InvalidInput(
