@@ -11,11 +11,13 @@ import typer
 
 import regard
 from regard.errors import RegardError
+from regard.serving.cli.batch import batch
 from regard.serving.cli.bench import bench
 from regard.serving.cli.build import build
 from regard.serving.cli.compare import compare
 from regard.serving.cli.console import visible
 from regard.serving.cli.convert import convert
+from regard.serving.cli.deploy import deploy
 from regard.serving.cli.doctor import doctor
 from regard.serving.cli.evaluate import evaluate
 from regard.serving.cli.export import export
@@ -30,6 +32,7 @@ from regard.serving.cli.serve import serve
 from regard.serving.cli.show import show
 from regard.serving.cli.train import train
 from regard.serving.cli.tune import tune
+from regard.serving.cli.up import down, up
 from regard.serving.cli.verify import verify
 
 app = typer.Typer(
@@ -48,12 +51,16 @@ VERBS = (
     build,
     show,
     serve,
+    deploy,
     verify,
     predict,
+    batch,
     evaluate,
     compare,
     bench,
     tune,
+    up,
+    down,
     doctor,
 )
 for verb in VERBS:

@@ -8,8 +8,8 @@ import typer
 
 from regard.errors import InvalidInput
 from regard.serving.cli.console import out
-from regard.serving.cli.engine_bar import engine_bar
 from regard.serving.cli.options import Json
+from regard.serving.cli.phase_bar import phase_bar
 from regard.serving.cli.proof import proof_images, show_certificates
 from regard.serving.cli.stages import say
 
@@ -61,7 +61,7 @@ def build(
     taken, images_from = proof_images(images, read.card) if wanted.here else ([], "none")
     limits = DEFAULTS if workspace is None else Limits(workspace=round(workspace * GIB))
     try:
-        with engine_bar(f"building {variant} of {read.card.name} for {target}") as report:
+        with phase_bar(f"building {variant} of {read.card.name} for {target}") as report:
             engine = add_engine(
                 read,
                 wanted,

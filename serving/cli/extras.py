@@ -1,6 +1,7 @@
 """Which extra of the package brings a module that a verb found missing."""
 
 EXTRAS = {
+    "fsspec": "ray",
     "matplotlib": "bench",
     "nncf": "int8",
     "onnx": "cpu",
@@ -8,6 +9,8 @@ EXTRAS = {
     "onnxruntime": "cpu",
     "onnxscript": "export",
     "openvino": "openvino",
+    "pyarrow": "ray",
+    "ray": "ray",
     "safetensors": "export",
     "tomli": "train",
     "torch": "export",

@@ -9,8 +9,9 @@ from regard.serving.cli.console import err
 
 
 @contextmanager
-def image_bar(total: int, doing: str = "judging", what: str = "images") -> Iterator[Callable[[], None]]:
-    """Show how many of them are done, in a terminal; what is yielded is called after each.
+def image_bar(total: int, doing: str = "judging", what: str = "images") -> Iterator[Callable[..., None]]:
+    """Show how many of them are done, in a terminal; what is yielded is called after each, or with
+    their number after several.
 
     total: 0 where there are no steps.
     doing: what is done to them, in words.
@@ -26,8 +27,8 @@ def image_bar(total: int, doing: str = "judging", what: str = "images") -> Itera
     with Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task(doing, total=total or None, speed="")
 
-        def advance() -> None:
+        def advance(count: int = 1) -> None:
             speed = bar.tasks[0].speed
-            bar.update(task, advance=1, speed=f"{speed:.0f} {what}/s" if speed else "")
+            bar.update(task, advance=count, speed=f"{speed:.0f} {what}/s" if speed else "")
 
         yield advance

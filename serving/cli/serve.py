@@ -1,11 +1,7 @@
 """`regard serve`: run the embedded Triton server on a model repository."""
 
-import signal
-import threading
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -13,10 +9,6 @@ import typer
 from regard.serving.cli.console import err, out
 from regard.serving.cli.options import DEFAULT_REPOSITORY, Repository
 from regard.serving.cli.tables import Table
-
-
-class _Stop(BaseException):
-    """SIGINT or SIGTERM; not an Exception, so that nothing on the way takes it for a failure."""
 
 
 def serve(
@@ -55,6 +47,7 @@ def serve(
     Example: regard serve --repository model_repository --watch
     """
     from regard.serving.repository import entries
+    from regard.serving.triton.interrupts import Stopped, stopped_by_signals
     from regard.serving.triton.server import EmbeddedTriton
     from regard.serving.triton.supervisor import Supervisor
 
@@ -71,34 +64,31 @@ def serve(
         report=report,
         log=log,
     )
-    stop = threading.Event()
-    previous = {number: signal.signal(number, _stopper(stop)) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        with err.status(f"starting Triton on {repository}"):
-            server.start()
-        table = Table(*("model", "task", "versions", "endpoints", "proof"), whole=("model", "endpoints"))
-        served = server.served
-        for entry in entries(repository, served.keys()):
-            table.add(
-                entry.name,
-                entry.card.task if entry.card else "",
-                ", ".join(map(str, served[entry.endpoints[0]])),
-                "\n".join(entry.endpoints),
-                entry.proof,
+    with stopped_by_signals() as stop:
+        try:
+            with err.status(f"starting Triton on {repository}"):
+                server.start()
+            table = Table(*("model", "task", "versions", "endpoints", "proof"), whole=("model", "endpoints"))
+            served = server.served
+            for entry in entries(repository, served.keys()):
+                table.add(
+                    entry.name,
+                    entry.card.task if entry.card else "",
+                    ", ".join(map(str, served[entry.endpoints[0]])),
+                    "\n".join(entry.endpoints),
+                    entry.proof,
+                )
+            out.print(table)
+            out.print(
+                f"ready: gRPC {server.grpc_url}, HTTP http://{server.http_url}, metrics "
+                f"http://{server.metrics_url}/metrics, log {server.log_file}"
             )
-        out.print(table)
-        out.print(
-            f"ready: gRPC {server.grpc_url}, HTTP http://{server.http_url}, metrics "
-            f"http://{server.metrics_url}/metrics, log {server.log_file}"
-        )
-        Supervisor(server, report=report).run(stop)
-    except _Stop:
-        err.print("stopping")
-    finally:
-        stop.set()  # from here on another Ctrl-C changes nothing
-        server.stop()
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+            Supervisor(server, report=report).run(stop)
+        except Stopped:
+            err.print("stopping")
+        finally:
+            stop.set()  # from here on another Ctrl-C changes nothing
+            server.stop()
 
 
 def _default_log() -> Path | None:
@@ -109,12 +99,3 @@ def _default_log() -> Path | None:
     except OSError:  # the working directory is another's, or read-only
         return None
     return log
-
-
-def _stopper(stop: threading.Event) -> Callable[[int, FrameType | None], None]:
-    def handle(number: int, frame: FrameType | None) -> None:
-        if not stop.is_set():
-            stop.set()
-            raise _Stop
-
-    return handle

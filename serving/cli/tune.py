@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
+from regard.serving.cli.addition import Endpoints
 from regard.serving.cli.asking import typed
 from regard.serving.cli.console import out
 from regard.serving.cli.image_bar import image_bar
 from regard.serving.cli.options import DEFAULT_REPOSITORY, Json, Limit, Repository, Split
-from regard.serving.cli.repo import Endpoints
 from regard.serving.cli.stages import say
 from regard.serving.cli.tuning_bar import tuning_bar
 

@@ -64,6 +64,8 @@ def test_wrong_usage() -> None:
         ("repo add exported", "onnx", "server"),
         ("serve", "onnx", "server"),
         ("show ./exported", "onnx", "cpu"),
+        ("batch ./exported images out", "ray", "ray"),
+        ("batch ./exported images out", "pyarrow", "ray"),
         ("bench anything --picture out.png", "matplotlib", "bench"),
         ("evaluate anything --data images --out judged", "matplotlib", "bench"),
         ("tune exported --picture tuned.png", "matplotlib", "bench"),

@@ -1,4 +1,4 @@
-"""How far a build is, on stderr: a bar in a terminal, elsewhere one line."""
+"""How far something with several phases is, on stderr: a bar in a terminal, elsewhere one line."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +10,8 @@ from regard.serving.cli.stages import say
 
 
 @contextmanager
-def engine_bar(doing: str) -> Iterator[Callable[[str, float], None]]:
-    """Yield what takes the phase of the build and the fraction that is done, 0 to 1."""
+def phase_bar(doing: str) -> Iterator[Callable[[str, float], None]]:
+    """Yield what takes the phase and the fraction that is done, 0 to 1."""
     if not err.is_terminal or err.is_dumb_terminal:
         say(doing)
         yield lambda phase, fraction: None
