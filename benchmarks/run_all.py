@@ -19,7 +19,7 @@ def main(options: list[str]) -> int:
         if subprocess.run([sys.executable, str(FOLDER / f"{name}.py"), *options]).returncode:
             failed.append(name)
     if "--quick" not in options:
-        for script in ("report.py", "memory_curve.py"):
+        for script in ("report.py", "memory_curve.py", "sizing.py"):
             subprocess.run([sys.executable, str(FOLDER / script)], check=True)
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
