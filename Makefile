@@ -1,4 +1,4 @@
-# make demo: the whole pipeline once.   make lint, make test-slow, make test: what CI runs.   make docs: the documentation as a site.   make kernels: the operators' kernels.   make bench: the benchmarks of benchmarks/.
+# make demo: the whole pipeline once.   make lint, make test-stack, make test-slow, make test: what CI runs.   make docs: the documentation as a site.   make kernels: the operators' kernels.   make bench: the benchmarks of benchmarks/.
 # Each makes .venv first, where it is not there yet or where pyproject.toml or constraints.txt changed.
 # PYTHON=/path/to/python3.11 chooses the interpreter.
 
@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 -r fEs
 # memory is kept for the next image instead of being mapped for each, see docs/decisions/0014
 MALLOC := MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=4294967296
 
-.PHONY: demo test test-slow test-oracles lint format docs kernels bench setup train-deps clean
+.PHONY: demo test test-slow test-stack test-oracles lint format docs kernels bench setup train-deps clean
 
 demo: setup
 	$(BIN)/python examples/demo.py
@@ -27,13 +27,21 @@ test: setup
 test-slow: setup
 	$(MALLOC) $(PYTEST) --suite slow --shard $(SHARD) --dist worksteal --timeout 1500 --durations 50
 
+# docker-compose.yml for real, as root, on images made from packages; REGARD_STACK_CACHE is the folder that keeps them
+test-stack: setup $(BIN)/helm
+	OMP_NUM_THREADS=1 $(BIN)/pytest --suite stack tests/stack -r fEs --timeout 1500 --durations 30
+
 # every check runs, whatever the one before it said
-lint: setup
+lint: setup $(BIN)/helm
 	@failed=; \
-	for check in "ruff check ." "ruff format --check ." "mypy" "pyright --pythonpath $(BIN)/python"; do \
+	for check in "ruff check ." "ruff format --check ." "mypy" "pyright --pythonpath $(BIN)/python" "python -m tests.stack.static"; do \
 	    echo "$$check"; $(BIN)/$$check || failed="$$failed '$$check'"; \
 	done; \
 	if [ -n "$$failed" ]; then echo "lint failed:$$failed" >&2; exit 1; fi
+
+# of the chart's checks; a package of another project holds it
+$(BIN)/helm: | setup
+	$(BIN)/python tests/stack/install_helm.py
 
 format: setup
 	$(BIN)/ruff check --fix .
