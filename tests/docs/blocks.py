@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
 # what a block may be: run or parsed (sh, python), written to a file (one with a title), read by a checker of
 # its own, or shown only (text)
-LANGUAGES = frozenset({"sh", "python", "cpp", "json", "text", "toml", "pbtxt", "yaml"})
+LANGUAGES = frozenset({"sh", "python", "cpp", "json", "text", "toml", "pbtxt", "promql", "yaml"})
 _FENCE = re.compile(
     r'^(?P<indent> *)```(?P<language>[a-z]*)(?: title="(?P<title>[^"]+)")?\n(?P<text>.*?)^(?P=indent)```$',
     re.M | re.S,
