@@ -99,6 +99,7 @@ def test_the_certificate_is_one_that_clients_accept(folders: Folders) -> None:
         ("29 days left", "under 30 days"),
         ("another name", "vision.example.com"),
         ("no key", "there was none"),
+        ("a damaged key", "there was none"),
         ("another's key", "key is gone"),
         ("another CA", "by another CA"),
         ("no certificate", "there was none"),
@@ -124,6 +125,8 @@ def test_a_certificate_is_renewed_when_it_must_be(
         hosts = ["--host", "vision.example.com"]
     elif what == "no key":
         folders.server_key.unlink()
+    elif what == "a damaged key":
+        folders.server_key.write_bytes(before[folders.server_key][:40])
     elif what == "another's key":
         folders.server_key.write_bytes(folders.token_key.read_bytes())
     elif what == "another CA":
