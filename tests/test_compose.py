@@ -295,10 +295,10 @@ def test_keys_are_where_they_are_needed(base):
         for name, service in base.items()
     }
     assert seen == {
-        "keys": {"keys": True, "gateway-keys": True, "client-keys": True},
+        "keys": {"keys": True, "gateway-keys": True, "client-keys": True, "grafana-keys": True},
         "gateway": {"gateway-keys": False},
         "client": {"client-keys": False},
-        "grafana": {"client-keys": False, "grafana": True},
+        "grafana": {"grafana-keys": False, "grafana": True},
         "prometheus": {"prometheus": True},
         "triton-a": {},
         "triton-b": {},

@@ -23,18 +23,18 @@ from regard.serving.deploy.keys.tokens import token
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Folders:
-    return Folders(tmp_path / "private", tmp_path / "gateway", tmp_path / "client")
+    return Folders(*(tmp_path / name for name in ("private", "gateway", "client", "grafana")))
 
 
 def run(folders: Folders, *more: str) -> int:
-    places = [f"--private={folders.private}", f"--gateway={folders.gateway}", f"--client={folders.client}"]
-    return main([*places, *more])
+    names = ("private", "gateway", "client", "grafana")
+    return main([*(f"--{name}={getattr(folders, name)}" for name in names), *more])
 
 
 def contents(folders: Folders) -> dict[Path, bytes]:
     return {
         path: path.read_bytes()
-        for folder in (folders.private, folders.gateway, folders.client)
+        for folder in (folders.private, folders.gateway, folders.client, folders.grafana)
         for path in folder.iterdir()
     }
 
@@ -55,10 +55,12 @@ def test_it_makes_what_is_missing_and_then_nothing(
         folders.private: {"ca.key", "ca.pem", "token.key"},
         folders.gateway: {"server.key", "server.pem", "api_keys.json", "tokens.json"},
         folders.client: {"ca.pem", "api_key", "operator_key", "grafana_password"},
+        folders.grafana: {"grafana_password"},
     }
     assert {folder: {path.name for path in folder.iterdir()} for folder in names} == names
     for path in made:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert folders.grafana_password.read_text() == folders.client_grafana_password.read_text()
     secrets = {
         path.read_text() for path in (folders.client_key, folders.operator_key, folders.grafana_password)
     }
