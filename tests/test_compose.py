@@ -295,10 +295,10 @@ def test_keys_are_where_they_are_needed(base):
         for name, service in base.items()
     }
     assert seen == {
-        "keys": {"keys": True, "gateway-keys": True, "client-keys": True},
+        "keys": {"keys": True, "gateway-keys": True, "client-keys": True, "grafana-keys": True},
         "gateway": {"gateway-keys": False},
         "client": {"client-keys": False},
-        "grafana": {"client-keys": False, "grafana": True},
+        "grafana": {"grafana-keys": False, "grafana": True},
         "prometheus": {"prometheus": True},
         "triton-a": {},
         "triton-b": {},
@@ -440,13 +440,13 @@ def test_the_image_for_engines_holds_what_builds_them(gpu):
 # the overlay for development
 
 
-def test_for_development_there_are_no_keys_and_the_usual_ports(dev):
+def test_for_development_there_are_no_keys_and_the_usual_ports(base, dev):
     gateway = dev["gateway"]
     assert {(port["published"], port["target"]) for port in gateway["ports"]} == {
         ("8000", 8080),
         ("8001", 8080),
     }
-    assert gateway["command"][-1] == "/etc/envoy/envoy.dev.yaml"
+    assert gateway["command"] == [*base["gateway"]["command"][:-1], "/etc/envoy/envoy.dev.yaml"]
     assert "keys" not in gateway.get("depends_on", {})
     assert dev["client"]["command"][-2:] == ["http://gateway:8080", "grpc://gateway:8080"]
     assert not any("keys" in part for part in dev["client"]["command"])

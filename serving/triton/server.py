@@ -5,18 +5,10 @@ with EmbeddedTriton(Path("model_repository")) as server:
 """
 
 import http.client
-import json
-import secrets
-import shutil
-import signal
 import subprocess
-import sys
-import tempfile
 import time
-import uuid
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -24,50 +16,30 @@ from types import TracebackType
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from regard.errors import ServerError
-from regard.serving.protocol.address import address_of
 from regard.serving.protocol.connection import Connection
-from regard.serving.protocol.credentials import Credentials
-from regard.serving.protocol.grpc_connection import GrpcConnection
 from regard.serving.protocol.wire import Fault
 from regard.serving.repository import check_model, check_servable
 from regard.serving.repository.engine_choice import Choice, choose
 from regard.serving.repository.tensor_bytes import tensor_bytes
-from regard.serving.triton import residue, served_now
-from regard.serving.triton.backends.files import FILES, copy_backend
+from regard.serving.triton import served_now
 from regard.serving.triton.canary import first_answer
 from regard.serving.triton.control import Check, Judge, ModelControl
-from regard.serving.triton.front.process import FrontProcess
-from regard.serving.triton.front.settings import Settings
 from regard.serving.triton.installation import Installation, check_shared_memory, find_installation
 from regard.serving.triton.interrupts import interrupted_afterwards
-from regard.serving.triton.keys import Keys
 from regard.serving.triton.loader import Loader
-from regard.serving.triton.log import ServerLog
 from regard.serving.triton.ports import free_ports, held
-from regard.serving.triton.residue import Residue, environments, remove_shared_memory
+from regard.serving.triton.residue import environments
+from regard.serving.triton.run import STOP_GRACE, Run, launch, reached_at
 from regard.serving.triton.stubs import Stubs
 from regard.serving.verify.served import fault_of, has_goldens
 
 START_TIMEOUT = 120.0  # seconds; large models on slow disks take their time
-# seconds that the server gives requests in flight; an idle HTTP connection would use up the default of 30
-EXIT_TIMEOUT = 8
 LAST_MOMENT = 2.0
-FRONT_HEADER = "regard-front"
-FRONT_APIS = "health,metadata,inference,model-config,statistics"  # the others take a key of their own
+ASKED = 2.0  # seconds for what a server that runs says at once
 
 
 class EndedWhileLoading(ServerError):
     """The server ended or hung while it loaded models; `resume` starts it with what it had loaded before."""
-
-
-@dataclass(frozen=True)
-class _Running:
-    process: subprocess.Popen[bytes]
-    front: FrontProcess
-    guard: subprocess.Popen[str]
-    residue: Residue
-    log: ServerLog
-    loader: Loader
 
 
 class EmbeddedTriton:
@@ -111,7 +83,7 @@ class EmbeddedTriton:
         self.watch = watch
         self.log = log
         self._find_installation = installation
-        self._running: _Running | None = None
+        self._run: Run | None = None
         self._stubs = Stubs()
         self._new_control = partial(
             ModelControl,
@@ -147,8 +119,6 @@ class EmbeddedTriton:
         Raises:
             ServerError: it is not running.
         """
-        if self._running is None:
-            raise ServerError("the server is not running; call start() first")
         return self._running.process.pid
 
     @property
@@ -158,8 +128,6 @@ class EmbeddedTriton:
         Raises:
             ServerError: it is not running.
         """
-        if self._running is None:
-            raise ServerError("the server is not running; call start() first")
         return self._running.loader.connection
 
     @property
@@ -169,14 +137,12 @@ class EmbeddedTriton:
         Raises:
             ServerError: it is not running.
         """
-        if self._running is None:
-            raise ServerError("the server is not running; call start() first")
         return self._running.log.path
 
     def bound_log(self) -> None:
         """Keep this run's own log from filling the disk; one that was asked for is its owner's."""
-        if self._running is not None and self.log is None:
-            self._running.log.bound()
+        if self._run is not None and self.log is None:
+            self._run.log.bound()
 
     @property
     def served(self) -> dict[str, tuple[int, ...]]:
@@ -197,8 +163,10 @@ class EmbeddedTriton:
     @property
     def version(self) -> str | None:
         """Triton's own, such as "2.51.0"; None where it does not answer."""
-        answer = self._get("/v2")
-        return None if answer is None else str(json.loads(answer)["version"])
+        try:
+            return self.connection.server(timeout=ASKED)
+        except (ServerError, Fault):
+            return None
 
     @property
     def notes(self) -> dict[str, tuple[str, ...]]:
@@ -210,16 +178,14 @@ class EmbeddedTriton:
     @property
     def alive(self) -> bool:
         """Whether the server's process runs, and that which takes its HTTP."""
-        running = self._running
-        return running is not None and running.process.poll() is None and running.front.alive
+        run = self._run
+        return run is not None and run.alive
 
     @property
     def ending(self) -> str | None:
         """What became of the server, as far as it said; None while all of it runs."""
-        if self._running is None or self.alive:
-            return None
-        code, log = self._running.process.poll(), self._running.log
-        return f"has lost its front for HTTP: {log.reason()}" if code is None else log.ending(code)
+        run = self._run
+        return None if run is None else run.ending
 
     def dead_stubs(self) -> dict[int, str]:
         """Processes of models that were killed or crashed, each with its model, which the server goes on
@@ -267,8 +233,6 @@ class EmbeddedTriton:
             ServerError: a refusal (if `strict`), or the server is not running.
             Fault: it does not answer.
         """
-        if self._running is None:
-            raise ServerError("the server is not running; call start() first")
         before = self._served_now
         try:
             self._control.update(self._running.loader, at_once=at_once)
@@ -277,7 +241,7 @@ class EmbeddedTriton:
                 served_now.tell(self.repository, self._served_now)
 
     def _start(self, load: Callable[[Loader], None], timeout: float) -> None:
-        if self._running is not None:
+        if self._run is not None:
             raise ServerError(f"the server is already running (pid {self.pid}); stop() it first")
         check_servable(self.repository, may_be_empty=self.watch)
         _ = self._installation  # or why there is none
@@ -288,41 +252,32 @@ class EmbeddedTriton:
                 (inner_port,) = free_ports(1)  # of Triton's HTTP, behind the front
                 with held("127.0.0.1", {"HTTP behind its front": inner_port}):
                     with interrupted_afterwards():  # else a server that has begun would be nobody's
-                        self._running = self._launch(inner_port)
+                        self._run = launch(
+                            self._installation,
+                            self.repository,
+                            host=self.host,
+                            ports=self.ports,
+                            inner_port=inner_port,
+                            log=self.log,
+                        )
                     self._wait_until_ready(timeout)
             self._load(load)
         except BaseException:
-            if self._running is not None:
-                self._note_environments(before)
+            if self._run is not None:
+                self._run.note_environments(before)
                 self.stop(grace=0)
             raise
-        self._note_environments(before)
+        self._running.note_environments(before)
         served_now.tell(self.repository, self._served_now)
 
-    def stop(self, *, grace: float = EXIT_TIMEOUT + 4.0) -> None:
+    def stop(self, *, grace: float = STOP_GRACE) -> None:
         """Let requests in flight finish and end the server, killing it after `grace` seconds; nothing of it
         stays behind.
         """
-        running, self._running = self._running, None
-        if running is None:
-            return
-        served_now.forget(self.repository)
-        running.front.drain()
-        try:
-            if running.process.poll() is None and grace > 0:
-                running.process.send_signal(signal.SIGTERM)
-                running.process.wait(timeout=grace)
-        except subprocess.TimeoutExpired:
-            pass  # killed below
-        finally:
-            if running.process.poll() is None:
-                running.process.kill()
-            running.process.wait()
-            running.front.stop()
-            running.loader.connection.close()
-            running.residue.remove()
-            _tell(running.guard, "\n")  # nothing left to do
-            running.guard.communicate()
+        run, self._run = self._run, None
+        if run is not None:
+            served_now.forget(self.repository)
+            run.stop(grace)
 
     def __enter__(self) -> "EmbeddedTriton":
         self.start()
@@ -334,90 +289,21 @@ class EmbeddedTriton:
         self.stop()
 
     def _url(self, service: str) -> str:
-        host = "127.0.0.1" if self.host == "0.0.0.0" else self.host  # noqa: S104
-        return f"{host}:{self.ports[service]}"
+        return f"{reached_at(self.host)}:{self.ports[service]}"
+
+    @property
+    def _running(self) -> Run:
+        run = self._run  # another thread may ask while this one stops it
+        if run is None:
+            raise ServerError("the server is not running; call start() first")
+        return run
 
     @cached_property
     def _installation(self) -> Installation:
         return self._find_installation()
 
-    def _launch(self, inner_port: int) -> _Running:
-        address = address_of(self.grpc_url, "grpc")
-        folder = Path(tempfile.mkdtemp(prefix="regard_triton_"))
-        prefix = f"regard_{uuid.uuid4().hex[:12]}_"
-        keys = Keys(self.host)
-        front = Settings(
-            self.host, self.ports["HTTP"], f"127.0.0.1:{inner_port}", FRONT_HEADER, secrets.token_hex()
-        )
-        with ExitStack() as undo:  # of what has begun, where an error comes before the end
-            undo.callback(shutil.rmtree, folder, ignore_errors=True)
-            undo.callback(remove_shared_memory, prefix)
-            try:
-                backends = _backends(folder, self._installation)
-                guard = subprocess.Popen(
-                    [sys.executable, "-I", "-S", residue.__file__],
-                    stdin=subprocess.PIPE,
-                    text=True,
-                    start_new_session=True,
-                )
-                undo.callback(guard.communicate)
-                keys.leave([self.ports["HTTP"], self.ports["gRPC"]], prefix=prefix)
-                log = self.log or folder / "server.log"
-                log.parent.mkdir(parents=True, exist_ok=True)
-                with log.open("ab") as stream:
-                    start = stream.tell()
-                    front_process = FrontProcess(front, stream)
-                    undo.callback(front_process.stop)
-                    process = subprocess.Popen(
-                        self._command(backends, prefix, keys, front),
-                        # what models leave there goes with the run
-                        env=self._installation.environment() | {"TMPDIR": str(folder)},
-                        stdin=subprocess.DEVNULL,
-                        stdout=stream,
-                        stderr=subprocess.STDOUT,
-                        # a Ctrl-C in the terminal reaches regard alone, which then stops the server
-                        start_new_session=True,
-                    )
-                    undo.callback(_kill, process)
-            except OSError as error:
-                raise ServerError(f"cannot start the server: {error}") from None
-            left = Residue(process.pid, prefix, str(folder))
-            _tell(guard, left.to_line())
-            # it is this machine's, whatever address it listens on: no proxy leads to it
-            connection = GrpcConnection(address, Credentials(headers=keys.headers), proxy=None)
-            loader = Loader(connection, ServerLog(log, start))
-            undo.pop_all()
-            return _Running(process, front_process, guard, left, loader.log, loader)
-
-    def _command(self, backends: Path, prefix: str, keys: Keys, front: Settings) -> list[str | Path]:
-        places = {service: (self.host, str(port)) for service, port in self.ports.items()}
-        inner_host, _, inner_port = front.upstream.partition(":")
-        places["HTTP"] = inner_host, inner_port
-        addresses = [f"--{service.lower()}-address={host}" for service, (host, _) in places.items()]
-        ports = [f"--{service.lower()}-port={port}" for service, (_, port) in places.items()]
-        return [
-            self._installation.binary,
-            f"--model-repository={self.repository.resolve()}",
-            f"--backend-directory={backends}",
-            f"--cache-directory={self._installation.root / 'caches'}",
-            f"--backend-config=python,shm-region-prefix-name={prefix}",
-            f"--exit-timeout-secs={EXIT_TIMEOUT}",
-            # ours are complete; guessing would start every Python model twice
-            "--disable-auto-complete-config",
-            "--model-control-mode=explicit",
-            *keys.options(),
-            # what passes the front alone reaches Triton's HTTP
-            f"--http-restricted-api={FRONT_APIS}:{FRONT_HEADER}={front.key}",
-            # one broken model is no reason to send no requests to the others
-            "--strict-readiness=false",
-            "--metrics-config=summary_latencies=true",  # quantiles, beside the sums
-            *addresses,
-            *ports,
-        ]
-
     def _load(self, load: Callable[[Loader], None]) -> None:
         running = self._running
-        assert running is not None
         try:
             load(running.loader)
         except Fault as fault:
@@ -449,60 +335,23 @@ class EmbeddedTriton:
         return choose(model, config, versions, self._installation.server)
 
     def _wait_until_ready(self, timeout: float) -> None:
-        running = self._running
-        assert running is not None
         deadline = time.monotonic() + timeout
         while not self._ready():
             if self.ending is not None:
                 raise ServerError(f"the server {self.ending}")
             if time.monotonic() > deadline:
-                raise ServerError(f"the server was not ready after {timeout:g} s: {running.log.reason()}")
+                raise ServerError(
+                    f"the server was not ready after {timeout:g} s: {self._running.log.reason()}"
+                )
             time.sleep(0.02)
 
     def _ready(self) -> bool:
-        return self._get("/v2/health/ready") is not None
-
-    def _get(self, path: str) -> bytes | None:
-        """The body of an answer 200 over HTTP."""
-        connection = http.client.HTTPConnection(self.http_url, timeout=2)
+        """Whether it answers over HTTP, and so through its front."""
+        connection = http.client.HTTPConnection(self.http_url, timeout=ASKED)
         try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.read() if answer.status == 200 else None
+            connection.request("GET", "/v2/health/ready")
+            return connection.getresponse().status == 200
         except (OSError, http.client.HTTPException):
-            return None
+            return False
         finally:
             connection.close()
-
-    def _note_environments(self, before: set[str]) -> None:
-        assert self._running is not None
-        noted = replace(self._running.residue, environments=tuple(environments() - before))
-        self._running = replace(self._running, residue=noted)
-        _tell(self._running.guard, noted.to_line())
-
-
-def _backends(run: Path, installation: Installation) -> Path:
-    """The backend directory: the server's, or one of the run, of copies, since it refuses links out of it."""
-    theirs = installation.root / "backends"
-    if installation.whole_backends:
-        return theirs
-    folder = run / "backends"
-    python = folder / "python"
-    python.mkdir(parents=True)
-    for file in (*(theirs / "python").glob("*.so"), *(theirs / "python").glob("*.py"), installation.stub):
-        shutil.copy(file, python)
-    for backend in FILES:
-        copy_backend(backend, folder)
-    return folder
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-
-
-def _tell(guard: subprocess.Popen[str], line: str) -> None:
-    assert guard.stdin is not None
-    with suppress(BrokenPipeError):  # it was killed; the server runs on without it
-        guard.stdin.write(line)
-        guard.stdin.flush()

@@ -50,7 +50,7 @@ def gateway() -> None:
     """Envoy's files, with what it reads of them while it runs."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        keys = Folders(folder / "keys", folder / "gateway-keys", folder / "client-keys")
+        keys = Folders(*(folder / name for name in ("keys", "gateway-keys", "client-keys", "grafana-keys")))
         for path in (keys.private, keys.gateway, keys.client, folder / "deployment" / "routing"):
             path.mkdir(parents=True)
         with redirect_stdout(None):

@@ -39,7 +39,7 @@ def test_the_server_can_write_neither_models_nor_keys(stack: Stack, service: str
     mounts = {each["Destination"]: each for each in stack.inspect(service)["Mounts"]}
     assert not mounts["/models"]["RW"]
     assert not mounts["/deployment"]["RW"]
-    assert not {"/keys", "/gateway-keys", "/client-keys"} & mounts.keys()
+    assert not {"/keys", "/gateway-keys", "/client-keys", "/grafana-keys"} & mounts.keys()
     assert stack.start("exec", "-T", service, "touch", "/models/a").returncode != 0
     assert stack.start("exec", "-T", service, "touch", "/opt/a").returncode != 0
     assert stack.start("exec", "-T", service, "ls", "-A", "/deployment/client").stdout == ""

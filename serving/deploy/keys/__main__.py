@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--private", type=Path, default=default.private, help="folder of what signs")
     parser.add_argument("--gateway", type=Path, default=default.gateway, help="folder that the gateway reads")
     parser.add_argument("--client", type=Path, default=default.client, help="folder of what callers need")
+    parser.add_argument("--grafana", type=Path, default=default.grafana, help="folder that Grafana reads")
     parser.add_argument("--host", action="append", default=[], help="one more name of the gateway")
     parser.add_argument("--rotate-api-keys", action="store_true", help="new API keys for the old ones")
     commands = parser.add_subparsers(dest="command")
@@ -30,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
     signed.add_argument("--subject", required=True, help="who calls; `operator` has the operator's rights")
     signed.add_argument("--hours", type=float, default=1.0, help="it ends after; by default 1")
     options = parser.parse_args(arguments)
-    folders = Folders(options.private, options.gateway, options.client)
+    folders = Folders(options.private, options.gateway, options.client, options.grafana)
     try:
         if options.command == "token":
             print(token(folders, options.subject, options.hours))

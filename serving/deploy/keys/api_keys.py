@@ -24,7 +24,8 @@ def keep_api_keys(folders: Folders, *, rotate: bool = False) -> list[str]:
         "client": _kept_secret(folders.client_key, made, again=rotate),
         "operator": _kept_secret(folders.operator_key, made, again=rotate),
     }
-    _kept_secret(folders.grafana_password, made)
+    password = _kept_secret(folders.client_grafana_password, made)
+    write_private(folders.grafana_password, password.encode())
     if write_private(folders.api_keys, api_key_filter(clients)):
         made.append(f"{folders.api_keys}: the API keys that the gateway knows")
     return made

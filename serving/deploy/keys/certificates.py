@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta, timezone
 from ipaddress import ip_address
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -42,7 +43,7 @@ def keep_certificates(folders: Folders, hosts: Sequence[str] = ()) -> list[str]:
 
     names = [_name(each) for each in dict.fromkeys((*NAMES, *hosts))]
     present = _certificate(read_private(folders.server_certificate))
-    why = _why_new(present, authority, read_private(folders.server_key), names)
+    why = _why_new(present, authority, _public_key(folders.server_key), names)
     if why:
         server = new_key()
         write_private(folders.server_key, pem_of(server))
@@ -54,7 +55,7 @@ def keep_certificates(folders: Folders, hosts: Sequence[str] = ()) -> list[str]:
 def _why_new(
     present: x509.Certificate | None,
     authority: x509.Certificate,
-    key: bytes | None,
+    key: ec.EllipticCurvePublicKey | None,
     names: list[x509.GeneralName],
 ) -> str:
     """Why the gateway needs another certificate; "" where it does not."""
@@ -64,13 +65,21 @@ def _why_new(
         present.verify_directly_issued_by(authority)
     except (ValueError, TypeError, InvalidSignature):
         return "the old one is by another CA"
-    if read_key(key, "the gateway's key").public_key() != present.public_key():
+    if key != present.public_key():
         return "the old one's key is gone"
     if list(present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value) != names:
         return f"for {', '.join(str(each.value) for each in names)}"
     if _days_left(present) < RENEW_DAYS:
         return f"the old one had under {RENEW_DAYS} days left"
     return ""
+
+
+def _public_key(file: Path) -> ec.EllipticCurvePublicKey | None:
+    pem = read_private(file)
+    try:
+        return None if pem is None else read_key(pem, str(file)).public_key()
+    except InvalidInput:
+        return None  # damaged: made anew
 
 
 def _certificate(pem: bytes | None) -> x509.Certificate | None:

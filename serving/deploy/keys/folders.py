@@ -1,4 +1,4 @@
-"""Where the keys lie: three folders, in the stack three volumes, since who mounts one reads all of it."""
+"""Where the keys lie: four folders, in the stack four volumes, since who mounts one reads all of it."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,11 +6,14 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Folders:
-    """private: the keys that sign; nobody else mounts it. gateway: Envoy's. client: what callers need."""
+    """private: the keys that sign; nobody else mounts it. gateway: Envoy's. client: what callers need.
+    grafana: its password alone, since a page for people is no place for the operator's key.
+    """
 
     private: Path = Path("/keys")
     gateway: Path = Path("/gateway-keys")
     client: Path = Path("/client-keys")
+    grafana: Path = Path("/grafana-keys")
 
     @property
     def ca_key(self) -> Path:
@@ -53,5 +56,9 @@ class Folders:
         return self.client / "operator_key"
 
     @property
-    def grafana_password(self) -> Path:
+    def client_grafana_password(self) -> Path:
         return self.client / "grafana_password"
+
+    @property
+    def grafana_password(self) -> Path:
+        return self.grafana / "grafana_password"

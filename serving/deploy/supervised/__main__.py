@@ -50,7 +50,7 @@ def main() -> int:
         canary=options.canary,
     )
     try:
-        with stopped_by_signals(), pages(options.host, options.status_port, colour.status):
+        with stopped_by_signals(), pages(options.host, options.status_port, colour):
             colour.run()
     except Stopped:
         say("stopped")

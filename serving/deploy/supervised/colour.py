@@ -77,9 +77,12 @@ class Colour:
         self._restarts: deque[float] = deque(maxlen=MOST_RESTARTS)
 
     def status(self) -> Status:
-        """How it is now; from any thread."""
-        status, server = self._status, self._server
-        status = replace(status, reason=status.reason or self._complaint)
+        """How it is now, without what needs to be counted; from any thread."""
+        return replace(self._status, reason=self._status.reason or self._complaint)
+
+    def measured(self) -> Status:
+        """How it is now, with its memory and its requests, for which the server is asked; from any thread."""
+        status, server = self.status(), self._server
         if server is None:
             return status
         failures: dict[str, int] = {}
@@ -90,7 +93,7 @@ class Colour:
                 name, counted = version["name"], version.get("inference_stats", {})
                 for counts, key in ((failures, "fail"), (requests, "success")):
                     counts[name] = counts.get(name, 0) + int(counted.get(key, {}).get("count", 0))
-        except (ServerError, Fault):  # it is being started or stopped
+        except (ServerError, Fault, ValueError):  # it is being started or stopped; the last, of its channel
             return status
         return replace(status, memory_bytes=memory, failures=failures, requests=requests)
 
@@ -138,9 +141,9 @@ class Colour:
             while not end.wait(LOOK):
                 if self._wanted(source) != source:
                     turn.set()
-                    if not end.wait(PATIENCE) and self._server is not None:
+                    if not end.wait(PATIENCE) and (server := self._server) is not None:
                         with suppress(ServerError, ProcessLookupError):  # it has just ended
-                            os.kill(self._server.pid, signal.SIGKILL)
+                            os.kill(server.pid, signal.SIGKILL)
 
         watching = threading.Thread(target=watch, name="colours.json", daemon=True)
         watching.start()

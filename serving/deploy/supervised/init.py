@@ -4,6 +4,7 @@ nobody else waits for, and passes on signals, which the kernel does not deliver 
 
 import os
 import signal
+from contextlib import suppress
 from types import FrameType
 
 from regard.serving.triton.interrupts import SIGNALS
@@ -20,7 +21,8 @@ def go_on_as_child() -> None:
         return
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        os.kill(child, number)  # it is there: only the loop below waits for it
+        with suppress(ProcessLookupError):  # it has just ended, and so does this
+            os.kill(child, number)
 
     for number in SIGNALS:
         signal.signal(number, pass_on)

@@ -2,10 +2,11 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Protocol
 
 from regard.errors import ServerError
 from regard.serving.deploy.supervised.metrics import exposition
@@ -15,15 +16,27 @@ PATIENCE = 5.0  # seconds for a request to arrive
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class Told(Protocol):
+    """Whose pages they are; see `Colour`."""
+
+    def status(self) -> Status:
+        """At no cost."""
+        ...
+
+    def measured(self) -> Status:
+        """With what costs its server a moment."""
+        ...
+
+
 @contextmanager
-def pages(host: str, port: int, status: Callable[[], Status]) -> Iterator[None]:
+def pages(host: str, port: int, told: Told) -> Iterator[None]:
     """Answer on a port during the block.
 
     Raises:
         ServerError: it cannot be listened on.
     """
     try:
-        server = _Server((host, port), _handler(status))
+        server = _Server((host, port), _handler(told))
     except (OSError, OverflowError) as error:
         raise ServerError(
             f"cannot listen on {host}:{port} ({error}); choose another port for the status"
@@ -43,18 +56,18 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False  # a slow reader holds nothing up
 
 
-def _handler(status: Callable[[], Status]) -> type[BaseHTTPRequestHandler]:
+def _handler(told: Told) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = PATIENCE
 
         def do_GET(self) -> None:
-            now = status()
             if self.path == "/status":
-                self._answer(200, json.dumps(asdict(now)), "application/json")
+                self._answer(200, json.dumps(asdict(told.measured())), "application/json")
             elif self.path == "/health":
+                now = told.status()
                 self._answer(200 if now.healthy else 503, now.state + "\n", TEXT)
             elif self.path == "/metrics":
-                self._answer(200, exposition(now), TEXT)
+                self._answer(200, exposition(told.measured()), TEXT)
             else:
                 self._answer(404, "there are /status, /health and /metrics\n", TEXT)
 

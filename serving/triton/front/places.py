@@ -43,7 +43,7 @@ class Places:
         try:
             await turn
         except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():  # it came in the same moment
+            if turn.done() and not turn.cancelled() and not turn.exception():  # it came in the same moment
                 self._leave()
             raise
         try:

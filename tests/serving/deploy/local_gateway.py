@@ -99,7 +99,7 @@ def running_gateway(
         dev: by envoy.dev.yaml; it is asked at http://127.0.0.1:<port>.
         edit: changes the text of each file of docker/gateway, to lower a limit, say.
     """
-    keys = Folders(folder / "keys", folder / "gateway-keys", folder / "client-keys")
+    keys = Folders(*(folder / name for name in ("keys", "gateway-keys", "client-keys", "grafana-keys")))
     keep_certificates(keys)
     keep_token_keys(keys)
     keep_api_keys(keys)

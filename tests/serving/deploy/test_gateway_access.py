@@ -249,6 +249,18 @@ def test_tricks_with_the_path_lead_nowhere_else(guarded: Guarded) -> None:
         assert guarded.a.reached[-1].path == INFER, "as it was compared, so it goes on"
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "status"), [("CONNECT", "localhost:443", 403), ("OPTIONS", "*", 404)]
+)
+def test_what_has_no_path_and_so_is_asked_for_no_token_goes_nowhere(
+    method: str, target: str, status: int, guarded: Guarded
+) -> None:
+    before = len(guarded.a.reached)
+    for headers in ([], [("x-regard-client", "operator")], [("x-regard-subject", "operator")]):
+        assert ask(guarded.gateway, target, headers, method=method).status == status, headers
+    assert len(guarded.a.reached) == before
+
+
 def test_headers_cannot_smuggle(guarded: Guarded) -> None:
     before = len(guarded.a.reached)
     for headers in (

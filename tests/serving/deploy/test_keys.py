@@ -23,18 +23,18 @@ from regard.serving.deploy.keys.tokens import token
 
 @pytest.fixture
 def folders(tmp_path: Path) -> Folders:
-    return Folders(tmp_path / "private", tmp_path / "gateway", tmp_path / "client")
+    return Folders(*(tmp_path / name for name in ("private", "gateway", "client", "grafana")))
 
 
 def run(folders: Folders, *more: str) -> int:
-    places = [f"--private={folders.private}", f"--gateway={folders.gateway}", f"--client={folders.client}"]
-    return main([*places, *more])
+    names = ("private", "gateway", "client", "grafana")
+    return main([*(f"--{name}={getattr(folders, name)}" for name in names), *more])
 
 
 def contents(folders: Folders) -> dict[Path, bytes]:
     return {
         path: path.read_bytes()
-        for folder in (folders.private, folders.gateway, folders.client)
+        for folder in (folders.private, folders.gateway, folders.client, folders.grafana)
         for path in folder.iterdir()
     }
 
@@ -55,10 +55,12 @@ def test_it_makes_what_is_missing_and_then_nothing(
         folders.private: {"ca.key", "ca.pem", "token.key"},
         folders.gateway: {"server.key", "server.pem", "api_keys.json", "tokens.json"},
         folders.client: {"ca.pem", "api_key", "operator_key", "grafana_password"},
+        folders.grafana: {"grafana_password"},
     }
     assert {folder: {path.name for path in folder.iterdir()} for folder in names} == names
     for path in made:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert folders.grafana_password.read_text() == folders.client_grafana_password.read_text()
     secrets = {
         path.read_text() for path in (folders.client_key, folders.operator_key, folders.grafana_password)
     }
@@ -99,6 +101,7 @@ def test_the_certificate_is_one_that_clients_accept(folders: Folders) -> None:
         ("29 days left", "under 30 days"),
         ("another name", "vision.example.com"),
         ("no key", "there was none"),
+        ("a damaged key", "there was none"),
         ("another's key", "key is gone"),
         ("another CA", "by another CA"),
         ("no certificate", "there was none"),
@@ -124,6 +127,8 @@ def test_a_certificate_is_renewed_when_it_must_be(
         hosts = ["--host", "vision.example.com"]
     elif what == "no key":
         folders.server_key.unlink()
+    elif what == "a damaged key":
+        folders.server_key.write_bytes(before[folders.server_key][:40])
     elif what == "another's key":
         folders.server_key.write_bytes(folders.token_key.read_bytes())
     elif what == "another CA":

@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 
@@ -108,11 +110,29 @@ def test_a_server_without_models_that_are_served(colour: Colour, tmp_path: Path)
     assert (colour.status().state, colour.status().healthy) == ("starting", False)
 
 
-def test_a_taken_port_is_named() -> None:
+def test_a_taken_port_is_named(colour: Colour) -> None:
     (port,) = free_ports(1)
     with (
-        pages("127.0.0.1", port, lambda: SERVING),
+        pages("127.0.0.1", port, colour),
         pytest.raises(ServerError, match=f"cannot listen on 127.0.0.1:{port} .*choose another port"),
-        pages("127.0.0.1", port, lambda: SERVING),
+        pages("127.0.0.1", port, colour),
     ):
         raise AssertionError
+
+
+def test_a_health_check_costs_the_server_nothing(colour: Colour) -> None:
+    class Asked(Exception):
+        pass
+
+    class Server:
+        @property
+        def pid(self) -> int:
+            raise Asked
+
+    server: Any = Server()
+    colour._server = server
+    (port,) = free_ports(1)
+    with pages("127.0.0.1", port, colour), pytest.raises(HTTPError, match="503"):
+        urlopen(f"http://127.0.0.1:{port}/health", timeout=30)
+    with pytest.raises(Asked):
+        colour.measured()

@@ -287,7 +287,7 @@ def test_a_ctrl_c_while_it_starts_leaves_nothing(
 
     (tmp_path / "scratch").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
-    monkeypatch.setattr(f"regard.serving.triton.server.{step}", interrupt)
+    monkeypatch.setattr(f"regard.serving.triton.run.{step}", interrupt)
     before = {child.pid for child in psutil.Process().children()}
     with pytest.raises(KeyboardInterrupt):
         embedded(repository).start()

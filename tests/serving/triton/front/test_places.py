@@ -58,6 +58,23 @@ def test_a_task_that_is_cancelled_leaves_its_place(cancelled: int) -> None:
     assert set(range(5)) - {cancelled} <= set(had)
 
 
+def test_who_has_gone_and_is_cancelled_in_the_same_moment_gives_back_no_place() -> None:
+    async def main() -> None:
+        places = Places(1)
+        async with places.place(lambda: False):
+            gone = asyncio.create_task(places.place(lambda: True).__aenter__())
+            await asyncio.sleep(0)
+        gone.cancel()  # after his turn came, and before he was told
+        assert isinstance((await asyncio.gather(gone, return_exceptions=True))[0], asyncio.CancelledError)
+        async with places.place(lambda: False):
+            second = asyncio.create_task(places.place(lambda: False).__aenter__())
+            await asyncio.sleep(0.01)
+            assert not second.done(), "there is one place"
+        await second
+
+    asyncio.run(main())
+
+
 @pytest.mark.parametrize(
     ("config", "instances", "most"),
     [
