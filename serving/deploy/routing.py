@@ -78,7 +78,7 @@ def write_routing(deployment: Path, routing: Routing) -> None:
                 (draft / file).write_text(f"{percent}\n", encoding="ascii")
     point(place / CURRENT, folder)
     for old in folders[:-KEPT]:
-        if old != folder:
+        if old != folder and _read(old) not in WAYS_BACK:
             shutil.rmtree(old, ignore_errors=True)
 
 
@@ -89,6 +89,9 @@ def _files(routing: Routing) -> dict[str, int]:
     for colour, percent in routing.weights.items():
         files |= dict.fromkeys(weight_files(colour), percent)
     return files
+
+
+WAYS_BACK = [_files(Routing(colour)) for colour in COLOURS]
 
 
 def _read(folder: Path) -> dict[str, int] | None:

@@ -39,6 +39,7 @@ def roll_back(place: Place, tell: Teller) -> Entry:
                 "version out again"
             )
         write_routing(place.folder, Routing(old))
+        tell.step(f"the requests go to {old} again")
         entry = Entry(
             event="rolled back",
             colour=old,
@@ -50,7 +51,7 @@ def roll_back(place: Place, tell: Teller) -> Entry:
         note(place.folder, entry)
         if last.model is not None and last.version is not None:
             let_go(place.gateway, _endpoint(place, colours[main], last.model), last.version)
-        tell.step(f"{old} serves again; {main} keeps what it has until it is retired")
+        tell.step(f"{old} serves them; {main} keeps what it has until it is retired")
         return entry
 
 

@@ -88,7 +88,10 @@ def recover(place: Place, tell: Teller) -> None:
     underway = read_underway(place.folder)
     if underway is None:
         return
-    if underway.promoted:
+    if any(underway.source in (last.source, last.tried_source) for last in read_history(place.folder)[-1:]):
+        _forget(place)  # it died when all was done and written down
+        return
+    if underway.promoted and read_routing(place.folder).main == underway.colour:
         _finish(place, _promoted(underway, {}))
         tell.step(f"an earlier rollout ended after {_named(underway)} had got all requests; it serves on")
         return
@@ -206,6 +209,10 @@ def _promoted(underway: Underway, figures: dict[str, Any]) -> Entry:
 def _finish(place: Place, entry: Entry) -> None:
     """Write down what came of it; nothing is under way any more."""
     note(place.folder, entry)
+    _forget(place)
+
+
+def _forget(place: Place) -> None:
     forget_underway(place.folder)
     prune(place.folder, read_colours(place.folder).values())
 
