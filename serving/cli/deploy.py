@@ -159,6 +159,7 @@ def deploy(
     )
     options = serving_options(instances, threads, endpoints, batching, backend, accelerator)
     folder = None if artifact is None else artifact if variant is None else artifact / VARIANTS / variant
+    os.umask(0o022)  # the containers' users read what is written
     try:
         with stopped_by_signals():
             if embedded:
@@ -179,9 +180,9 @@ def deploy(
 
 
 def _percent(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,2})%?", text)
+    found = re.fullmatch(r"([0-9]{1,3})%?", text)
     if found is None:
-        raise typer.BadParameter(f"a share of the requests is a percentage, such as 10%; got {text!r}")
+        raise typer.BadParameter(f"a share of the requests is a whole percentage, such as 10%; got {text!r}")
     return int(found[1])
 
 

@@ -85,14 +85,13 @@ def release_of(services: Mapping[str, Any]) -> str:
 
 def _gateway(services: Mapping[str, Any], *, encrypted: bool) -> tuple[str, str]:
     """Its addresses for HTTP and for gRPC: one port for both with TLS, one for each without."""
-    first, *_, last = [*services["gateway"]["ports"]] * 2
+    ports = services["gateway"]["ports"]
     if not encrypted:
-        return (
-            f"http://{first['host_ip']}:{first['published']}",
-            f"grpc://{last['host_ip']}:{last['published']}",
-        )
-    host = _name(first["host_ip"], services["keys"]["command"])
-    return f"https://{host}:{first['published']}", f"grpcs://{host}:{first['published']}"
+        http, grpc = (f"{port['host_ip']}:{port['published']}" for port in ports)
+        return f"http://{http}", f"grpc://{grpc}"
+    (port,) = ports
+    host = _name(port["host_ip"], services["keys"]["command"])
+    return f"https://{host}:{port['published']}", f"grpcs://{host}:{port['published']}"
 
 
 def _name(bound: str, command: list[str]) -> str:
