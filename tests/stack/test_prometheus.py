@@ -1,6 +1,7 @@
 """What Prometheus sees of the stack."""
 
 import re
+from typing import Any
 
 import pytest
 from tests.stack.compose import ROOT, Stack
@@ -29,12 +30,11 @@ def test_every_target_is_scraped(stack: Stack) -> None:
 
 
 def test_every_rule_is_loaded_and_well(stack: Stack) -> None:
-    rules = [rule for group in asked(URL, "rules")["groups"] for rule in group["rules"]]
+    def rules() -> list[dict[str, Any]]:
+        return [rule for group in asked(URL, "rules")["groups"] for rule in group["rules"]]
+
     written = (ROOT / "docker" / "prometheus" / "rules" / "regard.yml").read_text()
-    assert sorted(rule["name"] for rule in rules) == sorted(re.findall(r"- (?:alert|record): (\S+)", written))
-    until(
-        lambda: (
-            {rule["health"] for group in asked(URL, "rules")["groups"] for rule in group["rules"]} == {"ok"}
-        ),
-        what=lambda: f"rules are {asked(URL, 'rules')}",
+    assert sorted(rule["name"] for rule in rules()) == sorted(
+        re.findall(r"- (?:alert|record): (\S+)", written)
     )
+    until(lambda: {rule["health"] for rule in rules()} == {"ok"}, what=lambda: f"rules are {rules()}")

@@ -230,9 +230,7 @@ def test_models_that_the_containers_cannot_read_are_named(tmp_path):
         check_readable(tmp_path / "models", user)
     model.chmod(0o600)
     check_readable(tmp_path / "models", os.getuid())
-    with pytest.raises(
-        InvalidInput, match=rf"model\.onnx cannot be read by .* {another}; next: chmod -R a\+rX"
-    ):
+    with pytest.raises(InvalidInput, match=rf"model\.onnx cannot be read by .* {another}; next: chmod"):
         check_readable(tmp_path / "models", another)
 
 
