@@ -34,7 +34,6 @@ def test_every_rule_is_loaded_and_well(stack: Stack) -> None:
         return [rule for group in asked(URL, "rules")["groups"] for rule in group["rules"]]
 
     written = (ROOT / "docker" / "prometheus" / "rules" / "regard.yml").read_text()
-    assert sorted(rule["name"] for rule in rules()) == sorted(
-        re.findall(r"- (?:alert|record): (\S+)", written)
-    )
+    names = re.findall(r"- (?:alert|record): (\S+)", written)
+    assert sorted(rule["name"] for rule in rules()) == sorted(names)
     until(lambda: {rule["health"] for rule in rules()} == {"ok"}, what=lambda: f"rules are {rules()}")
