@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
-from regard.serving.deploy.colours import COLOURS
+from regard.serving.deploy.colours import COLOURS, folder_of, read_colours
 from regard.serving.deploy.numbered import numbers_in, point
 from regard.serving.deploy.routing_keys import mirror_file, weight_files
 
@@ -58,6 +58,23 @@ def read_routing(deployment: Path) -> Routing:
     if _read(folder) != _files(routing):
         raise InvalidInput(f"the files in {folder} contradict each other; write the weights again")
     return routing
+
+
+def served_repository(deployment: Path, repository: Path) -> Path:
+    """The model repository of the colour that has most of the requests.
+
+    repository: what the source "repository" means.
+
+    Raises:
+        InvalidInput: that colour is idle, or a file of the deployment cannot be read.
+    """
+    main = read_routing(deployment).main
+    source = read_colours(deployment)[main]
+    if source is None:
+        raise InvalidInput(
+            f"the colour {main} has the requests and serves nothing; see regard deploy --status"
+        )
+    return folder_of(source, deployment=deployment, repository=repository)
 
 
 def write_routing(deployment: Path, routing: Routing) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 from regard.contract.names import IMAGE_ENDPOINT
 from regard.errors import InvalidInput
 from regard.serving.deploy.published_faults import warning_of
+from regard.serving.deploy.routing import served_repository
 from regard.serving.deploy.stack.client_keys import FOLDER, copy_keys
 from regard.serving.deploy.stack.compose import OVERLAYS, compose_in
 from regard.serving.deploy.stack.readiness import wait_until_ready
-from regard.serving.deploy.stack.running import REPOSITORY, Running, release_of, running
+from regard.serving.deploy.stack.running import Running, release_of, running
 
+REPOSITORY = "model_repository"  # in the project's folder
 TRITON = GATEWAY = 1000  # users, and groups, of the containers
 PROMETHEUS = 65534
 MOUNTED = {
@@ -48,7 +50,8 @@ def up(
     """
     compose = compose_in(project, gpu=gpu, dev=dev)
     warning_of(release_of(compose.config["services"]))
-    models = models_in(project / REPOSITORY)
+    repository = served_repository(project / "deployment", project / REPOSITORY)
+    models = models_in(repository)
     for folder, user in MOUNTED.items():
         check_readable(project / folder, user)
     if build:
@@ -56,7 +59,7 @@ def up(
     compose.follow("up", "--detach", report=report)
     wait_until_ready(compose, timeout=timeout, report=report)
     keys = None if dev else copy_keys(compose)
-    return running(compose.config["services"], project, models=models, keys=keys)
+    return running(compose.config["services"], repository, models=models, keys=keys)
 
 
 def down(project: Path, *, volumes: bool = False, report: Callable[[str], None]) -> None:

@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from regard.errors import InvalidInput
 from regard.serving.cli.app import app
+from regard.serving.deploy.colours import write_colours
+from regard.serving.deploy.routing import Routing, write_routing
 from regard.serving.deploy.stack import readiness
 from regard.serving.deploy.stack.client_keys import FILES
 from regard.serving.deploy.stack.compose import StackError, compose_in
@@ -185,6 +187,19 @@ def test_the_models_are_named(stand_in, project):
         InvalidInput, match="there is no .*model_repository; add a model to it with: regard repo add"
     ):
         up(project, report=quiet)
+
+
+def test_after_a_rollout_its_snapshot_is_what_serves(stand_in, project):
+    """Whose versions are not those of the model repository, by which the line that is told would verify."""
+    stand_in()
+    deployment = project / "deployment"
+    (deployment / "snapshots" / "3" / "streets").mkdir(parents=True)
+    (deployment / "snapshots" / "3" / "streets" / "config.pbtxt").touch()
+    write_colours(deployment, {"a": "repository", "b": "snapshots/3"})
+    write_routing(deployment, Routing("b"))
+    said = CliRunner().invoke(app, ["up", "--project", str(project)])
+    assert said.exit_code == 0, said.output
+    assert f"regard verify streets --repository {deployment / 'snapshots' / '3'} --url" in said.stdout
 
 
 def test_without_docker_the_error_says_what_to_install(programs, project):
