@@ -64,6 +64,29 @@ def note(deployment: Path, entry: Entry) -> None:
         raise InvalidInput(f"cannot write {file}: {error.strerror or error}; free some space") from None
 
 
+def last_change(deployment: Path) -> Entry | None:
+    """The last change of who serves.
+
+    Raises:
+        InvalidInput: as of `read_history`.
+    """
+    changes = [entry for entry in read_history(deployment) if entry.event in ("promoted", "rolled back")]
+    return changes[-1] if changes else None
+
+
+def rolled_back(promotion: Entry, colour: str, source: str | None, *, reason: str | None = None) -> Entry:
+    """What the history says of going back from a promotion to a colour, which serves a source."""
+    return Entry(
+        event="rolled back",
+        colour=colour,
+        source=source,
+        model=promotion.model,
+        version=promotion.before,
+        before=promotion.version,
+        reason=reason,
+    )
+
+
 def _last_byte(stream: BinaryIO) -> bytes:
     stream.seek(-1, os.SEEK_END)
     return stream.read(1)

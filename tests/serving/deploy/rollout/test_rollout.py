@@ -248,6 +248,20 @@ def test_going_back_and_freeing(place: Place, colours: Colours, begun: Callable[
     assert [entry.event for entry in read_history(place.folder)] == ["promoted", "rolled back", "retired"]
 
 
+def test_going_back_is_in_the_history_where_its_process_was_killed(
+    place: Place, begun: Callable[..., Entry]
+) -> None:
+    begun(everything=True)
+    write_routing(place.folder, Routing("a"))  # what it does first
+    with pytest.raises(InvalidInput, match="nothing to go back to"):
+        roll_back(place, QUIET)
+    last = read_history(place.folder)[-1]
+    assert (last.event, last.colour, last.source) == ("rolled back", "a", "repository")
+    assert (last.version, last.before) == (1, 2)
+    retire(place, QUIET)
+    assert [entry.event for entry in read_history(place.folder)] == ["promoted", "rolled back", "retired"]
+
+
 def test_a_deployment_without_a_folder(place: Place, colours: Colours, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no folder of a deployment"):
         retire(Place(tmp_path / "none", colours.repository, place.gateway), QUIET)
