@@ -71,9 +71,7 @@ def served_repository(deployment: Path, repository: Path) -> Path:
     main = read_routing(deployment).main
     source = read_colours(deployment)[main]
     if source is None:
-        raise InvalidInput(
-            f"the colour {main} has the requests and serves nothing; see regard deploy --status"
-        )
+        raise InvalidInput(f"the colour {main} has the requests and serves nothing; see: regard deploy")
     return folder_of(source, deployment=deployment, repository=repository)
 
 
