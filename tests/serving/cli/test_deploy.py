@@ -48,6 +48,13 @@ def test_what_cannot_be_tried_is_refused_first(tmp_path: Path, arguments: list[s
         deploy(str(tmp_path), "--deployment", str(tmp_path), *arguments)
 
 
+@pytest.mark.parametrize("option", [["--slo", "p95=50ms"], ["--canary", "10%"], ["--least-seconds", "1"]])
+def test_the_embedded_server_takes_no_option_that_it_would_pass_over(option: list[str]) -> None:
+    result = deploy("artifact", "--embedded", *option)
+    assert result.exit_code == 2
+    assert f"{option[0]} is for two servers" in result.stderr
+
+
 def test_a_share_is_a_percentage() -> None:
     result = deploy("artifact", "--canary", "a tenth")
     assert result.exit_code == 2
