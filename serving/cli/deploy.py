@@ -39,6 +39,10 @@ if TYPE_CHECKING:
 
 GATEWAY = "https://localhost:8443"
 ACTIONS = ("--rollback", "--retire", "--status", "--history")
+BESIDE = (  # how a version is tried beside another
+    *("slo", "canary", "images", "clients"),
+    *("least_seconds", "least_requests", "mirror_seconds", "watch_seconds"),
+)
 TRIED, DO = "How it is tried", "Instead of a rollout"
 
 
@@ -148,6 +152,8 @@ def deploy(
     asked = [flag for flag in ACTIONS if context.params[flag.removeprefix("--")]]
     if len(asked) + (artifact is not None) != 1:
         raise typer.BadParameter(f"give an artifact, or one of {', '.join(ACTIONS)}", context)
+    if embedded:
+        _check_embedded(context)
     settings = Settings(
         objectives=parse_objectives(slo, Objectives(seconds=least_seconds, requests=least_requests)),
         canary=_percent(canary),
@@ -159,6 +165,7 @@ def deploy(
     )
     options = serving_options(instances, threads, endpoints, batching, backend, accelerator)
     folder = None if artifact is None else artifact if variant is None else artifact / VARIANTS / variant
+    os.umask(0o022)  # the containers' users read what is written
     try:
         with stopped_by_signals():
             if embedded:
@@ -178,10 +185,21 @@ def deploy(
         raise typer.Exit(130) from None
 
 
+def _check_embedded(context: typer.Context) -> None:
+    """Refuse what would be passed over in silence."""
+    for name in BESIDE:
+        source = context.get_parameter_source(name)
+        if source is not None and source.name == "COMMANDLINE":
+            option = "--" + name.replace("_", "-")
+            raise typer.BadParameter(
+                f"{option} is for two servers, and --embedded has one; leave it out", context
+            )
+
+
 def _percent(text: str) -> int:
-    found = re.fullmatch(r"([0-9]{1,2})%?", text)
+    found = re.fullmatch(r"([0-9]{1,3})%?", text)
     if found is None:
-        raise typer.BadParameter(f"a share of the requests is a percentage, such as 10%; got {text!r}")
+        raise typer.BadParameter(f"a share of the requests is a whole percentage, such as 10%; got {text!r}")
     return int(found[1])
 
 

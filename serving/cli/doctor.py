@@ -37,6 +37,8 @@ def doctor(
     for here and cannot work.
 
     Example: regard doctor --repository model_repository
+
+    Example: regard doctor --url https://localhost:8443 --ca deployment/client/ca.pem
     """
     from regard.serving.doctor.deployed import examine_deployed
     from regard.serving.doctor.examine import examine, works

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from regard.contract.whole_folder import whole_folder
 from regard.errors import InvalidInput
-from regard.serving.deploy.colours import COLOURS
+from regard.serving.deploy.colours import COLOURS, folder_of, read_colours
 from regard.serving.deploy.numbered import numbers_in, point
 from regard.serving.deploy.routing_keys import mirror_file, weight_files
 
@@ -60,6 +60,21 @@ def read_routing(deployment: Path) -> Routing:
     return routing
 
 
+def served_repository(deployment: Path, repository: Path) -> Path:
+    """The model repository of the colour that has most of the requests.
+
+    repository: what the source "repository" means.
+
+    Raises:
+        InvalidInput: that colour is idle, or a file of the deployment cannot be read.
+    """
+    main = read_routing(deployment).main
+    source = read_colours(deployment)[main]
+    if source is None:
+        raise InvalidInput(f"the colour {main} has the requests and serves nothing; see: regard deploy")
+    return folder_of(source, deployment=deployment, repository=repository)
+
+
 def write_routing(deployment: Path, routing: Routing) -> None:
     """Let the gateway divide the requests like this from now on. What was written before is not written
     again, so that the way back needs no room on the disk.
@@ -78,7 +93,7 @@ def write_routing(deployment: Path, routing: Routing) -> None:
                 (draft / file).write_text(f"{percent}\n", encoding="ascii")
     point(place / CURRENT, folder)
     for old in folders[:-KEPT]:
-        if old != folder:
+        if old != folder and _read(old) not in WAYS_BACK:
             shutil.rmtree(old, ignore_errors=True)
 
 
@@ -89,6 +104,9 @@ def _files(routing: Routing) -> dict[str, int]:
     for colour, percent in routing.weights.items():
         files |= dict.fromkeys(weight_files(colour), percent)
     return files
+
+
+WAYS_BACK = [_files(Routing(colour)) for colour in COLOURS]
 
 
 def _read(folder: Path) -> dict[str, int] | None:

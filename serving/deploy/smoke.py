@@ -8,9 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from regard.errors import InvalidInput, RegardError
-from regard.serving.deploy.colours import folder_of, read_colours
-from regard.serving.deploy.routing import read_routing
+from regard.errors import RegardError
+from regard.serving.deploy.routing import served_repository
 from regard.serving.protocol.address import address_of
 from regard.serving.protocol.connect import connect
 from regard.serving.protocol.credentials import Credentials
@@ -29,7 +28,7 @@ def main() -> int:
     )
     options = parser.parse_args()
     try:
-        repository = _served(options.deployment, options.repository)
+        repository = served_repository(options.deployment, options.repository)
         models = [entry.name for entry in listing(repository) if entry.proven]
         credentials = _credentials(options.keys)
         faults = sum(_fails(url, credentials, models, repository) for url in options.urls)
@@ -39,19 +38,6 @@ def main() -> int:
     if not models:
         print(f"smoke: {repository} holds no model with goldens; add one with: regard repo add", flush=True)
     return int(faults > 0 or not models)
-
-
-def _served(deployment: Path, repository: Path) -> Path:
-    """The model repository of the colour that has most of the requests.
-
-    Raises:
-        InvalidInput: that colour is idle.
-    """
-    main = read_routing(deployment).main
-    source = read_colours(deployment)[main]
-    if source is None:
-        raise InvalidInput(f"the colour {main} has the requests and serves nothing: see regard deploy")
-    return folder_of(source, deployment=deployment, repository=repository)
 
 
 def _credentials(keys: Path | None) -> Credentials:

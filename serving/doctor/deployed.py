@@ -160,6 +160,9 @@ def _colour(about: str, status: dict[str, Any]) -> Finding:
     if status["state"] in ("failed", "restarting") or amiss:
         why = "; ".join(filter(None, [status["reason"], *amiss]))
         return problem(about, f"{says}. {why}", "see its container's log", status)
+    if status["state"] == "idle" and status["reason"]:  # not on purpose
+        what, _, step = status["reason"].partition("; ")
+        return note(about, f"idle: {what}", step or "see its container's log", status)
     return ok(about, says, status)
 
 

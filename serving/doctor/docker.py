@@ -1,10 +1,10 @@
-"""Docker and its Compose, which run NVIDIA's own container of Triton."""
+"""Docker with its Compose and its buildx, which build and run NVIDIA's own container of Triton."""
 
 import json
 from collections.abc import Iterator
 from typing import Any
 
-from regard.serving.deploy.stack.compose import PROGRAMS
+from regard.serving.deploy.stack.compose import BUILDX, PROGRAMS
 from regard.serving.doctor.finding import Finding, note, ok
 from regard.serving.machine.asking import Answer, ask
 from regard.serving.machine.gpus import Gpus
@@ -31,6 +31,7 @@ def docker(gpus: Gpus) -> Iterator[Finding]:
     else:
         yield ok("docker", version, {"version": version})
     yield _compose()
+    yield _buildx()
 
 
 def _compose() -> Finding:
@@ -44,6 +45,13 @@ def _compose() -> Finding:
         "is not there: the stack cannot be started",
         "install docker-compose-plugin",
     )
+
+
+def _buildx() -> Finding:
+    answer = ask("docker", "buildx", "version")
+    if answer.fault is None:
+        return ok("docker buildx", answer.output.strip())
+    return note("docker buildx", "is not there: our image cannot be built", f"install {BUILDX}")
 
 
 def _json(answer: Answer) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from unittest import mock
 
 import numpy as np
 import psutil
-from tests.serving.deploy.local_gateway import set_routing
 from tests.serving.deploy.local_stack import LocalStack, healthy
 from tests.stack.prometheus import Prometheus
 from tests.stack.traffic import again_and_again, inferences, png
@@ -25,6 +24,7 @@ from regard.contract.manifest import write_manifest
 from regard.export.artifact import Artifact
 from regard.serving.deploy.colours import read_colours, write_colours
 from regard.serving.deploy.keys import certificates
+from regard.serving.deploy.routing import Routing, write_routing
 from regard.serving.repository import add
 
 CALLERS = 20  # over each of two protocols: more than the model's queue holds
@@ -129,7 +129,7 @@ def stubs_at_once(colour: str) -> Fault:
 def dead_server(here: Monitored) -> Iterator[None]:
     """Of the colour that everybody is sent to, while its supervisor is held."""
     supervisor = here.stack.colours["a"]
-    set_routing(here.stack.deployment, weights={"a": 100, "b": 0})
+    write_routing(here.stack.deployment, Routing("a"))
     with inferences(here.stack.gateway, png(8)):
         supervisor.send_signal(signal.SIGSTOP)
         for process in children(supervisor.pid):

@@ -58,13 +58,13 @@ class Prometheus:
 
     def query(self, expression: str) -> list[dict[str, Any]]:
         """The series of an expression as they are now, those without a value (NaN) left out."""
-        found = self._ask("query", query=expression)["result"]
+        found = asked(self.url, "query", query=expression)["result"]
         return [series for series in found if series["value"][1] != "NaN"]
 
     def firing(self) -> dict[str, list[dict[str, Any]]]:
         """Alert -> those that fire."""
         found: dict[str, list[dict[str, Any]]] = {}
-        for alert in self._ask("alerts")["alerts"]:
+        for alert in asked(self.url, "alerts")["alerts"]:
             if alert["state"] == "firing":
                 found.setdefault(alert["labels"]["alertname"], []).append(alert)
         return found
@@ -75,10 +75,12 @@ class Prometheus:
             file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
         self.process.send_signal(signal.SIGHUP)
 
-    def _ask(self, what: str, **parameters: str) -> Any:
-        address = f"{self.url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(address, timeout=30) as answer:
-            return json.load(answer)["data"]
+
+def asked(url: str, what: str, **parameters: str) -> Any:
+    """What the API of a Prometheus answers."""
+    address = f"{url}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+    with urllib.request.urlopen(address, timeout=30) as answer:
+        return json.load(answer)["data"]
 
 
 @contextmanager

@@ -11,7 +11,6 @@ import pytest
 from tests.docker.grafana import queries
 from tests.docker.test_alerts import ALERTS, PAGE
 from tests.serving.conftest import mean_colour
-from tests.serving.deploy.local_gateway import set_routing
 from tests.serving.deploy.local_stack import local_stack
 from tests.stack import faults
 from tests.stack.faults import Monitored
@@ -19,6 +18,7 @@ from tests.stack.prometheus import prometheus, shortened
 from tests.stack.traffic import inferences, png, refusals
 from tests.stack.waiting import until
 
+from regard.serving.deploy.routing import Routing, write_routing
 from regard.serving.repository import add
 
 pytestmark = pytest.mark.stack
@@ -64,7 +64,7 @@ def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     shutil.copytree(repository, deployment / "snapshots" / "1")
     (deployment / "colours.json").write_text(json.dumps({"a": "repository", "b": "snapshots/1"}))
     with local_stack(repository, folder, deployment=deployment, edit=lower_limits) as stack:
-        set_routing(deployment, weights={"a": 70, "b": 30})
+        write_routing(deployment, Routing("a", canary=30))
         addresses = {"gateway:9902": stack.gateway.metrics_port}
         for colour, ports in stack.ports.items():
             addresses |= {f"triton-{colour}:8002": ports.metrics, f"triton-{colour}:8003": ports.status}

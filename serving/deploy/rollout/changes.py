@@ -2,7 +2,7 @@
 
 from regard.errors import InvalidInput
 from regard.serving.deploy.colours import REPOSITORY, folder_of, read_colours, write_colours
-from regard.serving.deploy.rollout.history import Entry, note, read_history
+from regard.serving.deploy.rollout.history import Entry, last_change, note, rolled_back
 from regard.serving.deploy.rollout.rollout import Place, recover
 from regard.serving.deploy.rollout.settings import Teller
 from regard.serving.deploy.rollout.settled import let_go
@@ -22,7 +22,7 @@ def roll_back(place: Place, tell: Teller) -> Entry:
     with alone(place.folder):
         recover(place, tell)
         main = read_routing(place.folder).main
-        last = _last_of(place)
+        last = last_change(place.folder)
         if last is None or last.event != "promoted" or last.colour != main:
             raise InvalidInput(
                 f"the last change in the history did not promote {main}, which serves, so that there is "
@@ -39,18 +39,12 @@ def roll_back(place: Place, tell: Teller) -> Entry:
                 "version out again"
             )
         write_routing(place.folder, Routing(old))
-        entry = Entry(
-            event="rolled back",
-            colour=old,
-            source=status.source,
-            model=last.model,
-            version=last.before,
-            before=last.version,
-        )
+        tell.step(f"the requests go to {old} again")
+        entry = rolled_back(last, old, source)
         note(place.folder, entry)
         if last.model is not None and last.version is not None:
             let_go(place.gateway, _endpoint(place, colours[main], last.model), last.version)
-        tell.step(f"{old} serves again; {main} keeps what it has until it is retired")
+        tell.step(f"{old} serves them; {main} keeps what it has until it is retired")
         return entry
 
 
@@ -80,9 +74,3 @@ def _endpoint(place: Place, source: str | None, model: str) -> str:
     folder = folder_of(source or REPOSITORY, deployment=place.folder, repository=place.repository)
     home = home_of(folder, model)
     return model if home is None else home.name
-
-
-def _last_of(place: Place) -> Entry | None:
-    """The last change of who serves."""
-    changes = [entry for entry in read_history(place.folder) if entry.event in ("promoted", "rolled back")]
-    return changes[-1] if changes else None

@@ -115,12 +115,13 @@ def _wait_until(
     begin = time.monotonic()
     while True:
         now = told(repository)
-        if now is not None and happened(now):
+        if now is None:
+            raise Refused(f"the server on {repository} has ended")
+        if happened(now):
             return
         waited = time.monotonic() - begin
         if waited > limit:
-            gone = "; it has ended" if now is None else ""
-            raise Refused(f"{else_} after {limit:g} s{gone}")
+            raise Refused(f"{else_} after {limit:g} s")
         tell.progress("waiting for the server", waited / limit)
         time.sleep(LOOK)
 

@@ -1,11 +1,12 @@
 """Who was served when: one line of JSON for each change of a deployment, in history.jsonl."""
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 from regard.errors import InvalidInput
 
@@ -55,10 +56,40 @@ def note(deployment: Path, entry: Entry) -> None:
     """
     file = deployment / HISTORY_FILE
     try:
-        with file.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(entry)) + "\n")
+        with file.open("a+b") as stream:
+            if stream.tell() and _last_byte(stream) != b"\n":  # a line that a full disk cut off
+                stream.write(b"\n")
+            stream.write(json.dumps(asdict(entry)).encode() + b"\n")
     except OSError as error:
         raise InvalidInput(f"cannot write {file}: {error.strerror or error}; free some space") from None
+
+
+def last_change(deployment: Path) -> Entry | None:
+    """The last change of who serves.
+
+    Raises:
+        InvalidInput: as of `read_history`.
+    """
+    changes = [entry for entry in read_history(deployment) if entry.event in ("promoted", "rolled back")]
+    return changes[-1] if changes else None
+
+
+def rolled_back(promotion: Entry, colour: str, source: str | None, *, reason: str | None = None) -> Entry:
+    """What the history says of going back from a promotion to a colour, which serves a source."""
+    return Entry(
+        event="rolled back",
+        colour=colour,
+        source=source,
+        model=promotion.model,
+        version=promotion.before,
+        before=promotion.version,
+        reason=reason,
+    )
+
+
+def _last_byte(stream: BinaryIO) -> bytes:
+    stream.seek(-1, os.SEEK_END)
+    return stream.read(1)
 
 
 def read_history(deployment: Path) -> list[Entry]:

@@ -20,7 +20,7 @@ from regard.errors import InvalidInput, RegardError
 from regard.serving.deploy.colours import read_colours, write_colours
 from regard.serving.deploy.rollout.comparing import compare_colours
 from regard.serving.deploy.rollout.gateway import Gateway
-from regard.serving.deploy.rollout.history import Entry, Event, note, read_history
+from regard.serving.deploy.rollout.history import Entry, Event, last_change, note, read_history, rolled_back
 from regard.serving.deploy.rollout.preflight import check_disk, check_memory
 from regard.serving.deploy.rollout.settings import Refused, Settings, Teller
 from regard.serving.deploy.rollout.settled import let_go, taken_up
@@ -87,13 +87,25 @@ def recover(place: Place, tell: Teller) -> None:
     """
     underway = read_underway(place.folder)
     if underway is None:
+        _note_rollback(place)
         return
-    if underway.promoted:
+    if any(underway.source in (last.source, last.tried_source) for last in read_history(place.folder)[-1:]):
+        _forget(place)  # it died when all was done and written down
+        return
+    if underway.promoted and read_routing(place.folder).main == underway.colour:
         _finish(place, _promoted(underway, {}))
         tell.step(f"an earlier rollout ended after {_named(underway)} had got all requests; it serves on")
         return
     _take_back(place, underway, "interrupted", "its process ended")
     tell.step(f"an earlier rollout of {_named(underway)} was interrupted and is taken back")
+
+
+def _note_rollback(place: Place) -> None:
+    """Where one gave the requests back, and its process died before it wrote that down."""
+    last, main = last_change(place.folder), read_routing(place.folder).main
+    if last is not None and last.event == "promoted" and last.colour != main:
+        source = read_colours(place.folder)[main]
+        note(place.folder, rolled_back(last, main, source, reason="noted later: its process ended"))
 
 
 def _prepare(place: Place, addition: Addition, main: str, idle: str, tell: Teller) -> Snapshot:
@@ -206,6 +218,10 @@ def _promoted(underway: Underway, figures: dict[str, Any]) -> Entry:
 def _finish(place: Place, entry: Entry) -> None:
     """Write down what came of it; nothing is under way any more."""
     note(place.folder, entry)
+    _forget(place)
+
+
+def _forget(place: Place) -> None:
     forget_underway(place.folder)
     prune(place.folder, read_colours(place.folder).values())
 

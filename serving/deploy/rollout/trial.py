@@ -11,6 +11,7 @@ from regard.serving.verify.served import fault_of
 
 LOOK = 0.5  # seconds between looks at a colour
 UNPROVEN = 60.0  # seconds in which a model that is loaded must answer its first canary
+BUSY = 30.0  # seconds in which a colour must tell its counts
 MORE_OFTEN, SOME = 2.0, 3  # than the old version a new one may fail, where live requests make both fail
 
 
@@ -86,20 +87,29 @@ class Trial:
 
         beside: the colour of the old version, where that gets live requests too.
         """
-        start, first = time.monotonic(), self.gateway.status(self.colour)
-        usual = None if beside is None else self.gateway.status(beside)
+        start, first = time.monotonic(), self._counted(self.colour)
+        usual = None if beside is None else self._counted(beside)
         while True:
             passed = time.monotonic() - start
-            now = self.gateway.status(self.colour)
+            now = self._counted(self.colour)
             self._check_alive(first, now)
             if beside is not None and usual is not None:
-                self._usual = _share(usual, self.gateway.status(beside))
+                self._usual = _share(usual, self._counted(beside))
             found = _share(first, now)
             self._check(found)
             if passed >= seconds:
                 return found
             self.tell.progress(what, passed / seconds)
             time.sleep(min(LOOK, max(0.0, seconds - passed)))
+
+    def _counted(self, colour: str) -> Status:
+        """Its status with what it counted, which a busy server may not tell at once."""
+        end = time.monotonic() + BUSY
+        while True:
+            status = self.gateway.status(colour)
+            if status.memory_bytes or status.state != "serving" or time.monotonic() > end:
+                return status
+            time.sleep(LOOK)
 
     def check_alive(self, first: Status) -> Status:
         """Its status, which has not become worse than it was."""
@@ -143,7 +153,7 @@ class Trial:
 
 
 def _share(first: Status, now: Status) -> Share:
-    """Of all its models, between two looks."""
+    """Of all its models, between two looks; none where a server that was started again counts anew."""
     failures = sum(now.failures.values()) - sum(first.failures.values())
     answered = sum(now.requests.values()) - sum(first.requests.values())
-    return Share(answered + failures, failures)
+    return Share(answered + failures, failures) if min(answered, failures) >= 0 else Share(0, 0)

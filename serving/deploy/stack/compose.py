@@ -15,9 +15,10 @@ from regard.serving.machine.asking import ask
 PROGRAMS = (("docker", "compose"), ("docker-compose",))  # a plug-in, or a program of its own
 FILE = "docker-compose.yml"
 OVERLAYS = {"gpu": "docker-compose.gpu.yml", "dev": "docker-compose.dev.yml"}
+BUILDX = "docker-buildx-plugin, which is Debian's docker-buildx"
 SAID = 5  # lines of what failed that an error shows
 NEXT_STEP = {  # by what Docker says
-    "address already in use": "set another REGARD_PORT or REGARD_PROMETHEUS_PORT in .env",
+    "address already in use": "end what listens there, or set another port in .env",
     "could not select device driver": "install NVIDIA's container toolkit, then see: regard doctor",
     "connect to the Docker daemon": "start Docker, and let this user talk to it (group docker)",
     "connect to the docker API": "start Docker, and let this user talk to it (group docker)",
@@ -25,7 +26,8 @@ NEXT_STEP = {  # by what Docker says
     "no such host": "see whether the image's registry can be reached from here",
     "manifest unknown": "see whether there is an image of that tag, and the tags in .env",
     "didn't complete successfully": "see what it said: docker compose logs",
-    "buildx": "install docker-buildx-plugin",
+    "buildx": f"install {BUILDX}",
+    "requires buildkit": f"install {BUILDX}",
 }
 
 

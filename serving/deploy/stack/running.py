@@ -10,20 +10,18 @@ from typing import Any
 from regard.errors import InvalidInput
 from regard.serving.deploy.published_faults import warning_of
 
-REPOSITORY = "model_repository"  # in the project's folder
-
 
 @dataclass(frozen=True)
 class Running:
     """A stack that is up.
 
     Attributes:
-        repository: its model repository.
+        repository: the model repository that serves, which is a snapshot after a rollout.
         http, grpc: addresses of the gateway, as a Client takes them.
         ca, api_key, operator_key: files that a Client needs; None without TLS and keys.
         prometheus: its address on this machine.
         release: of NVIDIA's Triton.
-        models: of the model repository, by name.
+        models: of that, by name.
         warnings: what should not stay as it is.
     """
 
@@ -44,10 +42,11 @@ class Running:
 
 
 def running(
-    services: Mapping[str, Any], project: Path, *, models: tuple[str, ...], keys: Path | None
+    services: Mapping[str, Any], repository: Path, *, models: tuple[str, ...], keys: Path | None
 ) -> Running:
     """Read it off the services, as Compose has their settings filled in.
 
+    repository, models: as of Running.
     keys: the folder of what a client needs; None without TLS and keys.
     """
     release = release_of(services)
@@ -55,9 +54,9 @@ def running(
     (prometheus,) = services["prometheus"]["ports"]
     warnings = [warning_of(release)]
     if not models:
-        warnings.append(f"{project / REPOSITORY} holds no model; add one with: regard repo add")
+        warnings.append(f"{repository} holds no model; add one with: regard repo add")
     return Running(
-        repository=project / REPOSITORY,
+        repository=repository,
         http=http,
         grpc=grpc,
         ca=keys and keys / "ca.pem",
@@ -85,14 +84,13 @@ def release_of(services: Mapping[str, Any]) -> str:
 
 def _gateway(services: Mapping[str, Any], *, encrypted: bool) -> tuple[str, str]:
     """Its addresses for HTTP and for gRPC: one port for both with TLS, one for each without."""
-    first, *_, last = [*services["gateway"]["ports"]] * 2
+    ports = services["gateway"]["ports"]
     if not encrypted:
-        return (
-            f"http://{first['host_ip']}:{first['published']}",
-            f"grpc://{last['host_ip']}:{last['published']}",
-        )
-    host = _name(first["host_ip"], services["keys"]["command"])
-    return f"https://{host}:{first['published']}", f"grpcs://{host}:{first['published']}"
+        http, grpc = (f"{port['host_ip']}:{port['published']}" for port in ports)
+        return f"http://{http}", f"grpc://{grpc}"
+    (port,) = ports
+    host = _name(port["host_ip"], services["keys"]["command"])
+    return f"https://{host}:{port['published']}", f"grpcs://{host}:{port['published']}"
 
 
 def _name(bound: str, command: list[str]) -> str:

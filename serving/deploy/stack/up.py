@@ -5,12 +5,23 @@ from pathlib import Path
 
 from regard.contract.names import IMAGE_ENDPOINT
 from regard.errors import InvalidInput
+from regard.serving.deploy.published_faults import warning_of
+from regard.serving.deploy.routing import served_repository
 from regard.serving.deploy.stack.client_keys import FOLDER, copy_keys
 from regard.serving.deploy.stack.compose import OVERLAYS, compose_in
 from regard.serving.deploy.stack.readiness import wait_until_ready
-from regard.serving.deploy.stack.running import REPOSITORY, Running, running
+from regard.serving.deploy.stack.running import Running, release_of, running
 
-READER = 1000  # the user, and the group, of the containers
+REPOSITORY = "model_repository"  # in the project's folder
+TRITON = GATEWAY = 1000  # users, and groups, of the containers
+PROMETHEUS = 65534
+MOUNTED = {
+    REPOSITORY: TRITON,
+    "deployment/snapshots": TRITON,
+    "deployment/routing": GATEWAY,
+    "docker/gateway": GATEWAY,
+    "docker/prometheus": PROMETHEUS,
+}
 
 
 def up(
@@ -33,18 +44,22 @@ def up(
         report: told what is under way, in lines.
 
     Raises:
-        InvalidInput: the folder holds no stack, or models that its containers may not read.
+        InvalidInput: the folder holds no stack, or names no release of Triton, or its containers may not read
+            what they are given.
         StackError: there is no Docker, or a service does not come up.
     """
     compose = compose_in(project, gpu=gpu, dev=dev)
-    models = models_in(project / REPOSITORY)
-    check_readable(project / REPOSITORY)
+    warning_of(release_of(compose.config["services"]))
+    repository = served_repository(project / "deployment", project / REPOSITORY)
+    models = models_in(repository)
+    for folder, user in MOUNTED.items():
+        check_readable(project / folder, user)
     if build:
         compose.follow("build", report=report)
     compose.follow("up", "--detach", report=report)
     wait_until_ready(compose, timeout=timeout, report=report)
     keys = None if dev else copy_keys(compose)
-    return running(compose.config["services"], project, models=models, keys=keys)
+    return running(compose.config["services"], repository, models=models, keys=keys)
 
 
 def down(project: Path, *, volumes: bool = False, report: Callable[[str], None]) -> None:
@@ -76,17 +91,17 @@ def models_in(repository: Path) -> tuple[str, ...]:
     return tuple(sorted({name.removesuffix(IMAGE_ENDPOINT) for name in folders}))
 
 
-def check_readable(repository: Path) -> None:
-    """Refuse what the user of the containers cannot read.
+def check_readable(folder: Path, user: int) -> None:
+    """Refuse what the user of a container, and the group of the same number, cannot read.
 
     Raises:
         InvalidInput: names the first such file or folder.
     """
-    for path in [repository, *sorted(repository.rglob("*"))]:
+    for path in [folder, *sorted(folder.rglob("*"))] if folder.is_dir() else []:
         status = path.stat()
-        shift = 6 if status.st_uid == READER else 3 if status.st_gid == READER else 0
+        shift = 6 if status.st_uid == user else 3 if status.st_gid == user else 0
         wanted = 0o5 if path.is_dir() else 0o4
         if (status.st_mode >> shift) & wanted != wanted:
             raise InvalidInput(
-                f"{path} cannot be read by the containers, whose user is {READER}: chmod -R a+rX {repository}"
+                f"{path} cannot be read by the container's user {user}; next: chmod -R a+rX {folder}"
             )

@@ -1,7 +1,6 @@
 """The real Envoy by the files of docker/gateway, as a process on loopback."""
 
 import json
-import os
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -16,7 +15,6 @@ from regard.serving.deploy.keys.api_keys import keep_api_keys
 from regard.serving.deploy.keys.certificates import keep_certificates
 from regard.serving.deploy.keys.folders import Folders
 from regard.serving.deploy.keys.tokens import keep_token_keys, token
-from regard.serving.deploy.routing_keys import mirror_file, weight_files
 from regard.serving.triton.ports import free_ports
 
 CONFIGURATION = Path(__file__).parents[3] / "docker" / "gateway"
@@ -136,26 +134,3 @@ def running_gateway(
             yield Gateway(process, port, metrics_port, keys, deployment, log)
         finally:
             end(process)
-
-
-def set_routing(
-    deployment: Path, *, weights: Mapping[str, int], mirrors: Mapping[str, int] | None = None
-) -> None:
-    """Split the requests; the gateway takes it up within a moment.
-
-    Args:
-        weights: of each colour, out of 100.
-        mirrors: how many of 100 inferences each colour gets a copy of; by default none.
-    """
-    routing = deployment / "routing"
-    taken = [int(each.name) for each in routing.iterdir() if each.name.isdigit()]
-    new = routing / str(1 + max(taken, default=0))
-    for colour, weight in weights.items():
-        for name in weight_files(colour):
-            (new / name).parent.mkdir(parents=True, exist_ok=True)
-            (new / name).write_text(str(weight))
-    for colour, share in (mirrors or {}).items():
-        (new / mirror_file(colour)).write_text(str(share))
-    link = routing / ".current"
-    link.symlink_to(new.name)
-    os.replace(link, routing / "current")

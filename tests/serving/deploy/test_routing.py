@@ -49,6 +49,15 @@ def test_few_folders_stay(tmp_path: Path) -> None:
     assert len([*(tmp_path / "routing").iterdir()]) < 12
 
 
+def test_the_ways_back_stay_however_many_canaries_there_were(tmp_path: Path) -> None:
+    write_routing(tmp_path, Routing("a"))
+    first = (tmp_path / "routing" / "current").resolve()
+    for canary in range(1, 30):
+        write_routing(tmp_path, Routing("a", canary=canary))
+    write_routing(tmp_path, Routing("a"))
+    assert (tmp_path / "routing" / "current").resolve() == first
+
+
 @pytest.mark.parametrize("text", ["", "x", "101", "-1"])
 def test_a_file_that_is_no_percentage(tmp_path: Path, text: str) -> None:
     write_routing(tmp_path, Routing("a"))

@@ -137,3 +137,12 @@ def test_a_colour_whose_model_does_not_answer_is_a_problem(
     assert finding.status == status
     assert finding.says.startswith("serving on snapshots/3: m ")
     assert says in finding.says
+
+
+def test_a_colour_that_has_nothing_to_serve_says_what_to_do() -> None:
+    reason = "/models holds no model; add one with: regard repo add"
+    told = {"state": "idle", "source": "repository", "reason": reason, "models": {}}
+    finding = deployed._colour("colour a", told)
+    assert (finding.status, finding.says) == ("note", "idle: /models holds no model")
+    assert finding.next_step == "add one with: regard repo add"
+    assert deployed._colour("colour b", told | {"source": None, "reason": None}).status == "ok"

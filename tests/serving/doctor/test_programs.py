@@ -84,4 +84,12 @@ def test_compose(programs: Programs, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [finding.says for finding in docker(NONE)] == [
         "gave no answer within 0.5 s",
         "5.1.0 (docker-compose)",
+        "is not there: our image cannot be built",
     ]
+
+
+def test_buildx(programs: Programs) -> None:
+    programs(docker=INFO)
+    assert [*docker(NONE)][2].status == "ok"
+    programs(docker='test "$1" = info || exit 1')
+    assert "Debian's docker-buildx" in ([*docker(NONE)][2].next_step or "")

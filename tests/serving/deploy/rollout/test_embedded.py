@@ -79,3 +79,19 @@ def test_without_a_server_that_watches_nothing_is_changed(repository: Path, bias
     with pytest.raises(InvalidInput, match="refuses what lies there of largest already: it is broken"):
         deploy_embedded(repository, none, addition, QUIET, start=LIMIT)
     assert find(repository, "largest").versions == (1,)
+
+
+def test_a_version_is_taken_back_at_once_where_the_server_has_ended(
+    repository: Path, biased: Artifact
+) -> None:
+    served_now.tell(repository, served_now.ServedNow(watches=True))
+    ending = Teller(step=lambda line: served_now.forget(repository))
+    with pytest.raises(Refused, match="largest version 2 is not taken: the server on .* has ended"):
+        deploy_embedded(
+            repository,
+            cast("Connection", None),
+            Addition(artifact=biased, name="largest"),
+            ending,
+            start=LIMIT,
+        )
+    assert find(repository, "largest").versions == (1,)

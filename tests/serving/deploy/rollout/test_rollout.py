@@ -90,8 +90,8 @@ def begun(place: Place, biased: Artifact, monkeypatch: pytest.MonkeyPatch) -> Ca
     return run
 
 
-def raising(error: BaseException) -> Callable[[], object]:
-    def end() -> None:
+def raising(error: BaseException) -> Callable[..., object]:
+    def end(*_: object) -> None:
         raise error
 
     return end
@@ -182,6 +182,37 @@ def test_one_that_was_killed_after_its_promotion_has_promoted(
     assert roll_back(place, QUIET).version == 1
 
 
+def test_one_that_was_killed_while_it_was_taken_back_after_its_promotion_is_taken_back(
+    place: Place, begun: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The requests, which are given back first, are the old version's already."""
+    with monkeypatch.context() as killed:
+        killed.setattr(
+            rollout, "_take_back", lambda place, underway, *_: write_routing(place.folder, Routing("a"))
+        )
+        with pytest.raises(Stopped):
+            begun(raising(Stopped()), everything=True)
+    with alone(place.folder):
+        rollout.recover(place, QUIET)
+    assert as_before(place)
+    assert [entry.event for entry in read_history(place.folder)] == ["interrupted"]
+
+
+@pytest.mark.parametrize("promoted", [True, False])
+def test_one_that_was_killed_at_its_very_end_is_in_the_history_once(
+    place: Place, begun: Callable[..., Entry], monkeypatch: pytest.MonkeyPatch, promoted: bool
+) -> None:
+    with monkeypatch.context() as killed:
+        killed.setattr(rollout, "_forget", raising(Stopped()))
+        with pytest.raises(Stopped):
+            begun(everything=True) if promoted else begun(raising(Refused("it is bad")))
+    with alone(place.folder):
+        rollout.recover(place, QUIET)
+    assert [entry.event for entry in read_history(place.folder)] == ["promoted" if promoted else "refused"]
+    assert read_underway(place.folder) is None
+    assert read_routing(place.folder) == Routing("b" if promoted else "a")
+
+
 def test_two_at_once_are_refused(place: Place, begun: Callable[..., Entry]) -> None:
     with alone(place.folder):
         for attempt in (begun, lambda: roll_back(place, QUIET), lambda: retire(place, QUIET)):
@@ -217,6 +248,20 @@ def test_going_back_and_freeing(place: Place, colours: Colours, begun: Callable[
     assert [entry.event for entry in read_history(place.folder)] == ["promoted", "rolled back", "retired"]
 
 
+def test_going_back_is_in_the_history_where_its_process_was_killed(
+    place: Place, begun: Callable[..., Entry]
+) -> None:
+    begun(everything=True)
+    write_routing(place.folder, Routing("a"))  # what it does first
+    with pytest.raises(InvalidInput, match="nothing to go back to"):
+        roll_back(place, QUIET)
+    last = read_history(place.folder)[-1]
+    assert (last.event, last.colour, last.source) == ("rolled back", "a", "repository")
+    assert (last.version, last.before) == (1, 2)
+    retire(place, QUIET)
+    assert [entry.event for entry in read_history(place.folder)] == ["promoted", "rolled back", "retired"]
+
+
 def test_a_deployment_without_a_folder(place: Place, colours: Colours, tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="no folder of a deployment"):
         retire(Place(tmp_path / "none", colours.repository, place.gateway), QUIET)
@@ -246,6 +291,6 @@ def test_a_line_that_a_full_disk_cut_off_is_left_out_of_the_history(tmp_path: Pa
     entry = Entry(event="promoted", colour="b", source="snapshots/1", model="m", version=2)
     note(tmp_path, entry)
     with (tmp_path / "history.jsonl").open("a") as file:
-        file.write('{"event": "prom\n')
+        file.write('{"event": "prom')
     note(tmp_path, entry)
     assert read_history(tmp_path) == [entry, entry]

@@ -14,10 +14,12 @@ from typer.testing import CliRunner
 
 from regard.errors import InvalidInput
 from regard.serving.cli.app import app
+from regard.serving.deploy.colours import write_colours
+from regard.serving.deploy.routing import Routing, write_routing
 from regard.serving.deploy.stack import readiness
 from regard.serving.deploy.stack.client_keys import FILES
 from regard.serving.deploy.stack.compose import StackError, compose_in
-from regard.serving.deploy.stack.up import READER, check_readable, down, up
+from regard.serving.deploy.stack.up import check_readable, down, up
 
 __all__ = ["programs"]
 
@@ -187,6 +189,19 @@ def test_the_models_are_named(stand_in, project):
         up(project, report=quiet)
 
 
+def test_after_a_rollout_its_snapshot_is_what_serves(stand_in, project):
+    """Whose versions are not those of the model repository, by which the line that is told would verify."""
+    stand_in()
+    deployment = project / "deployment"
+    (deployment / "snapshots" / "3" / "streets").mkdir(parents=True)
+    (deployment / "snapshots" / "3" / "streets" / "config.pbtxt").touch()
+    write_colours(deployment, {"a": "repository", "b": "snapshots/3"})
+    write_routing(deployment, Routing("b"))
+    said = CliRunner().invoke(app, ["up", "--project", str(project)])
+    assert said.exit_code == 0, said.output
+    assert f"regard verify streets --repository {deployment / 'snapshots' / '3'} --url" in said.stdout
+
+
 def test_without_docker_the_error_says_what_to_install(programs, project):
     programs()
     with pytest.raises(StackError, match="docker-compose-plugin"):
@@ -225,10 +240,42 @@ def test_models_that_the_containers_cannot_read_are_named(tmp_path):
     model = tmp_path / "models" / "classifier" / "1" / "model.onnx"
     model.parent.mkdir(parents=True)
     model.touch()
-    check_readable(tmp_path / "models")
-    model.chmod(0o044 if os.getuid() == READER else 0o600)
-    with pytest.raises(InvalidInput, match=r"model\.onnx cannot be read by the containers.*chmod -R a\+rX"):
-        check_readable(tmp_path / "models")
+    another = os.getuid() + 1
+    for user in (os.getuid(), another):
+        check_readable(tmp_path / "models", user)
+    model.chmod(0o600)
+    check_readable(tmp_path / "models", os.getuid())
+    with pytest.raises(InvalidInput, match=rf"model\.onnx cannot be read by .* {another}; next: chmod"):
+        check_readable(tmp_path / "models", another)
+
+
+def test_a_clone_that_is_its_owners_alone_is_named_before_anything_starts(stand_in, project):
+    told = stand_in()
+    (project / "docker" / "prometheus").mkdir(parents=True, mode=0o700)
+    with pytest.raises(InvalidInput, match=r"docker/prometheus cannot be read by the container's user 65534"):
+        up(project, report=quiet)
+    assert not [each for each in told() if "up" in each]
+
+
+@pytest.mark.parametrize("tag", ["latest", "26.13-py3"])
+def test_a_release_that_is_none_is_named_before_anything_starts(stand_in, project, tag):
+    config = json.loads(json.dumps(CONFIG))
+    config["services"]["triton-a"]["image"] = f"regard/tritonserver:{tag}"
+    told = stand_in(config=config)
+    with pytest.raises(InvalidInput, match="release of Triton"):
+        up(project, report=quiet)
+    assert not [each for each in told() if "up" in each]
+
+
+@pytest.mark.parametrize(
+    "said", ["compose build requires buildx 0.17 or later", "the --mount option requires BuildKit"]
+)
+def test_what_builds_images_is_named_where_it_lacks(programs, project, said):
+    programs(docker="exit 1", docker_compose=f'case "$*" in *build*) echo "error: {said}"; exit 1;; esac')
+    with pytest.raises(
+        StackError, match="Next: install docker-buildx-plugin, which is Debian's docker-buildx"
+    ):
+        compose_in(project).follow("build", report=quiet)
 
 
 def test_the_commands(stand_in, project):
