@@ -156,6 +156,11 @@ import os, signal
 from regard.errors import ServerError
 from regard.serving.batch.plan import Part
 from regard.serving.batch.ray_pool import on_ray
+from regard.serving.batch.worker import Done
+
+class Healthy:
+    def compute(self, part):
+        return Done(1, 0)
 
 class Poisoned:
     def compute(self, part):
@@ -167,14 +172,16 @@ try:
     [*on_ray(1)(Poisoned(), [Part("part.parquet", ("tries",))])]
 except ServerError as error:
     print(error)
+print([*on_ray(1)(Healthy(), [Part("part.parquet", ("image",))])])
 """
 
 
-def test_what_kills_every_worker_ends_the_run(tmp_path: Path) -> None:
+def test_what_kills_every_worker_ends_the_run_and_another_may_follow(tmp_path: Path) -> None:
     (tmp_path / "poison.py").write_text(POISON)
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     said = run(sys.executable, "poison.py", cwd=tmp_path, env=env)
     assert "a part of the batch was given up: 3 workers died at it" in said
+    assert "[Done(images=1, failed=0)]" in said
     assert (tmp_path / "tries").read_text() == "xxx"
 
 
