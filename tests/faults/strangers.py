@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any
 
 import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tests.faults.corpus import Malformed, malformed
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+from tests.faults.corpus import malformed
 from tests.faults.leaks import MIB, Footprint
 from tests.faults.load import Load
+from tests.faults.malformed import Malformed
 from tests.faults.models import COLOUR, pixels
 from tests.faults.overload import answer
 from tests.faults.raw import Wire
@@ -82,13 +83,13 @@ def unauthorised(scene: Scene) -> Sequence[Call]:
     assert isinstance(scene.server, Stack)
     stranger = "x" * len(scene.server.stack.gateway.api_key)
     claims = {"iss": "regard", "aud": "regard", "sub": "operator", "exp": int(time.time()) + 3600}
-    other = jwt.encode(claims, Ed25519PrivateKey.generate(), "EdDSA")
+    other = jwt.encode(claims, generate_private_key(SECP256R1()), "ES256")
     ways: dict[str, dict[str, Any]] = {
         "no key": {},
         "a key that is none": {"api_key": stranger},
         "an empty signature": {"token": jwt.encode(claims, None, "none")},
         "another's signature": {"token": other},
-        "the public key as a secret": {"token": jwt.encode(claims, "secret" * 8, "HS256")},
+        "a secret in the place of a key": {"token": jwt.encode(claims, "secret" * 8, "HS256")},
         "a foreign name": {"headers": {"x-regard-client": "operator"}},
         "a colour": {"api_key": scene.server.stack.gateway.api_key, "headers": {"regard-colour": "a"}},
     }
