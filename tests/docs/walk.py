@@ -20,6 +20,9 @@ from regard.serving.triton.ports import free_ports
 NOT_DONE = {
     "make": "the tests run by it",
     "docker": "needs an engine",
+    "regard up": "likewise",
+    "regard down": "likewise",
+    "regard deploy": "of the stack; tests/stack rolls out",
     "pip": "everything is installed",
     "source": "likewise",
     "regard train": "takes long; tests/models/training trains",
