@@ -91,13 +91,15 @@ def _gateway(services: Mapping[str, Any], *, encrypted: bool) -> tuple[str, str]
             f"http://{first['host_ip']}:{first['published']}",
             f"grpc://{last['host_ip']}:{last['published']}",
         )
-    host = _name(first["host_ip"], services["keys"]["command"])
+    host = _name(first["host_ip"], services["keys"]["entrypoint"])
     return f"https://{host}:{first['published']}", f"grpcs://{host}:{first['published']}"
 
 
-def _name(bound: str, command: list[str]) -> str:
-    """One that the certificate has: that of this machine to itself, or what others call it."""
+def _name(bound: str, keys: list[str]) -> str:
+    """One that the certificate has: that of this machine to itself, or what others call it.
+
+    keys: the command that makes it, whose last word is `--host=NAME`.
+    """
     if ipaddress.ip_address(bound).is_loopback:
         return "localhost"
-    (option,) = command
-    return option.partition("=")[2]
+    return keys[-1].partition("=")[2]
