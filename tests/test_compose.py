@@ -461,3 +461,10 @@ def test_an_unknown_key_is_refused(compose, tmp_path):
     finished = config(compose, broken)
     assert finished.returncode != 0
     assert "readonly" in finished.stderr
+
+
+def test_every_run_of_the_keys_names_the_host(compose: str) -> None:
+    """`docker compose run keys ...` replaces the command, and would lose a name that stood there."""
+    keys = read(compose, REGARD_HOST="vision.example.com")["services"]["keys"]
+    assert keys["entrypoint"][-1] == "--host=vision.example.com"
+    assert keys["command"] is None

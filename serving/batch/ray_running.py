@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 
 from regard.errors import InvalidInput, ServerError
 
@@ -30,7 +31,7 @@ def ray_running(workers: int | None, address: str | None) -> Iterator[int]:
     Raises:
         InvalidInput: no such cluster; Ray was imported before, so that it cannot be kept to this machine.
     """
-    if address is None and "ray" not in sys.modules:
+    if address is None and not _ray_is_anothers():
         processors = max(workers or 0, len(os.sched_getaffinity(0)))
         with _environment(LOGS), _own_ray(processors):
             yield processors
@@ -68,19 +69,33 @@ def _connect(address: str) -> None:
         ) from None
 
 
-@contextmanager
-def _own_ray(processors: int) -> Iterator[None]:
-    """A Ray of this process, which nobody else reaches and which ends with the block."""
-    temporary = tempfile.gettempdir()
-    folder = tempfile.mkdtemp(prefix="regard-ray-", dir=temporary if len(temporary) < LONGEST else "/tmp")  # noqa: S108
-    own = {
+@cache
+def _settings() -> Mapping[str, str]:
+    """What Ray reads when it is imported, or once: the same for every Ray of this process."""
+    return {
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # all ports on loopback, on Linux too
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN": secrets.token_hex(32),
         "RAY_USAGE_STATS_ENABLED": "0",  # nothing is reported to anybody
     }
+
+
+def _ray_is_anothers() -> bool:
+    """Whether it was imported without our settings, or is connected to a cluster."""
+    if "ray" not in sys.modules:
+        return False
+    import ray
+
+    return not _settings.cache_info().currsize or ray.is_initialized()
+
+
+@contextmanager
+def _own_ray(processors: int) -> Iterator[None]:
+    """A Ray of this process, which nobody else reaches and which ends with the block."""
+    temporary = tempfile.gettempdir()
+    folder = tempfile.mkdtemp(prefix="regard-ray-", dir=temporary if len(temporary) < LONGEST else "/tmp")  # noqa: S108
     try:
-        with _environment(own):
+        with _environment(_settings()):
             import ray
 
             try:

@@ -1,6 +1,6 @@
 """Plant faults in servers under load, and report what their callers were answered.
 
-python -m tests.faults                  # short: about two minutes
+python -m tests.faults                  # short: some three minutes
 python -m tests.faults --long --write   # long: writes docs/faults.md and its picture
 """
 

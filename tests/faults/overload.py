@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from tests.faults.leaks import MIB, Footprint
 from tests.faults.load import Load
 from tests.faults.models import SLOW, pixels
 from tests.faults.scene import Scene
@@ -21,8 +22,9 @@ IMAGE = pixels(0, 8, 8)[None]
 HURRY = 0.05  # seconds, the deadline of a storm
 BURST = 400  # callers at a time: more than may wait for one instance
 CONNECTIONS = 3  # of each protocol: one of gRPC has at most 128 calls under way at the gateway
-AT_ONCE = 5.0  # seconds in which a refusal must come on a machine that is overloaded
+AT_ONCE = 10.0  # seconds in which a refusal must come on a machine that is overloaded
 WAITS = 60.0  # seconds that the callers of a burst would wait
+KEPT = Footprint(memory=128 * MIB, descriptors=40, regions=4, shared=16 * MIB)  # of calls given up, at most
 
 
 def sums_to_one(outputs: dict[str, Any]) -> bool:
@@ -106,6 +108,7 @@ def given_up(scene: Scene) -> None:
     scene.settle()
     after = scene.footprint()
     scene.notes.append(f"before: {before}; after: {after}")
+    scene.faults += after.growth(before, KEPT)
 
 
 async def _cancelled(scene: Scene, protocol: Protocol) -> int:

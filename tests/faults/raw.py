@@ -5,7 +5,7 @@ import time
 from contextlib import suppress
 
 import grpc
-from tests.faults.corpus import CLOSED, CREDENTIALS, Malformed, OverHttp
+from tests.faults.malformed import CLOSED, CREDENTIALS, Malformed, OverHttp
 from tests.faults.servers import Server
 from tests.faults.tally import GRACE, LOST, REFUSED, Call
 

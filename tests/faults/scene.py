@@ -100,7 +100,7 @@ class Scene:
     def lasts(self) -> None:
         time.sleep(self.setting.lasting)
 
-    def settle(self, good: Callable[[], bool] = lambda: True) -> None:
+    def settle(self) -> None:
         """Wait until every standing caller has asked all its questions anew, with a right answer."""
         assert self.load is not None
         since, end = time.monotonic(), time.monotonic() + PATIENCE
@@ -109,12 +109,10 @@ class Scene:
             answered = {
                 call.who for call in list(self.load.calls) if call.outcome == RIGHT and call.begun > since
             }
-            if answered == everybody and good():
+            if answered == everybody:
                 return
             time.sleep(0.05)
-        self.faults.append(
-            f"{', '.join(sorted(everybody - answered)) or 'nobody'} had no answer for {PATIENCE:g} s"
-        )
+        self.faults.append(f"{', '.join(sorted(everybody - answered))} had no answer for {PATIENCE:g} s")
 
     def footprint(self) -> Footprint:
         return footprint(self.server.roots(), self.server.family())

@@ -6,7 +6,7 @@ from statistics import median
 from tests.faults.leaks import MIB
 from tests.faults.scene import Scene
 
-SAMPLES = 60
+SAMPLES = 30
 
 
 def flat(samples: list[int], steady: float) -> str | None:

@@ -3,7 +3,8 @@
 from collections import Counter
 from itertools import islice
 
-from tests.faults.corpus import KINDS, OverGrpc, OverHttp, malformed
+from tests.faults.corpus import KINDS, malformed
+from tests.faults.malformed import OverGrpc, OverHttp
 
 
 def test_it_is_the_same_in_each_run_and_covers_every_kind() -> None:

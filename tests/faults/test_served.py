@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import pytest
 from tests.faults.catalog import FAULTS
-from tests.faults.corpus import SERVICE, infer, request_of, tensor
+from tests.faults.malformed_grpc import request_of
+from tests.faults.malformed_http import infer, tensor
 from tests.faults.models import COLOUR, ENDPOINTS, artifacts, repository_of
 from tests.faults.raw import Wire
 from tests.faults.run import plant
 from tests.faults.scene import SHORT, Scene
 from tests.faults.servers import Serve
+
+from regard.serving.protocol.grpc_codec import SERVICE
 
 BRIEF = replace(SHORT, malformed=120)
 

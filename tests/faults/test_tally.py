@@ -59,7 +59,8 @@ def test_who_hangs_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
     for_ever = threading.Event()
     hanging = Question("he who hangs", for_ever.wait, lambda _: True, 0.05)
     with Load([[hanging], [question("right", timeout=0.05)]], rest=0.01) as load:
-        time.sleep(0.1)
+        while len(load.calls) < 2:
+            time.sleep(0.01)
     for_ever.set()
     assert [call.who for call in load.calls if call.outcome == LOST] == ["he who hangs"]
     assert Tally(load.calls).right > 1

@@ -89,13 +89,15 @@ def _gateway(services: Mapping[str, Any], *, encrypted: bool) -> tuple[str, str]
         http, grpc = (f"{port['host_ip']}:{port['published']}" for port in ports)
         return f"http://{http}", f"grpc://{grpc}"
     (port,) = ports
-    host = _name(port["host_ip"], services["keys"]["command"])
+    host = _name(port["host_ip"], services["keys"]["entrypoint"])
     return f"https://{host}:{port['published']}", f"grpcs://{host}:{port['published']}"
 
 
-def _name(bound: str, command: list[str]) -> str:
-    """One that the certificate has: that of this machine to itself, or what others call it."""
+def _name(bound: str, keys: list[str]) -> str:
+    """One that the certificate has: that of this machine to itself, or what others call it.
+
+    keys: the command that makes it, whose last word is `--host=NAME`.
+    """
     if ipaddress.ip_address(bound).is_loopback:
         return "localhost"
-    (option,) = command
-    return option.partition("=")[2]
+    return keys[-1].partition("=")[2]

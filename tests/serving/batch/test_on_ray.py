@@ -24,6 +24,8 @@ from tests.serving.batch.conftest import pictures, rows_in
 from regard.export.artifact import Artifact
 from regard.serving.client.sync import Client
 from regard.serving.local.model import LocalModel
+from regard.serving.repository import add
+from regard.serving.triton.server import EmbeddedTriton
 
 pytestmark = pytest.mark.slow  # Ray takes seconds to start
 COUNT = 1600
@@ -154,6 +156,11 @@ import os, signal
 from regard.errors import ServerError
 from regard.serving.batch.plan import Part
 from regard.serving.batch.ray_pool import on_ray
+from regard.serving.batch.worker import Done
+
+class Healthy:
+    def compute(self, part):
+        return Done(1, 0)
 
 class Poisoned:
     def compute(self, part):
@@ -165,24 +172,34 @@ try:
     [*on_ray(1)(Poisoned(), [Part("part.parquet", ("tries",))])]
 except ServerError as error:
     print(error)
+print([*on_ray(1)(Healthy(), [Part("part.parquet", ("image",))])])
 """
 
 
-def test_what_kills_every_worker_ends_the_run(tmp_path: Path) -> None:
+def test_what_kills_every_worker_ends_the_run_and_another_may_follow(tmp_path: Path) -> None:
     (tmp_path / "poison.py").write_text(POISON)
     env = os.environ | {"PYTHONPATH": str(ROOT / "src")}
     said = run(sys.executable, "poison.py", cwd=tmp_path, env=env)
     assert "a part of the batch was given up: 3 workers died at it" in said
+    assert "[Done(images=1, failed=0)]" in said
     assert (tmp_path / "tries").read_text() == "xxx"
 
 
-def test_a_served_model_answers_parquet_and_its_end_ends_the_run(
-    begun: Any, served: Any, tmp_path: Path
+@pytest.fixture
+def served(embedded: Any, colour: Artifact, tmp_path: Path) -> Iterator[EmbeddedTriton]:
+    """A server of `colour`."""
+    add(colour, tmp_path / "repository", instances=1)
+    with embedded(tmp_path / "repository") as server:
+        yield server
+
+
+def test_a_served_model_answers_parquet_and_another_version_or_no_server_ends_the_run(
+    begun: Any, served: EmbeddedTriton, tmp_path: Path
 ) -> None:
     keys = pictures(tmp_path / "images", 40)
     whole = [(tmp_path / "images" / key).read_bytes() for key in keys]
     pq.write_table(pa.table({"picture": [*whole, None]}), tmp_path / "in.parquet")
-    out, model = tmp_path / "out", f"{served.classifier}@1"
+    out, model = tmp_path / "out", "colour@1"
     command = (model, tmp_path / "in.parquet", out, "--column", "picture", "--batch", 10, "--workers", 2)
     status, printed, said = begun(*command, "--url", served.grpc_url).end()
     assert status == 0, said
@@ -190,9 +207,9 @@ def test_a_served_model_answers_parquet_and_its_end_ends_the_run(
     rows = rows_in(out)
     assert [row["image"] for row in rows] == [f"in.parquet#{number}" for number in range(41)]
     with Client(served.grpc_url) as client:
-        right = client.classify(served.classifier, whole)
+        right = client.classify("colour", whole)
     assert [row["label"] for row in rows[:-1]] == [result.label for result in right]
-    status, _, said = begun(served.classifier, *command[1:], "--url", served.grpc_url).end()
+    status, _, said = begun("colour", *command[1:], "--url", served.grpc_url).end()
     assert status == 1
     assert "model's version was 1, and is latest" in said
     status, _, said = begun(*command[:2], tmp_path / "new", *command[3:], "--url", "127.0.0.1:1").end()

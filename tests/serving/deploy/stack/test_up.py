@@ -25,7 +25,10 @@ __all__ = ["programs"]
 
 CONFIG: dict[str, Any] = {
     "services": {
-        "keys": {"restart": "no", "command": ["--host=example.org"]},
+        "keys": {
+            "restart": "no",
+            "entrypoint": ["python3", "-m", "regard.serving.deploy.keys", "--host=example.org"],
+        },
         "triton-a": {
             "restart": "unless-stopped",
             "image": "regard/tritonserver:26.10-py3",
