@@ -27,7 +27,7 @@ from regard.serving.deploy.keys import certificates
 from regard.serving.deploy.routing import Routing, write_routing
 from regard.serving.repository import add
 
-CALLERS = 20  # over each of two protocols: more than the model's queue holds
+CALLERS = 40  # over each of two protocols: the last of them waits longer than the model's queue allows
 STUB = "triton_python_backend_stub"
 
 

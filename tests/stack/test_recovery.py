@@ -8,7 +8,8 @@ from tests.serving.conftest import CLASSES
 from tests.stack.compose import Stack
 from tests.stack.gateway import GatewayKeys
 from tests.stack.models import ARITHMETIC
-from tests.stack.test_prometheus import asked
+from tests.stack.prometheus import asked
+from tests.stack.test_prometheus import URL
 from tests.stack.waiting import until
 
 from regard import Client
@@ -28,7 +29,7 @@ for folder in pathlib.Path("/proc").glob("[0-9]*"):
 
 def canaries() -> dict[str, float]:
     """Model -> what Prometheus has last seen of its canary."""
-    found = asked('query?query=regard_canary_ok{colour="a"}')["result"]
+    found = asked(URL, "query", query='regard_canary_ok{colour="a"}')["result"]
     return {series["metric"]["model"]: float(series["value"][1]) for series in found}
 
 
