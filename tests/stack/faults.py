@@ -45,7 +45,7 @@ Fault = Callable[[Monitored], AbstractContextManager[None]]
 
 @contextmanager
 def overload(here: Monitored) -> Iterator[None]:
-    with inferences(here.stack.gateway, png(1200), callers=CALLERS):
+    with inferences(here.stack.gateway, png(2400), callers=CALLERS):
         yield
 
 

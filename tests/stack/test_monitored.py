@@ -27,7 +27,7 @@ FASTER = 30  # so much, that the rules' durations are
 QUEUE = """dynamic_batching {
   default_queue_policy {
     timeout_action: REJECT
-    default_timeout_microseconds: 300000
+    default_timeout_microseconds: 1000000
   }
 """
 

@@ -1,7 +1,10 @@
 """What a supervised colour is made of, without a server."""
 
+import socket
+import struct
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -136,3 +139,28 @@ def test_a_health_check_costs_the_server_nothing(colour: Colour) -> None:
         urlopen(f"http://127.0.0.1:{port}/health", timeout=30)
     with pytest.raises(Asked):
         colour.measured()
+
+
+def test_a_reader_who_leaves_is_no_error(capfd: pytest.CaptureFixture[str]) -> None:
+    gone, answered = threading.Event(), threading.Event()
+
+    class Slow:
+        def status(self) -> Status:
+            return SERVING
+
+        def measured(self) -> Status:
+            gone.wait(30)
+            answered.set()
+            return SERVING
+
+    (port,) = free_ports(1)
+    with pages("127.0.0.1", port, Slow()):
+        with socket.create_connection(("127.0.0.1", port)) as reader:
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # closed by RST
+            reader.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            time.sleep(0.2)
+        gone.set()
+        assert answered.wait(30)
+        with urlopen(f"http://127.0.0.1:{port}/status", timeout=30) as page:
+            assert page.status == 200
+    assert "Traceback" not in capfd.readouterr().err
