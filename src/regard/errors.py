@@ -6,7 +6,7 @@ traceback.
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from typing import ClassVar
+from typing import Any, ClassVar
 
 NEAREST = 5  # names that a message suggests
 FEW = 12  # names that it lists in full
@@ -54,6 +54,25 @@ class ServerError(RegardError):
 
 class ServerUnreachable(RegardError):
     """No server answers at the address, or it died before it answered."""
+
+
+class Unfinished(RegardError):
+    """What was answered one by one has ended too early.
+
+    done: what had come: the results that somebody still holds, or the words.
+    """
+
+    def __init__(self, message: str, done: Sequence[Any] = ()) -> None:
+        super().__init__(message)
+        self.done = done
+
+
+class SessionLost(Unfinished):
+    """The server has ended a session, has been started again, or does not answer: its state is lost."""
+
+
+class StreamBroken(Unfinished):
+    """An answer that came word by word has broken off."""
 
 
 class InferenceError(RegardError):

@@ -155,20 +155,20 @@ RULES = [
     ("answer__kind", "boxes", "answer"),
     ("schema_version", 3, "schema_version"),
     ("surprise", 1, "surprise"),
-    ("inputs__surprise", 1, "inputs.0.surprise"),
+    ("inputs__surprise", 1, "inputs.0.image.surprise"),
     ("answer__surprise", 1, "answer.(classes|label_map).surprise"),
     ("origin__surprise", 1, "origin.surprise"),
-    ("inputs__height", 0, "inputs.0.height"),
-    ("inputs__width", -3, "inputs.0.width"),
-    ("inputs__height", 2.5, "inputs.0.height"),
-    ("inputs__min_size", 0, "inputs.0.min_size"),
-    ("inputs__max_size", 0, "inputs.0.max_size"),
-    ("inputs__max_batch", 0, "inputs.0.max_batch"),
-    ("inputs__resize", "zoom", "inputs.0.resize"),
-    ("inputs__interpolation", "lanczos", "inputs.0.interpolation"),
-    ("inputs__crop", 0, "inputs.0.crop"),
-    ("inputs__crop", 1.01, "inputs.0.crop"),
-    ("inputs__crop", math.nan, "inputs.0.crop"),
+    ("inputs__height", 0, "inputs.0.image.height"),
+    ("inputs__width", -3, "inputs.0.image.width"),
+    ("inputs__height", 2.5, "inputs.0.image.height"),
+    ("inputs__min_size", 0, "inputs.0.image.min_size"),
+    ("inputs__max_size", 0, "inputs.0.image.max_size"),
+    ("inputs__max_batch", 0, "inputs.0.image.max_batch"),
+    ("inputs__resize", "zoom", "inputs.0.image.resize"),
+    ("inputs__interpolation", "lanczos", "inputs.0.image.interpolation"),
+    ("inputs__crop", 0, "inputs.0.image.crop"),
+    ("inputs__crop", 1.01, "inputs.0.image.crop"),
+    ("inputs__crop", math.nan, "inputs.0.image.crop"),
     ("inputs__mean", (0.5, 0.5), "mean has 2 values for 3 channels"),
     ("inputs__mean", (0.5, math.nan, 0.5), "mean|finite"),
     ("inputs__std", (0.5, 0.5, 0.5, 0.5), "std has 4 values for 3 channels"),
@@ -184,9 +184,9 @@ RULES = [
     ("answer__labels", ("a",), "one label alone has probability 1 by softmax"),
     ("answer__thresholds", (0.5, 0.5, 0.5), "thresholds are for activation 'sigmoid'"),
     ("answer__activation", "tanh", "answer.classes.activation"),
-    ("inputs__channels", 4, "inputs.0.channels"),
+    ("inputs__channels", 4, "inputs.0.image.channels"),
     ("inputs__channels", 1, "mean has 3 values for 1 channels"),
-    ("inputs__pad_to", 0, "inputs.0.pad_to"),
+    ("inputs__pad_to", 0, "inputs.0.image.pad_to"),
     ("inputs__pad_to", 32, "pad_to is for segmentation"),
     ("certificates", ({"reference": "torch"},), "certificates.0.candidate"),
 ]
@@ -269,7 +269,7 @@ def test_a_label_map_holds_256_labels() -> None:
 def test_all_faults_are_listed() -> None:
     with pytest.raises(InvalidInput) as caught:
         card_from_mapping(fields(inputs__height=0, answer__labels=(), name=""), source="test")
-    for name in ("inputs.0.height", "answer.classes.labels", "name"):
+    for name in ("inputs.0.image.height", "answer.classes.labels", "name"):
         assert name in str(caught.value)
 
 

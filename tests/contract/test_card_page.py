@@ -6,15 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from regard.contract.answers import Classes, LabelMap
+from regard.contract.answers import Classes, ImageAnswer, LabelMap, Points, Sequence
 from regard.contract.card import Card, Origin
 from regard.contract.certificate import Certificate, Comparison
-from regard.contract.image_input import ImageInput
+from regard.contract.inputs import FramesInput, ImageInput, TokensInput
 from regard.contract.reading import card_from_json
 from regard.contract.record import Record
+from regard.contract.state import State, StateTensor
 
 PAGE = (Path(__file__).parents[2] / "docs" / "card.md").read_text(encoding="utf-8")
-RECORDS = (Card, ImageInput, Classes, LabelMap, Origin, Certificate, Comparison)
+RECORDS = (
+    *(Card, ImageInput, FramesInput, TokensInput, Classes, LabelMap, Sequence, Points, ImageAnswer),
+    *(State, StateTensor, Origin, Certificate, Comparison),
+)
 
 
 def rows_of(record: type[Record]) -> dict[str, list[str]]:
@@ -43,4 +47,4 @@ def test_the_examples_are_valid(record: type[Record]) -> None:
 
 def test_the_whole_cards_are_valid() -> None:
     cards = [card_from_json(text, source="the page") for text in re.findall(r"```json\n(.*?)```", PAGE, re.S)]
-    assert [card.task for card in cards] == ["classification", "segmentation"]
+    assert [card.task for card in cards] == ["classification", "segmentation", "question_answering"]

@@ -11,11 +11,13 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from regard.contract.answers import Answer
-from regard.contract.answers.label_map import MOST_LABELS
+from regard.contract.card_rules import check_answer, check_inputs, check_state
 from regard.contract.certificate import Certificate
-from regard.contract.image_input import ImageInput
+from regard.contract.inputs import FramesInput, ImageInput, Input, TokensInput
 from regard.contract.names import Task
+from regard.contract.pixels_input import PixelsInput
 from regard.contract.record import Record, Sha256
+from regard.contract.state import State
 from regard.errors import InvalidInput
 
 EXTRA = "extra_forbidden"  # pydantic's name of the fault
@@ -35,46 +37,79 @@ class Origin(Record):
     recipe: str | None = Field(default=None, description="file name of the training recipe")
     data: str | None = None
     licence: str | None = None
-    metrics: dict[str, float] = Field(default_factory=dict, description="on images never trained on")
+    metrics: dict[str, float] = Field(default_factory=dict, description="on data never trained on")
 
 
 class Card(Record):
     """The single source of truth about one trained network.
 
-    inputs and answer are tagged by their `kind`: today an image, and classes or a label map.
+    inputs and answer are tagged by their `kind`. With a state it is asked in sessions.
     """
 
     schema_version: Literal[2] = 2
     name: str = Field(pattern=NAME_PATTERN)
-    inputs: tuple[ImageInput, ...]
+    inputs: tuple[Input, ...]
     answer: Answer
+    state: State | None = Field(default=None, description="what it carries from one frame to the next")
     origin: Origin
     tools: dict[str, str] = Field(default_factory=dict, description="versions that made this artifact")
     certificates: tuple[Certificate, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> "Card":
-        if len(self.inputs) != 1:
-            raise ValueError(f"a network takes one image, got {len(self.inputs)} inputs")
-        if self.task == "classification" and self.input.pad_to > 1:
-            raise ValueError("pad_to is for segmentation: only an answer for every pixel can be cut back")
-        full = self.task == "segmentation" and len(self.answer.labels) == MOST_LABELS
-        if full and self.input.resize == "center_crop":
-            raise ValueError(
-                f"with {MOST_LABELS} labels no value of a label map is left for what center_crop leaves out: "
-                "set resize to 'stretch', or merge two labels"
-            )
+        check_inputs(self)
+        check_answer(self)
+        if self.state is not None:
+            check_state(self, self.state)
         return self
 
     @property
-    def input(self) -> ImageInput:
-        """The only input."""
-        return self.inputs[0]
+    def pixels(self) -> ImageInput | FramesInput | None:
+        """Its image or frames, if any."""
+        return next((each for each in self.inputs if isinstance(each, PixelsInput)), None)
+
+    @property
+    def input(self) -> ImageInput | FramesInput:
+        """Its image or frames.
+
+        Raises:
+            InvalidInput: it takes none.
+        """
+        if self.pixels is None:
+            names = ", ".join(each.tensor for each in self.inputs)
+            raise InvalidInput(
+                f"{self.name} takes no image, but {names}: ask it in words, or name a model that takes images"
+            )
+        return self.pixels
+
+    @property
+    def image_alone(self) -> bool:
+        """Whether it takes one image and nothing else, and remembers none."""
+        return [each.kind for each in self.inputs] == ["image"] and self.state is None
+
+    @property
+    def texts(self) -> tuple[TokensInput, ...]:
+        """Its inputs that are texts."""
+        return tuple(each for each in self.inputs if isinstance(each, TokensInput))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the pixels that its graph takes, -1 where any will do or it takes none."""
+        return (-1, -1) if self.pixels is None else self.pixels.size
+
+    @property
+    def max_batch(self) -> int:
+        """How many requests the server may put into one batch; sessions are asked one by one."""
+        return 1 if self.state is not None else min(each.max_batch for each in self.inputs)
 
     @property
     def task(self) -> Task:
-        """What the network is for, by the kind of its answer."""
-        return self.answer.task
+        """What the network is for, by what it takes and answers."""
+        if not self.texts:
+            return self.answer.task
+        return (
+            "translation" if self.pixels is None and self.answer.kind == "sequence" else "question_answering"
+        )
 
     @property
     def proven(self) -> bool:
@@ -83,7 +118,8 @@ class Card(Record):
 
     def to_json(self) -> str:
         """The Card as an indented JSON text."""
-        return self.model_dump_json(indent=2) + "\n"
+        left_out = {"state"} if self.state is None else None
+        return self.model_dump_json(indent=2, exclude=left_out) + "\n"
 
     def updated(self, **changes: Any) -> "Card":
         """A validated copy with some fields replaced.

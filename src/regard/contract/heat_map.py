@@ -10,7 +10,8 @@ from PIL import Image
 from regard.contract.preprocess import Pixels
 from regard.errors import InvalidInput
 
-Box: TypeAlias = tuple[float, float, float, float]
+Box: TypeAlias = tuple[float, float, float, float]  # left, top, right and bottom, from 0 to 1
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +24,7 @@ class HeatMap:
     """
 
     values: npt.NDArray[np.float32]
-    box: Box = (0.0, 0.0, 1.0, 1.0)
+    box: Box = WHOLE
 
     def overlay(self, image: Image.Image | Pixels, *, alpha: float = 0.6) -> Image.Image:
         """The warm places laid over the image: clear at 0 and below, by way of red to yellow at the maximum.

@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from regard.contract.answers.kind import AnswerKind, Array
+from regard.contract.answers.kind import Array
+from regard.contract.answers.labelled import Labelled
 from regard.contract.names import PROBABILITIES, Task
 from regard.contract.results import Classification
 from regard.errors import InvalidInput
@@ -14,7 +15,7 @@ Threshold = Annotated[float, Field(gt=0, lt=1)]
 DEFAULT_THRESHOLD = 0.5
 
 
-class Classes(AnswerKind):
+class Classes(Labelled):
     """Probabilities float32 (B, K) of K labels, from scores (B, K).
 
     softmax: the labels exclude each other, and the rows add up to 1. sigmoid: each label applies or not; it

@@ -6,21 +6,23 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from regard.contract.names import Task
 from regard.contract.record import Record
 
 Array = npt.NDArray[Any]
-Activation = Literal["softmax", "sigmoid"]
 Upsampling = Literal["bilinear", "bilinear_align_corners", "nearest"]
+Tensors = dict[str, tuple[np.dtype[Any], tuple[int, ...]]]  # name -> type, and dimensions behind the batch
 
 
 class AnswerKind(Record, ABC):
-    """What the answer's numbers mean: class i is labels[i].
+    """What the answer's numbers mean.
+
+    Each kind also has `labels`, the names of what it answers (classes, words, joints), and `activation`, None
+    where it applies none.
 
     Attributes:
-        task: what a network of this answer is for.
+        task: what a network of this answer to an image is for.
         tensor: the answer's name in the served graph.
         dtype: of the answer.
     """
@@ -29,23 +31,24 @@ class AnswerKind(Record, ABC):
     tensor: ClassVar[str]
     dtype: ClassVar[np.dtype[Any]]
 
-    labels: tuple[str, ...] = Field(min_length=1)
-    activation: Activation = Field(
-        default="softmax", description="softmax: exactly one label applies. sigmoid: each by itself"
-    )
-
     @property
     @abstractmethod
     def scores(self) -> int:
-        """How many scores the network gives for each image or pixel."""
+        """How many scores the network gives for each image, pixel, word or joint."""
 
     @abstractmethod
     def scores_shape(self, batch: int, height: int, width: int) -> tuple[int, ...]:
-        """Shape of what the network returns for images of this size: scores, before any activation."""
+        """Shape of the scores that the network returns for images of this size, before any activation."""
 
     @abstractmethod
     def served_dims(self, height: int, width: int) -> tuple[int, ...]:
         """Dimensions of the answer behind the batch for images of this size; -1 stays -1."""
+
+    def tensors(self, height: int = -1, width: int = -1) -> Tensors:
+        """Every tensor that is served of an answer to images of this size, the answer itself first; -1 where
+        a dimension is not known.
+        """
+        return {self.tensor: (self.dtype, self.served_dims(height, width))}
 
     @property
     def upsampled_by(self) -> Upsampling | None:
@@ -56,8 +59,15 @@ class AnswerKind(Record, ABC):
 
     @property
     @abstractmethod
-    def decided_by(self) -> str:
-        """ONNX operator of the served graph that takes the scores."""
+    def decided_by(self) -> str | None:
+        """ONNX operator of the served graph that takes the scores; None where they are served themselves, as
+        `scored_as`.
+        """
+
+    @property
+    def scored_as(self) -> str | None:
+        """Name of the served tensor that is the scores, where one is."""
+        return None
 
     @property
     @abstractmethod
@@ -76,10 +86,14 @@ class AnswerKind(Record, ABC):
         """What the served graph makes of a tensor of scores."""
         return self.served(self.activated(scores))
 
+    def outputs(self, returned: Any) -> dict[str, Any]:
+        """Every served tensor by its name, as of `tensors`, of what the network returns."""
+        return {self.tensor: self.append(returned)}
+
     @abstractmethod
-    def decided(self, answer: Array) -> Array:
-        """What a user reads in an answer, one entry for each decision: two answers agree where these are
-        equal.
+    def agreeing(self, reference: Array, candidate: Array) -> npt.NDArray[np.bool_]:
+        """Which decisions of two batches of answers of one shape are equal, one entry for each decision: what
+        a user reads in an answer.
         """
 
     @abstractmethod
@@ -90,7 +104,7 @@ class AnswerKind(Record, ABC):
         """The fraction of equal decisions of two batches of answers; 0 where their shapes differ."""
         if reference.shape != candidate.shape:
             return 0.0
-        return float((self.decided(reference) == self.decided(candidate)).mean())
+        return float(self.agreeing(reference, candidate).mean())
 
     def served_shape(self, batch: int, height: int, width: int) -> tuple[int, ...]:
         """Shape of the answer."""

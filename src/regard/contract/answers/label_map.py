@@ -5,7 +5,8 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from regard.contract.answers.kind import AnswerKind, Array, Upsampling
+from regard.contract.answers.kind import Array, Upsampling
+from regard.contract.answers.labelled import Labelled
 from regard.contract.names import LABEL_MAP, Task
 from regard.contract.palette import Colour, default_palette
 from regard.contract.results import Segmentation
@@ -15,7 +16,7 @@ DEFAULT_THRESHOLD = 0.5
 MOST_LABELS = 256  # a label map is uint8
 
 
-class LabelMap(AnswerKind):
+class LabelMap(Labelled):
     """A label map uint8 (B, H, W), drawn in the palette.
 
     softmax: the label of the largest of K scores (B, K, H, W). sigmoid: of one score (B, 1, H, W), label 1
@@ -112,9 +113,6 @@ class LabelMap(AnswerKind):
         else:
             labels = (activated >= (self.threshold or DEFAULT_THRESHOLD)).squeeze(1)
         return labels.float().byte()  # TensorRT makes uint8 of floating-point numbers alone
-
-    def decided(self, answer: Array) -> Array:
-        return answer
 
     def fault(self, answer: Array) -> str | None:
         if answer.dtype == self.dtype and answer.ndim == 3 and answer.max(initial=0) < len(self.labels):

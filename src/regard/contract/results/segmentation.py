@@ -1,7 +1,7 @@
-"""What a prediction is, in the user's terms."""
+"""The labels of an image's pixels."""
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -9,31 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from regard.contract.heat_map import HeatMap
 from regard.contract.palette import Colour
 from regard.contract.preprocess import Pixels
+from regard.contract.results.pictures import rgb, save_png
 from regard.contract.rle import Rle, encode
-from regard.contract.whole_file import whole_file
 from regard.errors import InvalidInput, UnknownName
 
 CUT_OFF: Colour = (224, 224, 192)  # in masks; PASCAL VOC's colour of pixels without a label
-
-
-@dataclass(frozen=True)
-class Classification:
-    """The likeliest class of an image, and the runners-up.
-
-    top: (label, probability) pairs, likeliest first; its first is `label` and `probability`.
-    labels: those that apply: the likeliest where labels exclude each other; else all that reach their
-        threshold, likeliest first, which may be none.
-    heat: where the likeliest is seen, if that was asked for and the model explains itself.
-    """
-
-    label: str
-    probability: float
-    top: tuple[tuple[str, float], ...]
-    labels: tuple[str, ...]
-    heat: HeatMap | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +69,7 @@ class Segmentation:
         left_out = [index for each in clear for index in self._classes(each)]
         if not 0 <= alpha <= 1:
             raise InvalidInput(f"alpha must lie between 0 and 1, got {alpha}")
-        below = (Image.fromarray(image) if isinstance(image, np.ndarray) else image).convert("RGB")
+        below = rgb(image)
         hidden = Image.fromarray(self._cut_off | np.isin(self.label_map, left_out))
         above = self.mask()
         if above.size != below.size:
@@ -118,19 +100,3 @@ class Segmentation:
         for index in np.unique(self.label_map[~self._cut_off]).tolist():
             classes.setdefault(self.labels[index], []).append(index)
         return {label: encode(np.isin(self.label_map, indices)) for label, indices in classes.items()}
-
-
-def save_png(image: Image.Image, path: Path) -> Path:
-    """Write a PNG to a draft and rename it.
-
-    Raises:
-        InvalidInput: the suffix is not .png, or the folder cannot be written.
-    """
-    if path.suffix.lower() != ".png":
-        raise InvalidInput(
-            "masks and overlays are PNG, which loses nothing; name the file "
-            f"{path.with_suffix('.png').name}, not {path.name}"
-        )
-    with whole_file(path) as draft:
-        image.save(draft, format="PNG")
-    return path
