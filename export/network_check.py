@@ -1,20 +1,27 @@
 """A Card must say what its network does: checked before anything is written."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from regard.contract.answers.classes import Classes
+from regard.contract.answers.labelled import Labelled
 from regard.contract.card import Card
-from regard.errors import ExportError, InvalidInput
+from regard.contract.inputs import TokensInput
+from regard.errors import ExportError, InvalidInput, RegardError
 from regard.export.activation import LastActivation
-from regard.export.answer_size import check_scores, stopped_advice, with_upsampling
+from regard.export.answer_size import check_answer, stopped_advice, with_upsampling
 from regard.export.low_precision import LowPrecision
+from regard.export.noise import noise_of
+from regard.export.state_check import stepped
+from regard.models.decoding.generated import Generated
 from regard.models.own_code import at_place
-from regard.models.padding import continued, placed
-from regard.models.scores import scores_in
+from regard.models.padding import meant, taken
+from regard.models.scores import answer_in
 
 
 def check_network(network: nn.Module, card: Card) -> Card:
-    """Run the network once, on noise of the Card's size, and hold its answer against the Card.
+    """Run the network once, on noise of the Card's size, and hold its answer, and its state where it carries
+    one, against the Card.
 
     Returns:
         The Card, saying how scores of a fraction of the image's size are brought to it.
@@ -45,33 +52,51 @@ def check_network(network: nn.Module, card: Card) -> Card:
                 f"the weights of {card.name} hold NaN or infinity in {name}; use a checkpoint from before "
                 "training diverged"
             )
-    height, width = card.input.height, card.input.width
-    noise = torch.rand(1, card.input.channels, height, width, generator=torch.Generator().manual_seed(0))
-    x, precision = continued(noise, card.input.pad_to), LowPrecision()
+    noise = noise_of(card)
+    inputs, precision = taken(noise, card), LowPrecision()
     try:
         with torch.inference_mode(), precision, LastActivation() as activation:
-            output = network(x)
+            output = network(*inputs) if card.state is None else stepped(network, card, inputs)
+    except RegardError:
+        raise
     except Exception as error:  # whatever the network's own code meets
         if precision.dtype is not None:
             raise ExportError(f"{card.name} cannot be exported: {precision}") from error
         raise InvalidInput(
-            f"{card.name} does not take images of {height} x {width}, the size of its Card: {at_place(error)}"
+            f"{card.name} does not take {_said(card)} of its Card: {at_place(error)}"
             f"{stopped_advice(network, noise, card)}"
         ) from error
-    scores = scores_in(output)
+    scores = answer_in(output)
     if precision.dtype is not None:
         raise ExportError(f"{card.name} cannot be exported: {precision}")
-    card = with_upsampling(card, scores, x)
-    placeable = scores.ndim == len(card.answer.scores_shape(1, height, width))
-    logits = placed(scores, noise, card) if placeable else scores
-    check_scores(logits, noise, network, card)
+    card = with_upsampling(card, scores, inputs[0])
+    placeable = isinstance(scores, Tensor) and scores.ndim == len(card.answer.scores_shape(1, 1, 1))
+    logits = meant(scores, noise, card) if placeable else scores
+    check_answer(logits, noise, network, card)
+    if isinstance(scores, Generated):
+        return card
+    assert isinstance(logits, Tensor)
     if not logits.isfinite().all():
         raise ExportError(f"{card.name} answers NaN or infinity to noise; check its weights")
     applied = activation.of(scores)
-    if applied is not None and (applied == "sigmoid" or card.task == "classification"):
+    if (
+        applied is not None
+        and isinstance(card.answer, Labelled)
+        and (applied == "sigmoid" or isinstance(card.answer, Classes))
+    ):
         says = "" if applied == card.answer.activation else f", set the Card's activation to {applied!r}"
         raise ExportError(
             f"{card.name} already returns probabilities, its last operation is {applied}: drop that{says}; "
             "the graph applies it itself"
         )
     return card
+
+
+def _said(card: Card) -> str:
+    """The inputs of a Card, for a message."""
+    return " and ".join(
+        f"{each.longest} words of {each.tensor}, the most"
+        if isinstance(each, TokensInput)
+        else f"images of {each.height} x {each.width}, the size"
+        for each in card.inputs
+    )

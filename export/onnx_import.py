@@ -33,6 +33,7 @@ from regard.export.given.reference import GivenRunner, GivenSession
 from regard.export.given.wrap import wrapped
 from regard.export.graph.check import check_graph
 from regard.export.graph.opset import at_opset
+from regard.export.image_alone import check_image_alone
 from regard.export.op_library import check_library, put_library
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import ParityError, prove
@@ -40,7 +41,8 @@ from regard.export.proof.goldens import write_goldens
 from regard.export.proof.graph_runner import GraphRunner, scores_tensor
 from regard.export.proof.reference_check import check_reference
 from regard.export.proof.runner import SCORES, CannotRun
-from regard.export.proof.trials import Trial, trials_of
+from regard.export.proof.trial import Trial
+from regard.export.proof.trials import trials_of
 
 TOOLS = {module.__name__: module.__version__ for module in (onnx, onnxruntime)}
 
@@ -88,9 +90,10 @@ def import_onnx(
     report("reading the model")
     if op_library is not None:
         check_library(op_library)
+    check_image_alone(card, "ONNX files are taken of networks of an image alone; export the network itself")
     given = read_given(path, card.input, answer, op_library)
     _check_size(given, card)
-    trials = trials_of(images, card.input, traced=given.image.batch)
+    trials = trials_of(images, card, traced=given.image.batch)
     folder = folder.resolve()
     session = GivenSession(given, card)
     report("finding out what it answers")
@@ -126,7 +129,7 @@ def import_onnx(
         card = card.updated(certificates=certificates)
         (draft / CARD_FILE).write_text(card.to_json())
         report("making the goldens")
-        write_goldens(draft, card, images, reference=reference, candidate=candidate)
+        write_goldens(draft, card, images, (), reference=reference, candidate=candidate)
         write_manifest(draft)
         artifact = Artifact(folder, card, candidate.sha256)
         report("putting it in place")

@@ -15,7 +15,7 @@ from regard.contract.answers.kind import Array
 from regard.contract.card import Card
 from regard.contract.digest import sha256
 from regard.contract.goldens import ANSWERS_FILE, read_goldens, write_answers
-from regard.contract.names import GOLDENS, IMAGE, MODEL_FILE, OPERATORS_FILE, VARIANTS
+from regard.contract.names import GOLDENS, MODEL_FILE, OPERATORS_FILE, VARIANTS
 from regard.contract.preprocess import Pixels
 from regard.contract.variant import VARIANT_FILE, Variant
 from regard.contract.whole_file import write_text
@@ -23,6 +23,7 @@ from regard.errors import InvalidInput
 from regard.export.artifact import Artifact, write_graph
 from regard.export.graph.metadata import describe
 from regard.export.graph.nodes import custom_operators
+from regard.export.noise import noise_of
 from regard.export.onnx_export import trace
 from regard.export.op_library import check_library, put_library
 from regard.export.ops import OPERATORS
@@ -32,13 +33,16 @@ from regard.export.ops.operator import MADE
 from regard.export.plain import plain
 from regard.export.proof.certificate import certify, served_graph_runner
 from regard.export.proof.comparison import ParityError
+from regard.export.proof.goldens import golden_answers
 from regard.export.proof.network_runner import NetworkRunner
 from regard.export.proof.runner import Runner
+from regard.export.proof.text_trials import Texts
 from regard.export.proof.trials import trials_of
+from regard.export.state_check import stepped
 from regard.export.variant import adding_variant
 from regard.models.explain import Explain
 from regard.models.explain.explainers import EXPLAINERS
-from regard.models.padding import continued
+from regard.models.padding import taken
 
 NAME = "ops"
 
@@ -58,6 +62,7 @@ def add_ops_variant(
     *,
     images: Sequence[Pixels],
     images_from: str = "the caller's images",
+    texts: Sequence[Texts] = (),
     explain: Explain | None = None,
     op_library: Path | None = None,
     report: Callable[[str], None] = lambda stage: None,
@@ -70,6 +75,7 @@ def add_ops_variant(
         network: in evaluation mode, on the CPU.
         images: for the certificate, of any size.
         images_from: where they come from, for the record.
+        texts: likewise, as of `export_onnx`.
         explain: as in the artifact.
         op_library: kernels of the operators, a shared library for ONNX Runtime; by default regard's own, for
             regard's operators, where it can be built.
@@ -83,7 +89,7 @@ def add_ops_variant(
     if op_library is not None:
         check_library(op_library)
     network, card = plain(network), artifact.card
-    trials = trials_of(images, card.input)
+    trials = trials_of(images, card, texts=texts)
     reference = NetworkRunner(network, card, explain=explain)
     if reference.sha256 != card.certificates[0].reference_sha256:
         raise InvalidInput(f"{artifact.folder} was exported from other weights; export the network anew")
@@ -121,9 +127,9 @@ def check_computes_operators(network: nn.Module, card: Card, *, explain: Explain
         InvalidInput: it computes no operator, or none once its weights are the explanation.
         ExportError: it has no such explanation.
     """
-    x = torch.zeros(1, card.input.channels, card.input.height, card.input.width)
+    inputs = taken(noise_of(card), card)
     with torch.no_grad(), tracing_in("function"), _Called() as called:
-        EXPLAINERS[explain](network, continued(x, card.input.pad_to))
+        EXPLAINERS[explain](network, *inputs) if card.state is None else stepped(network, card, inputs)
     check_used(called.operators)
 
 
@@ -156,8 +162,6 @@ def _kernels(op_library: Path | None, operators: Sequence[str]) -> tuple[Path | 
 
 
 def _golden_answers(artifact: Artifact, candidate: Runner) -> dict[str, Array]:
-    answers = {}
-    for golden in read_goldens(artifact.folder / GOLDENS):
-        pixels = artifact.card.input.decode_and_fit(golden.encoded)
-        answers[golden.name] = candidate.run({IMAGE: pixels[None]})[artifact.card.answer.tensor][0]
-    return answers
+    goldens = read_goldens(artifact.folder / GOLDENS)
+    asked = {golden.name: golden.inputs(artifact.card) for golden in goldens}
+    return golden_answers(asked, artifact.card, candidate)

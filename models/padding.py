@@ -1,10 +1,14 @@
 """Images continued to a multiple of a segmenter's stride, and scores brought back to the images' size."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from regard.contract.answers.kind import Upsampling
 from regard.contract.card import Card
+from regard.contract.image_input import ImageInput
 
 
 def continued(x: Tensor, stride: int) -> Tensor:
@@ -45,6 +49,26 @@ def placed(scores: Tensor, x: Tensor, card: Card) -> Tensor:
         down, right = _margins(x, stride)
         scores = resized(scores, x.shape[2] + down, x.shape[3] + right, how)
     return cut_back(scores, x, stride)
+
+
+def taken(inputs: Sequence[Tensor], card: Card) -> list[Tensor]:
+    """What goes into a network, in the Card's order: its images continued up to multiples of pad_to."""
+    return [
+        continued(x, each.pad_to) if isinstance(each, ImageInput) else x
+        for x, each in zip(inputs, card.inputs, strict=True)
+    ]
+
+
+def meant(returned: Any, inputs: Sequence[Tensor], card: Card) -> Any:
+    """What a network returned for `taken(inputs)`, as the Card means it: scores in float32, placed on the
+    image where there is one. What it generated word by word stays as it is.
+    """
+    if not isinstance(returned, Tensor):
+        return returned
+    image = next(
+        (x for x, each in zip(inputs, card.inputs, strict=True) if isinstance(each, ImageInput)), None
+    )
+    return returned.float() if image is None else placed(returned, image, card)
 
 
 def _margins(x: Tensor, stride: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The one tensor of scores in what a network returns."""
+"""The answer in what a network returns: one tensor of scores, or what it generated word by word."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,9 +6,19 @@ from typing import Any
 from torch import Tensor
 
 from regard.errors import ExportError
+from regard.models.decoding.generated import Generated
 
 # what libraries call the scores beside other tensors: torchvision "out", transformers "logits"
 NAMES = ("out", "logits")
+
+
+def answer_in(output: Any) -> Tensor | Generated:
+    """The answer: words that were generated, as they are, or the scores.
+
+    Raises:
+        ExportError: as of `scores_in`.
+    """
+    return output if isinstance(output, Generated) else scores_in(output)
 
 
 def scores_in(output: Any) -> Tensor:

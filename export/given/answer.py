@@ -12,7 +12,7 @@ from regard.contract.card import Card
 from regard.errors import InvalidInput
 from regard.export.given.model import GivenModel
 from regard.export.proof.scores_check import fill_0_to_1, sum_to_one
-from regard.export.proof.trials import Shape
+from regard.export.proof.trial import Shape
 
 Kind = Literal["logits", "probabilities", "labels"]
 Answers = Sequence[npt.NDArray[Any]]
@@ -54,6 +54,11 @@ def find_answer(given: GivenModel, card: Card, answers: Answers, shapes: Sequenc
     )
     if card.answer.kind == "classes":
         return _of_classes(given, card.answer, answers, wrong)
+    if card.answer.kind != "label_map":
+        raise InvalidInput(
+            f"the Card of {card.name} means {card.task}: only classifiers and segmenters are taken as ONNX "
+            "files; export the network itself"
+        )
     if floating:
         return _of_scores(given, card.answer, answers, shapes, wrong)
     return _of_labels(given, len(card.answer.labels), answers, shapes, wrong)

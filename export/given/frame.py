@@ -15,16 +15,17 @@ from torch import Tensor, nn
 from regard.contract.answers import Answer
 from regard.contract.answers.kind import AnswerKind, Upsampling
 from regard.contract.card import Card
-from regard.contract.image_input import ImageInput
 from regard.contract.names import IMAGE
+from regard.contract.pixels_input import PixelsInput
 from regard.export.answer_size import UPSAMPLING
 from regard.export.given.answer import GivenAnswer
 from regard.export.given.image import GivenImage
 from regard.export.given.model import GivenModel
 from regard.export.graph.opset import opset_of
-from regard.export.graph.served_graph import Normalize, image_dims
+from regard.export.graph.served_graph import Normalize
+from regard.export.graph.signature import image_dims
 from regard.export.graph.tracing import Input, to_onnx
-from regard.export.proof.trials import TRACED
+from regard.export.proof.trial import TRACED
 from regard.models.padding import resized
 
 PREFIX = "served/"  # of every name inside
@@ -43,7 +44,7 @@ class Prologue(nn.Module):
     Shape: uint8 (B, H, W, 3) -> (B, 3, H, W), or (B, H, W, 3) for a model with channels last.
     """
 
-    def __init__(self, contract: ImageInput, image: GivenImage) -> None:
+    def __init__(self, contract: PixelsInput, image: GivenImage) -> None:
         super().__init__()
         self.normalize = Normalize(contract)
         self.channels_last = image.channels_last

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, ValueInfoProto
 
-from regard.contract.image_input import ImageInput
+from regard.contract.pixels_input import PixelsInput
 from regard.errors import InvalidInput
 from regard.export.proof.graph_runner import run_session
 from regard.export.proof.runner import CannotRun
@@ -50,7 +50,7 @@ class GivenImage:
         return FLOATS[self.elem_type]
 
 
-def given_image(value: ValueInfoProto, path: Path, contract: ImageInput) -> GivenImage:
+def given_image(value: ValueInfoProto, path: Path, contract: PixelsInput) -> GivenImage:
     """What a model's input is.
 
     Args:
@@ -96,11 +96,11 @@ def _image(value: ValueInfoProto, dims: list[int | None], channels_last: bool) -
     return GivenImage(value.name, elem_type, channels_last, batch=dims[0], height=height, width=width)
 
 
-def _takes_size(image: GivenImage, contract: ImageInput) -> bool:
+def _takes_size(image: GivenImage, contract: PixelsInput) -> bool:
     return image.height in (None, contract.height) and image.width in (None, contract.width)
 
 
-def _runs(image: GivenImage, path: Path, contract: ImageInput) -> bool:
+def _runs(image: GivenImage, path: Path, contract: PixelsInput) -> bool:
     """Whether the model takes a black image in this layout."""
     size = [image.height or contract.height, image.width or contract.width]
     shape = [*size, contract.channels] if image.channels_last else [contract.channels, *size]

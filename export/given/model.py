@@ -8,7 +8,7 @@ from google.protobuf.message import DecodeError
 from onnx import GraphProto, ModelProto, TensorProto
 
 from regard.contract.digest import sha256
-from regard.contract.image_input import ImageInput
+from regard.contract.pixels_input import PixelsInput
 from regard.errors import InvalidInput
 from regard.export.artifact import check_fits
 from regard.export.given.image import GivenImage, given_image
@@ -50,7 +50,7 @@ class GivenModel:
 
 
 def read_given(
-    path: Path, contract: ImageInput, answer: str | None = None, library: Path | None = None
+    path: Path, contract: PixelsInput, answer: str | None = None, library: Path | None = None
 ) -> GivenModel:
     """Read a model and refuse what cannot be served.
 

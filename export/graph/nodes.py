@@ -32,6 +32,24 @@ def custom_operators(model: ModelProto) -> list[str]:
     return sorted({f"{node.domain}.{node.op_type}" for node in nodes if node.domain not in STANDARD})
 
 
+def needed_for(graph: GraphProto, outputs: Iterable[str]) -> list[NodeProto]:
+    """The nodes of a graph that some of its tensors need, in their order; not those inside of them."""
+    needed, found = {*outputs}, []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            found.append(node)
+            needed |= read_by(node)
+    return found[::-1]
+
+
+def read_by(node: NodeProto) -> set[str]:
+    """The tensors that a node takes, and those that the graphs inside of it do."""
+    inside = GraphProto(node=[node])
+    return {*node.input} | {
+        name for graph in inner_graphs(inside) for inner in graph.node for name in inner.input
+    }
+
+
 def inner_graphs(graph: GraphProto) -> Iterator[GraphProto]:
     """The branches and loops inside a graph, at any depth."""
     for node in graph.node:

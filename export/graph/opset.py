@@ -3,14 +3,27 @@
 from onnx import ModelProto, version_converter
 
 from regard.errors import InvalidInput
+from regard.export.graph.nodes import nodes_of
 
 OPSET = 20  # what ONNX Runtime, OpenVINO and TensorRT of today all take
+GRID_MODES = {b"bilinear": b"linear", b"bicubic": b"cubic"}  # GridSample's before opset 20, and since
 OLDEST_OPSET = 15  # Shape of a part of the dimensions
 
 
 def opset_of(model: ModelProto) -> int:
     """The version of the standard operators that a model imports; 0 for none."""
     return next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+
+
+def rename_grid_modes(model: ModelProto) -> None:
+    """Call the modes of GridSample what opset 20 calls them, in branches and loops too: PyTorch's exporter
+    converts what it writes from opset 18 in the outermost graph alone.
+    """
+    for node in nodes_of(model):
+        if node.op_type == "GridSample":
+            for attribute in node.attribute:
+                if attribute.name == "mode":
+                    attribute.s = GRID_MODES.get(attribute.s, attribute.s)
 
 
 def at_opset(model: ModelProto, *, name: str) -> tuple[ModelProto, str]:

@@ -1,8 +1,10 @@
 """From a PyTorch module to ONNX, by PyTorch's exporter and regard's own translations."""
 
+import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from onnx import ModelProto
@@ -12,6 +14,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from regard.errors import ExportError
 from regard.export.graph.baked_sizes import form_for, watching_sizes
+from regard.export.graph.opset import rename_grid_modes
 from regard.export.graph.quiet import quiet
 from regard.export.graph.translations import TRANSLATIONS, Translations
 from regard.models.own_code import place_of
@@ -50,7 +53,9 @@ def to_onnx(
         ExportError: PyTorch cannot trace it, or an operator has no translation, or none in this opset.
     """
     examples = tuple(each.example for each in inputs.values())
-    dynamic = tuple(dict.fromkeys(each.dims, torch.export.Dim.DYNAMIC) for each in inputs.values())
+    dynamic = _as_taken(
+        module, tuple(dict.fromkeys(each.dims, torch.export.Dim.DYNAMIC) for each in inputs.values())
+    )
     # one implementation of attention for every pass over the graph: another lays its answer out otherwise,
     # which a view then refuses
     report("tracing")
@@ -71,7 +76,7 @@ def to_onnx(
                 opset_version=opset,
                 input_names=list(inputs),
                 output_names=list(outputs),
-                dynamic_shapes=tuple(each.dims for each in inputs.values()),
+                dynamic_shapes=_as_taken(module, tuple(each.dims for each in inputs.values())),
                 custom_translation_table=TRANSLATIONS | (translations or {}),
                 verbose=False,
             )
@@ -84,7 +89,16 @@ def to_onnx(
         raise ExportError(
             f"{name} came out in opset {found} instead of {opset}; it needs an operator that {opset} lacks"
         )
+    rename_grid_modes(model)
     return model
+
+
+def _as_taken(module: nn.Module, each: tuple[Any, ...]) -> tuple[Any, ...]:
+    """One entry for each argument, as the parameters of `forward` hold them: one for all where it is
+    `*inputs`.
+    """
+    (kind, *_) = (parameter.kind for parameter in inspect.signature(module.forward).parameters.values())
+    return (each,) if kind is inspect.Parameter.VAR_POSITIONAL else each
 
 
 def _reason(error: BaseException) -> str:

@@ -40,8 +40,8 @@ def prepared(model: ModelProto) -> ModelProto:
     plain = onnx_ir.to_proto(graph)
     if any(inner.node for inner in inner_graphs(plain.graph)):
         raise ExportError(
-            "this graph has branches or loops (If, Loop, Scan), which regard does not convert to float16; "
-            "export the model without them"
+            "this graph has branches or loops (If, Loop, Scan), which regard does not convert to float16: "
+            "serve it in float32, or export the model without them"
         )
     typed = infer_shapes(with_names(plain))
     constants = {each.name for each in typed.graph.initializer}

@@ -1,8 +1,9 @@
-"""The parity certificate: PyTorch and ONNX Runtime give the same answers to the same images.
+"""The parity certificate: PyTorch and ONNX Runtime give the same answers to the same inputs.
 
 The reference is the network itself on (pixels / 255 - mean) / std, computed apart from the served graph. Both
-see real images at the shapes of `trials_of`, so that a number baked into the graph shows. An explanation's
-maps are compared as well; Grad-CAM's gradient, written out by hand in the graph, is held against autograd's.
+see real images, texts and rollouts at the shapes of `trials_of`, so that a number baked into the graph shows.
+An explanation's maps and a sequence's alignment are compared as well; Grad-CAM's gradient, written out by
+hand in the graph, is held against autograd's.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,13 +14,15 @@ import onnx
 from regard.contract.card import Card
 from regard.contract.certificate import Certificate
 from regard.contract.digest import sha256
+from regard.contract.names import ALIGNMENT
 from regard.contract.operators import operators_beside
 from regard.export.proof.bounds import FLOAT32
 from regard.export.proof.comparison import prove
 from regard.export.proof.graph_runner import GraphRunner, served_tensors
 from regard.export.proof.network_runner import NetworkRunner
-from regard.export.proof.references import NAMES
-from regard.export.proof.trials import Trial
+from regard.export.proof.references import ALIGNMENTS, NAMES
+from regard.export.proof.rollouts import in_steps
+from regard.export.proof.trial import Trial
 
 
 def served_graph_runner(model: Path, card: Card) -> GraphRunner:
@@ -61,14 +64,17 @@ def certify(
         ParityError: the graph departs from the network, or stops at one of the shapes.
     """
     card, explain = reference.card, reference.explain
+    maps = NAMES[explain] if explain is not None else None
+    if maps is None and ALIGNMENT in card.answer.tensors():
+        maps = ALIGNMENTS
     return prove(
-        reference,
-        candidate,
+        in_steps(reference, card),
+        in_steps(candidate, card),
         trials,
         answer=card.answer,
         precision=FLOAT32,
         subject=f"the graph of {card.name}",
         images_from=images_from,
-        maps=NAMES[explain] if explain is not None else None,
+        maps=maps,
         report=report,
     )

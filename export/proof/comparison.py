@@ -6,8 +6,8 @@ the top-1 class, the labels that apply, or the label of every pixel. The maps of
 certificate of their own.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from regard.errors import ExportError
 from regard.export.proof.bounds import Bounds, Precision
 from regard.export.proof.expected import expected_answers
 from regard.export.proof.runner import SCORES, Arrays, CannotRun, Recorded, Runner
-from regard.export.proof.trials import Shape, Trial
+from regard.export.proof.trial import Shape, Trial
 
 
 class NotProven(ExportError):
@@ -144,7 +144,8 @@ def _of_answers(
     fraction of those that differ.
     """
     given = observations[0].reference
-    scores = [name for name in (SCORES, answer.tensor) if name in given and given[name].dtype == np.float32]
+    names = dict.fromkeys((SCORES, answer.scored_as or answer.tensor, answer.tensor))
+    scores = [name for name in names if name in given and given[name].dtype == np.float32]
     comparisons, scale = [], 0.0
     for seen in observations:
         expected, found = seen.reference, seen.candidate
@@ -173,8 +174,7 @@ def _of_maps(
     """
     comparisons, scale = [], 0.0
     for seen in observations:
-        # what else a runner gives are maps
-        maps = {name: seen.reference[name] for name in seen.reference.keys() - {SCORES, answer.tensor}}
+        maps = {name: seen.reference[name] for name in maps_among(seen.reference, answer)}
         errors = {name: largest_difference(values, seen.candidate[name]) for name, values in maps.items()}
         relatives = [relative(error, maps[name]) for name, error in errors.items()]
         agreement = float(np.mean([error <= bounds.error for error in relatives]))
@@ -189,11 +189,14 @@ def _of_maps(
     )
 
 
+def maps_among(names: Iterable[str], answer: AnswerKind) -> list[str]:
+    """Which of the tensors that a runner gives are neither the answer nor its scores."""
+    return [name for name in names if name not in (SCORES, answer.tensor, answer.scored_as)]
+
+
 def _comparison(trial: Trial, error: float, relative_error: float, agreement: float) -> Comparison:
     return Comparison(
-        batch=trial.shape.batch,
-        height=trial.shape.height,
-        width=trial.shape.width,
+        **asdict(trial.shape),
         traced=trial.traced,
         max_error=error,
         relative_error=relative_error,
@@ -205,7 +208,7 @@ def _departure(certificate: Certificate, certificates: tuple[Certificate, ...], 
     worst = next(
         c for c in certificate.comparisons if not certificate.model_copy(update={"comparisons": (c,)}).passed
     )
-    shape = Shape(worst.batch, worst.height, worst.width)
+    shape = Shape(**{field.name: getattr(worst, field.name) for field in fields(Shape)})
     message = (
         f"{subject} departs from {certificate.reference} at {shape}: error {worst.max_error:.3g}, at most "
         f"{certificate.max_error:.3g} passes; agreement {worst.agreement:.2%}, at least "

@@ -5,12 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from regard.contract.answers.kind import AnswerKind
-from regard.contract.names import IMAGE
-from regard.contract.preprocess import Pixels
 from regard.errors import ExportError, InvalidInput
 from regard.export.proof.runner import Arrays, CannotRun, Runner
 from regard.export.proof.scores_check import check_scores
-from regard.export.proof.trials import Shape, Trial
+from regard.export.proof.trial import Shape, Trial
 
 
 def expected_answers(
@@ -34,28 +32,28 @@ def expected_answers(
 
     Raises:
         InvalidInput: the reference stops at a shape that the Card allows.
-        ExportError: it answers NaN or infinity to one of the images, or the answers prove nothing.
+        ExportError: it answers NaN or infinity to something, or the answers prove nothing.
     """
     answers = []
     for turn, trial in enumerate(trials, 1):
         report(f"asking the reference {turn} of {len(trials)}, {trial.shape}")
-        answers.append(asked(reference, trial.image, subject))
+        answers.append(asked(reference, trial.inputs, trial.shape, subject))
         check_finite(answers[-1], trial, reference.name, subject)
     check_scores(answers, answer=answer, subject=subject, tolerance=tolerance)
     return answers
 
 
-def asked(reference: Runner, batch: Pixels, subject: str) -> Arrays:
-    """The reference's answer to an image batch (B, H, W, 3).
+def asked(reference: Runner, inputs: Arrays, shape: Shape, subject: str) -> Arrays:
+    """The reference's answer to a trial, or to a part of it.
 
     Raises:
         InvalidInput: it stops at this shape.
     """
     try:
-        return reference.run({IMAGE: batch})
+        return reference.run(inputs)
     except CannotRun as error:
         raise InvalidInput(
-            f"{subject} cannot be proven: {reference.name} itself stops at {Shape(*batch.shape[:3])}, which "
+            f"{subject} cannot be proven: {reference.name} itself stops at {shape}, which "
             f"the Card allows; correct the Card's sizes, or the network: {error}"
         ) from None
 
@@ -64,7 +62,7 @@ def check_finite(answers: Arrays, trial: Trial, reference: str, subject: str) ->
     """Hold the reference's answers to a trial against NaN and infinity.
 
     Raises:
-        ExportError: with the first image that gets one.
+        ExportError: with the first row that gets one.
     """
     for name, values in answers.items():
         rows = np.isfinite(values).reshape(len(values), -1).all(axis=1)

@@ -1,4 +1,5 @@
-"""Making goldens: images that tell one kind of preprocessing from another, answered by reference and graph.
+"""Making goldens: images that tell one kind of preprocessing from another, texts, and steps of a session,
+answered by reference and graph.
 
 landscape.jpg   larger than the network's input, so that it is resized: interpolation, antialiasing, crop
 portrait.jpg    turned by its EXIF orientation, in draft mode at reach of a decoder that scales
@@ -9,7 +10,7 @@ narrow.png      far from square
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,21 @@ from PIL import Image
 
 from regard.contract.answers.kind import Array
 from regard.contract.card import Card
-from regard.contract.goldens import ANSWERS_FILE, REFERENCE_FILE, write_answers
-from regard.contract.image_input import ImageInput
-from regard.contract.names import GOLDENS, IMAGE
-from regard.contract.preprocess import Pixels
-from regard.export.proof.runner import Runner
+from regard.contract.goldens import (
+    ANSWERS_FILE,
+    REFERENCE_FILE,
+    golden_inputs,
+    write_answers,
+    write_texts,
+)
+from regard.contract.inputs import FramesInput
+from regard.contract.names import GOLDENS
+from regard.contract.pixels_input import PixelsInput
+from regard.contract.preprocess import Pixels, decode
+from regard.export.proof.image_trials import moving
+from regard.export.proof.rollouts import STEPS, in_steps, one_session
+from regard.export.proof.runner import Arrays, Runner
+from regard.export.proof.text_trials import DRAWN, Texts, texts_of
 
 LARGER = 2.5  # times the input's side: an image that is resized
 MOST = 640  # pixels of a side: goldens are small files
@@ -30,7 +41,13 @@ EXIF_ORIENTATION, TURNED_RIGHT = 0x0112, 6
 
 
 def write_goldens(
-    folder: Path, card: Card, images: Sequence[Pixels], *, reference: Runner, candidate: Runner
+    folder: Path,
+    card: Card,
+    images: Sequence[Pixels],
+    texts: Sequence[Texts],
+    *,
+    reference: Runner,
+    candidate: Runner,
 ) -> None:
     """Make the folder of goldens in an artifact's folder.
 
@@ -38,22 +55,74 @@ def write_goldens(
         folder: the artifact's.
         card: of both runners.
         images: to make the goldens from, of any size.
+        texts: likewise, drawn where there are none.
         reference: gives what is right.
         candidate: the artifact's graph.
     """
     goldens = folder / GOLDENS
     goldens.mkdir()
-    answers: dict[Runner, dict[str, Array]] = {reference: {}, candidate: {}}
-    for name, encoded in golden_images(images, card.input).items():
-        (goldens / name).write_bytes(encoded)
-        batch = np.stack([card.input.decode_and_fit(encoded)])
-        for runner, given in answers.items():
-            given[name] = runner.run({IMAGE: batch})[card.answer.tensor][0]
-    write_answers(goldens / REFERENCE_FILE, answers[reference])
-    write_answers(goldens / ANSWERS_FILE, answers[candidate])
+    files = golden_files(images, card)
+    names = [*files] or [f"text_{turn}" for turn in range(1, DRAWN + 1)]
+    rows = texts_of(card, texts)
+    of_frames = isinstance(card.pixels, FramesInput)
+    asked: dict[str, dict[str, Array]] = {}
+    for turn, name in enumerate(names):
+        pictures = files.get(name, ())
+        for place, picture in enumerate(pictures):
+            path = goldens / name / f"{place:04}" if of_frames else goldens / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(picture)
+        asked[name] = golden_inputs(pictures, rows[turn % len(rows)], card)
+    if card.texts:
+        write_texts(goldens, {name: {**rows[turn % len(rows)]} for turn, name in enumerate(names)})
+    for file, runner in ((REFERENCE_FILE, reference), (ANSWERS_FILE, candidate)):
+        write_answers(goldens / file, golden_answers(asked, card, runner))
 
 
-def golden_images(images: Sequence[Pixels], contract: ImageInput) -> dict[str, bytes]:
+def golden_answers(asked: Mapping[str, Arrays], card: Card, runner: Runner) -> dict[str, Array]:
+    """A runner's answer to each golden, without a batch; those of a Card with state are steps of a session.
+
+    asked: what the graph takes of each, as of `Golden.inputs`.
+    """
+    if card.state is None:
+        return {name: runner.run(inputs)[card.answer.tensor][0] for name, inputs in asked.items()}
+    steps = {
+        name: np.concatenate([inputs[name] for inputs in asked.values()])
+        for name in next(iter(asked.values()))
+    }
+    answers = in_steps(runner, card).run(one_session(steps))[card.answer.tensor]
+    return dict(zip(asked, answers, strict=True))
+
+
+def golden_files(images: Sequence[Pixels], card: Card) -> dict[str, tuple[bytes, ...]]:
+    """The image files of each golden: one, its frames, or of a Card with state those of a film; none where
+    texts alone are taken.
+    """
+    contract = card.pixels
+    if contract is None:
+        return {}
+    if card.state is not None:
+        film = moving(_at_size(images[0], (contract.height, contract.width)), STEPS)
+        names = [f"step_{step}.{'png' if step % 2 else 'jpg'}" for step in range(1, STEPS + 1)]
+        return {
+            name: (_encoded(name, Image.fromarray(pixels)),) for name, pixels in zip(names, film, strict=True)
+        }
+    found = golden_images(images, contract)
+    if not isinstance(contract, FramesInput):
+        return {name: (encoded,) for name, encoded in found.items()}
+    return {
+        name: tuple(
+            _encoded(name, Image.fromarray(frame)) for frame in moving(decode(encoded), contract.frames)
+        )
+        for name, encoded in found.items()
+    }
+
+
+def _at_size(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    return np.asarray(_grained(pixels, size, 0))
+
+
+def golden_images(images: Sequence[Pixels], contract: PixelsInput) -> dict[str, bytes]:
     """The encoded images by name, made from real ones, within the sizes that the input takes."""
     height, width = contract.height, contract.width
     # an input of any size is not resized: there a larger image only takes longer
@@ -72,7 +141,7 @@ def golden_images(images: Sequence[Pixels], contract: ImageInput) -> dict[str, b
     }
 
 
-def _within(size: tuple[float, float], contract: ImageInput) -> tuple[int, int]:
+def _within(size: tuple[float, float], contract: PixelsInput) -> tuple[int, int]:
     least, most = (contract.min_size, contract.max_size) if contract.dynamic_size else (1, MOST)
     height, width = (min(max(round(side), least), most) for side in size)
     return height, width

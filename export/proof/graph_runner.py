@@ -52,13 +52,15 @@ class GraphRunner:
 
 
 def served_tensors(model: ModelProto, answer: AnswerKind) -> dict[str, str]:
-    """What a graph that regard exports gives - scores, answer and maps -, and the tensors that hold it.
+    """What a graph that regard exports gives - scores, answer, maps and the next state -, and the tensors
+    that hold it.
 
     Raises:
         ExportError: it is no such graph.
     """
     outputs = {value.name: value.name for value in model.graph.output}
-    return {SCORES: scores_tensor(model, answer), answer.tensor: answer.tensor} | outputs
+    scores = {} if answer.decided_by is None else {SCORES: scores_tensor(model, answer)}
+    return {**scores, answer.tensor: answer.tensor} | outputs
 
 
 def scores_tensor(model: ModelProto, answer: AnswerKind) -> str:

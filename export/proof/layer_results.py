@@ -1,5 +1,6 @@
 """What every layer of a network gives."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from regard.models.scores import scores_in
+from regard.models.scores import answer_in
 
 
 @dataclass(frozen=True)
@@ -26,9 +27,9 @@ class LayerResult:
     passed_on: bool
 
 
-def layer_results(network: nn.Module, x: Tensor) -> list[LayerResult]:
-    """The result of every module's every call, in the order they end; of those that return one tensor of
-    floats, and of the network itself its scores.
+def layer_results(network: nn.Module, run: Callable[[], object]) -> list[LayerResult]:
+    """The result of every module's every call while the network is run, in the order they end; of those that
+    return one tensor of floats, and of the network itself its scores.
     """
     results: list[LayerResult] = []
     given: dict[str, Tensor] = {}
@@ -43,7 +44,7 @@ def layer_results(network: nn.Module, x: Tensor) -> list[LayerResult]:
     def after(path: str) -> Any:
         def hook(module: nn.Module, inputs: object, output: object) -> None:
             source = given.pop(path, None)
-            output = output if path else scores_in(output)
+            output = output if path else answer_in(output)
             if isinstance(output, Tensor) and output.is_floating_point():
                 passed_on = source is not None and torch.equal(source, output)
                 # a copy, as an in-place ReLU may follow
@@ -61,7 +62,7 @@ def layer_results(network: nn.Module, x: Tensor) -> list[LayerResult]:
     ]
     try:
         with torch.inference_mode():
-            network(x)
+            run()
     finally:
         for handle in handles:
             handle.remove()

@@ -36,6 +36,7 @@ REFERENCES: dict[Explain | None, Explainer] = {
     "cam": closed_form_apart,
     "gradcam": by_autograd,
 }
+ALIGNMENTS = "alignments"  # of sequences, likewise
 # what the maps are, for the record
 NAMES: dict[Explain, str] = {
     "weights": "attention maps",

@@ -40,8 +40,9 @@ class Runner(Protocol):
         ...
 
     def run(self, inputs: Arrays) -> Arrays:
-        """Take `image`, uint8 (B, H, W, C), and give the served answer by its tensor's name, SCORES where
-        they are known, and the maps of an explanation by their names.
+        """Take a batch of each of the Card's inputs by its tensor, and give the served answer, every tensor
+        of it by its name, SCORES where they are known, and the maps of an explanation by their names. One
+        that carries a state also takes `start` and the state, of one row, and gives the next state.
 
         Raises:
             CannotRun: it stops at this shape.

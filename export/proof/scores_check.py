@@ -9,10 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from regard.contract.answers.kind import AnswerKind
+from regard.contract.answers.labelled import Labelled
 from regard.errors import ExportError
 from regard.export.proof.runner import SCORES, Arrays
 
-# times the error that passes: how far the scores must vary from image to image, lest the answer to one passes
+# times the error that passes: how far the scores must vary from row to row, lest the answer to one passes
 # for that to another
 LEAST_SPREAD = 10
 NEAR = 0.05  # of 0 or 1
@@ -28,12 +29,14 @@ def check_scores(answers: Sequence[Arrays], *, answer: AnswerKind, subject: str,
         tolerance: the error that passes, over the largest score.
 
     Raises:
-        ExportError: they are the same for every image, or scores that already are probabilities.
+        ExportError: they are the same for everything, or scores that already are probabilities.
     """
-    judged = SCORES if SCORES in answers[0] else answer.tensor
+    judged = SCORES if SCORES in answers[0] else answer.scored_as or answer.tensor
     values = [each[judged] for each in answers]
     _refuse_constant(values, judged, subject, tolerance)
-    if judged == SCORES and (answer.activation == "sigmoid" or answer.task == "classification"):
+    if judged != SCORES or not isinstance(answer, Labelled):
+        return
+    if answer.activation == "sigmoid" or answer.task == "classification":
         _refuse_probabilities(values, answer, subject)
 
 
@@ -49,18 +52,18 @@ def _refuse_constant(values: Sequence[npt.NDArray[Any]], judged: str, subject: s
             else f"{spread(values):.2g} apart, {LEAST_SPREAD * tolerance * scale:.2g} are needed"
         )
         raise ExportError(
-            f"{subject} cannot be proven: the reference gives every image of the trials the same {judged} "
+            f"{subject} cannot be proven: the reference gives everything in the trials the same {judged} "
             f"({found}), so that a constant would pass as well. An untrained network may start like that, "
             "its last layer all zeros: take trained weights, or draw those of the last layer at random"
         )
 
 
 def spread(values: Sequence[npt.NDArray[Any]]) -> float:
-    """The largest difference between two images of one batch in the same place of their answers."""
+    """The largest difference between two rows of one batch in the same place of their answers."""
     return max(float(np.ptp(each, axis=0).max()) for each in values)
 
 
-def _refuse_probabilities(scores: Sequence[npt.NDArray[Any]], answer: AnswerKind, subject: str) -> None:
+def _refuse_probabilities(scores: Sequence[npt.NDArray[Any]], answer: Labelled, subject: str) -> None:
     """The served graph would apply the activation once more."""
     exclusive = answer.task == "classification" and answer.scores > 1 and all(map(sum_to_one, scores))
     if not exclusive and not fill_0_to_1(np.concatenate([each.ravel() for each in scores])):

@@ -1,173 +1,57 @@
-"""What a certificate tries: images alone and in batches, at every kind of size that the Card allows; only the
-first batch is traced.
-
-                batch   a fixed size        a dynamic size
-    first       2       real images         real images, at the Card's size
-    alone       1       a real image        a real image, at the smallest size
-    many        6       a real image and    the same, at an odd size, which no stride divides
-                        the made ones
-    tallest     1       -                   a real image, at the greatest height
-    widest      1       -                   a real image, at the greatest width
-
-The made images (`MADE`) fire what no photograph may: a branch for darkness, a mask that hides everything.
-The tallest and the widest have as many pixels as the first batch at most, so that a proof costs about as much
-at any Card: attention costs the square of an image's pixels. Where the limits leave it, both are the largest
-size.
+"""What a certificate tries of a Card: rows alone and in batches, at every kind of size and length that it
+allows; only the first batch is traced. See `image_trials`, `text_trials`, and for a Card with state
+`rollouts`.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
-
-from regard.contract.image_input import ImageInput
-from regard.contract.names import IMAGE
-from regard.contract.preprocess import Pixels, fit
-from regard.errors import InvalidInput
-
-TRACED = 2  # a batch; the least that is not taken for the constant 1
-
-
-def _flat(*colour: int) -> Callable[[int, int], Pixels]:
-    return lambda height, width: np.full((height, width, 3), colour, np.uint8)
-
-
-def _halves(height: int, width: int) -> Pixels:
-    """Black on the left, white on the right."""
-    image = np.zeros((height, width, 3), np.uint8)
-    image[:, width // 2 :] = 255
-    return image
-
-
-def _noise(height: int, width: int) -> Pixels:
-    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
-
-
-# kind -> image of a height and width
-MADE: dict[str, Callable[[int, int], Pixels]] = {
-    "a black image": _flat(0, 0, 0),
-    "a white image": _flat(255, 255, 255),
-    "a red image": _flat(255, 0, 0),
-    "a half black, half white image": _halves,
-    "noise": _noise,
-}
-BATCHES = (TRACED, 1, 1 + len(MADE))  # of the trials that every Card gets
-# of height and width, for the odd size; smaller, as its batch is the largest
-ODD_ZOOM = (0.7, 0.6)
-
-
-@dataclass(frozen=True)
-class Shape:
-    """Of an image batch (batch, height, width, 3)."""
-
-    batch: int
-    height: int
-    width: int
-
-    def __str__(self) -> str:
-        return f"batch {self.batch} of {self.height} x {self.width}"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One batch (B, H, W, 3), what each of its images is, for messages, and whether the candidate was made
-    with a batch of this size.
-    """
-
-    image: Pixels
-    kinds: tuple[str, ...]
-    traced: bool
-
-    @property
-    def shape(self) -> Shape:
-        """Of the batch."""
-        return Shape(*self.image.shape[:3])
-
-    @property
-    def inputs(self) -> dict[str, Pixels]:
-        """The batch by its name."""
-        return {IMAGE: self.image}
+from regard.contract.answers.kind import Array
+from regard.contract.card import Card
+from regard.contract.preprocess import Pixels
+from regard.contract.tokens_input import TokensInput
+from regard.export.proof.image_trials import BATCHES, pixel_batches, trial_shapes
+from regard.export.proof.rollouts import rollouts_of
+from regard.export.proof.text_trials import Texts, text_batches, texts_of
+from regard.export.proof.trial import TRACED, Trial
 
 
 def trials_of(
-    images: Sequence[Pixels], contract: ImageInput, *, traced: int | None = TRACED
+    images: Sequence[Pixels], card: Card, *, texts: Sequence[Texts] = (), traced: int | None = TRACED
 ) -> tuple[Trial, ...]:
     """The trials of a certificate.
 
     Args:
-        images: real ones, of any size.
-        contract: what is taken.
+        images: real ones, of any size; none for a Card that takes texts alone.
+        card: what is taken.
+        texts: a row for each of these; drawn from the vocabulary where there are none.
         traced: the batch that the candidate was made with; None where there was none.
 
     Raises:
-        InvalidInput: no images, or a dynamic size that leaves one size only.
+        InvalidInput: no images for a Card that takes some, texts that it does not take, or a dynamic size
+            that leaves one size only.
     """
-    if not images:
-        raise InvalidInput("a certificate needs real images, and there are none; give at least one image")
-    trials = []
-    for shape in trial_shapes(contract):
-        made = MADE if shape.batch == BATCHES[-1] else {}
-        real = image_batch(images, Shape(shape.batch - len(made), shape.height, shape.width), contract)
-        batch = [*real, *(_made(draw, shape, contract) for draw in made.values())]
-        kinds = (*(f"real image {index}" for index in range(1, len(real) + 1)), *made)
-        trials.append(Trial(np.stack(batch), kinds, traced=shape.batch == traced))
-    return tuple(trials)
-
-
-def _made(draw: Callable[[int, int], Pixels], shape: Shape, contract: ImageInput) -> Pixels:
-    size = {"height": shape.height, "width": shape.width}
-    return contract.model_copy(update=size).fit(draw(shape.height, shape.width))
-
-
-def trial_shapes(contract: ImageInput) -> tuple[Shape, ...]:
-    """One shape for each of BATCHES, at the Card's size; where that is dynamic, at the Card's, the smallest
-    and an odd one, and one image each at the greatest height and width.
-
-    Raises:
-        InvalidInput: a dynamic size that leaves one size only.
-    """
-    height, width = contract.height, contract.width
-    if not contract.dynamic_size:
-        return tuple(Shape(batch, height, width) for batch in BATCHES)
-    least, greatest = contract.min_size, contract.max_size
-    if least == greatest:
-        raise InvalidInput(
-            f"min_size {least} and max_size {greatest} leave one size only; unset dynamic_size"
-        )
-    odd_height, odd_width = (
-        _odd(side * zoom, contract) for side, zoom in zip((height, width), ODD_ZOOM, strict=True)
-    )
-    other = min(max(TRACED * height * width // greatest, least), greatest)
-    sizes = ((height, width), (least, least), (odd_height, odd_width))
-    extremes = dict.fromkeys([(greatest, other), (other, greatest)])  # one where they are square
+    pixels = card.pixels
+    if card.state is not None:
+        assert pixels is not None  # as the Card has it
+        return rollouts_of(images, pixels)
+    batches = BATCHES if pixels is None else tuple(shape.batch for shape in trial_shapes(pixels))
+    turns: list[dict[str, Array]] = [{} for _ in batches]
+    kinds: list[list[str]] = [[] for _ in batches]
+    rows = texts_of(card, texts)
+    for contract in card.inputs:
+        if isinstance(contract, TokensInput):
+            written = [row[contract.tensor] for row in rows]
+            for turn, values in zip(turns, text_batches(written, contract, batches), strict=True):
+                turn[contract.tensor] = values
+        else:
+            for index, (values, names) in enumerate(pixel_batches(images, contract)):
+                turns[index][contract.tensor] = values
+                kinds[index] = names
     return tuple(
-        Shape(batch, *size)
-        for batch, size in [*zip(BATCHES, sizes, strict=True), *((1, size) for size in extremes)]
-    )
-
-
-def _odd(size: float, contract: ImageInput) -> int:
-    """The odd number near `size`, which no stride divides, within limits that hold one."""
-    least, greatest = contract.min_size | 1, (contract.max_size - 1) | 1
-    return min(max(round(size) | 1, least), greatest)
-
-
-def image_batch(images: Sequence[Pixels], shape: Shape, contract: ImageInput) -> Pixels:
-    """The first images, over again where there are too few, brought to one size:
-    (batch, height, width, 3).
-    """
-    resize = "stretch" if contract.dynamic_size else contract.resize
-    return np.stack(
-        [
-            fit(
-                images[index % len(images)],
-                resize=resize,
-                height=shape.height,
-                width=shape.width,
-                interpolation=contract.interpolation,
-                crop=contract.crop,
-                channels=contract.channels,
-            )
-            for index in range(shape.batch)
-        ]
+        Trial(
+            {contract.tensor: turn[contract.tensor] for contract in card.inputs},
+            tuple(names or (f"text {row}" for row in range(1, batch + 1))),
+            traced=batch == traced,
+        )
+        for turn, names, batch in zip(turns, kinds, batches, strict=True)
     )

@@ -16,7 +16,7 @@ from regard.contract.preprocess import Pixels
 from regard.contract.variant import Precision as Name
 from regard.export.artifact import Artifact
 from regard.export.proof.bounds import FLOAT32, FP16, INT8, Precision
-from regard.export.proof.comparison import prove
+from regard.export.proof.comparison import maps_among, prove
 from regard.export.proof.graph_runner import GraphRunner
 from regard.export.proof.runner import Runner
 from regard.export.proof.trials import trials_of
@@ -55,11 +55,11 @@ def certify_engine(
     return prove(
         GraphRunner(model, {name: name for name in outputs}, sha256=sha256(reference)),
         runner,
-        trials_of(images, artifact.card.input, traced=None),
+        trials_of(images, artifact.card, traced=None),
         answer=answer,
         precision=PRECISIONS[precision],
         subject=f"the engine of {artifact.card.name}",
         images_from=images_from,
-        maps="maps" if len(outputs) > 1 else None,
+        maps="maps" if maps_among(outputs, answer) else None,
         report=report,
     )

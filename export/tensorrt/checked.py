@@ -7,7 +7,7 @@ from pathlib import Path
 from onnx import ModelProto
 
 from regard.contract.digest import sha256
-from regard.contract.image_input import ImageInput
+from regard.contract.pixels_input import PixelsInput
 from regard.contract.plan import Plan
 from regard.contract.variant import Precision
 from regard.export.tensorrt.building import Report, built
@@ -54,7 +54,7 @@ class Graph:
 
 def checked_engine(
     graph: Graph,
-    contract: ImageInput,
+    contract: PixelsInput,
     target: Target,
     engine: Path,
     *,

@@ -1,10 +1,10 @@
 """The shapes that an engine is built for: all that the Card allows."""
 
-from regard.contract.image_input import ImageInput
+from regard.contract.pixels_input import PixelsInput
 from regard.contract.plan import Profile
 
 
-def profile_of(contract: ImageInput) -> Profile:
+def profile_of(contract: PixelsInput) -> Profile:
     """From one image of the smallest size to a full batch of the largest; kernels are chosen for a full batch
     of the Card's size.
     """

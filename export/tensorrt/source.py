@@ -10,8 +10,10 @@ from regard.contract.variant import Variant, variant_in
 from regard.errors import InvalidInput, UnknownName
 from regard.export.artifact import Artifact, read_graph
 from regard.export.graph.standard import check_standard
+from regard.export.image_alone import check_image_alone
 from regard.export.variant import read_variant
 
+IMAGE_ALONE = "engines are built of networks that take an image alone; serve its graph by ONNX Runtime"
 FLOAT32 = "float32"  # the variant that is the artifact's own graph
 
 
@@ -35,11 +37,13 @@ def source_of(artifact: Artifact, name: str) -> Source:
 
     Raises:
         UnknownName: there is none of this name.
-        InvalidInput: it is not what was written, or TensorRT does not run it.
+        InvalidInput: it is not what was written, TensorRT does not run it, or its network takes more than an
+            image.
     """
     folder = artifact.folder / VARIANTS / name
     record = _record(artifact, name)
     file = artifact.model if record.file is None else folder / record.file
+    check_image_alone(artifact.card, IMAGE_ALONE)
     source = Source(record, folder, file, read_graph(file))
     _check_buildable(source)
     return source

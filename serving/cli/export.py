@@ -13,7 +13,7 @@ from regard.models.explain import Explain
 from regard.serving.cli.completion import networks
 from regard.serving.cli.console import out
 from regard.serving.cli.options import Json
-from regard.serving.cli.proof import proof_images, proving, show_certificates
+from regard.serving.cli.proof import proof_images, proof_texts, proving, show_certificates, sources
 from regard.serving.cli.settings import Settings, WeightsKey
 
 
@@ -55,11 +55,21 @@ def export(
     images: Annotated[
         Path | None, typer.Option(help="Folder of images for the certificate; by default regard's samples.")
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            help=(
+                "File of texts for the certificate, one on each line, with a tab between those of several "
+                "inputs; by default words drawn from the Card's vocabulary."
+            )
+        ),
+    ] = None,
     explain: Annotated[
         Explain | None,
         typer.Option(
             help=(
-                "Add an explanation: the attention weights, or where the class is seen (cam for pooling "
+                "Add an explanation: the attention weights or what else the network explains, or where the "
+                "class is seen (cam for pooling "
                 "heads, gradcam for most)."
             )
         ),
@@ -85,8 +95,8 @@ def export(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Export a network to ONNX, and prove on real images that ONNX Runtime gives PyTorch's answers; exit 1,
-    keeping the draft, if not.
+    """Export a network to ONNX, and prove on real images, texts and sessions that ONNX Runtime gives
+    PyTorch's answers; exit 1, keeping the draft, if not.
 
     Example: regard export se_resnet18 --weights fashion_mnist -o exported/garments
     """
@@ -110,7 +120,9 @@ def export(
         )
         if rename is not None:
             found = found.updated(name=rename)
-        real_images, images_from = proof_images(images, found)
+        real_images, images_source = proof_images(images, found)
+        given_texts, texts_source = proof_texts(texts, found)
+        images_from = sources(images_source, texts_source)
         if ops == FormOption.function:
             check_computes_operators(network, found, explain=explain)
             if op_library is not None:
@@ -121,6 +133,7 @@ def export(
             out_folder,
             images=real_images,
             images_from=images_from,
+            texts=given_texts,
             explain=explain,
             report=stages.begin,
         )
@@ -130,6 +143,7 @@ def export(
                 network,
                 images=real_images,
                 images_from=images_from,
+                texts=given_texts,
                 explain=explain,
                 op_library=op_library,
                 report=lambda stage: stages.begin(f"variant ops: {stage}"),

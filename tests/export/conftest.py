@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from regard.contract.answers import KINDS
 from regard.contract.card import Card, Origin
-from regard.contract.image_input import IMAGENET_MEAN, IMAGENET_STD, ImageInput
+from regard.contract.image_input import ImageInput
+from regard.contract.pixels_input import IMAGENET_MEAN, IMAGENET_STD
 from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact
 from regard.models.attention.se import SqueezeExcite

@@ -184,8 +184,8 @@ def test_the_proof_can_fail(tmp_path: Path, images: list[Pixels], monkeypatch: p
 @pytest.mark.parametrize(
     ("nodes", "constants", "message"),
     [
-        (POOLED, {"weight": WEIGHT * 0}, r"every image of the trials the same scores \(all of them 0\)"),
-        (SOFT, {"weight": WEIGHT * 0}, r"every image of the trials the same probabilities \(0 apart"),
+        (POOLED, {"weight": WEIGHT * 0}, r"everything in the trials the same scores \(all of them 0\)"),
+        (SOFT, {"weight": WEIGHT * 0}, r"everything in the trials the same probabilities \(0 apart"),
         (
             [
                 *POOLED[:-1],
@@ -334,4 +334,12 @@ def test_the_command_shows_the_numbers_of_a_failed_proof(
     done = CliRunner().invoke(app, ["import", str(path), "--card", str(card), "-o", str(tmp_path / "out")])
     assert isinstance(done.exception, ParityError)
     assert "NOT equal" in done.output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_card_of_more_than_an_image_is_refused(tmp_path: Path, images: list[Pixels]) -> None:
+    path = write(tmp_path / "model.onnx", POOLED)
+    remembering = segmenter().updated(state={"tensors": [{"name": "seen", "dims": [1]}]})
+    with pytest.raises(InvalidInput, match="carries a state: ONNX files are .* of an image alone"):
+        import_onnx(path, remembering, tmp_path / "out", images=images)
     assert not (tmp_path / "out").exists()

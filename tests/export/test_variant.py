@@ -43,7 +43,7 @@ def prove_variant(exported: Exported, model: Path, images: list[Pixels]) -> tupl
     return prove(
         NetworkRunner(exported.network, card, explain="weights"),
         candidate,
-        trials_of(images, card.input),
+        trials_of(images, card),
         answer=card.answer,
         precision=FLOAT32,
         subject="the fused graph",

@@ -8,13 +8,15 @@ import pytest
 from onnx import numpy_helper
 from tests.export.conftest import Exported
 
+from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
 from regard.errors import ExportError
 from regard.export.proof.certificate import certify, served_graph_runner
 from regard.export.proof.comparison import ParityError
 from regard.export.proof.departure import first_departure
+from regard.export.proof.image_trials import image_batch
 from regard.export.proof.network_runner import NetworkRunner
-from regard.export.proof.trials import image_batch, trials_of
+from regard.export.proof.trials import trials_of
 
 
 def change(path: Path, tensor: str, fault: Callable[[np.ndarray], np.ndarray]) -> None:
@@ -40,7 +42,7 @@ def failure(exported: Exported, path: Path, images: list[Pixels]) -> ParityError
         certify(
             NetworkRunner(exported.network, exported.card, explain="weights"),
             served_graph_runner(path, exported.card),
-            trials_of(images, exported.card.input),
+            trials_of(images, exported.card),
             images_from="samples",
         )
     return caught.value
@@ -48,7 +50,7 @@ def failure(exported: Exported, path: Path, images: list[Pixels]) -> ParityError
 
 def departing_layer(exported: Exported, path: Path, images: list[Pixels], error: ParityError) -> str:
     batch = image_batch(images, error.shape, exported.card.input)
-    departure = first_departure(exported.network, exported.card, path, batch)
+    departure = first_departure(exported.network, exported.card, path, {IMAGE: batch})
     assert departure is not None
     return departure.layer
 
@@ -173,4 +175,4 @@ def test_what_is_no_graph_is_refused(exported: Exported, draft: Path, images: li
 
 
 def test_a_graph_without_faults_departs_nowhere(exported: Exported, noise: Pixels) -> None:
-    assert first_departure(exported.network, exported.card, exported.artifact.model, noise) is None
+    assert first_departure(exported.network, exported.card, exported.artifact.model, {IMAGE: noise}) is None

@@ -43,7 +43,7 @@ def proof(
     return prove(
         Says({name: np.asarray(values) for name, values in reference.items()}),
         Says({name: np.asarray(values) for name, values in candidate.items()}, **options),
-        trials_of(images, tiny_card("classification").input),
+        trials_of(images, tiny_card("classification")),
         answer=KINDS[task](labels=("a", "b", "c")),
         precision=FLOAT32,
         subject="the candidate",

@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
+from tests.export.conftest import tiny_card
 
+from regard.contract.card import Card
 from regard.contract.image_input import ImageInput
 from regard.errors import InvalidInput
-from regard.export.proof.trials import BATCHES, MADE, Shape, image_batch, trial_shapes, trials_of
+from regard.export.proof.image_trials import BATCHES, MADE, image_batch, trial_shapes
+from regard.export.proof.trial import Shape
+from regard.export.proof.trials import trials_of
 
 
 def contract(**changes: object) -> ImageInput:
@@ -16,6 +20,10 @@ def contract(**changes: object) -> ImageInput:
         "max_size": 2048,
     }
     return ImageInput.model_validate(fields | changes)
+
+
+def card(taken: ImageInput) -> Card:
+    return tiny_card().updated(inputs=[taken.model_dump()])
 
 
 def test_a_dynamic_size_is_tried_at_its_limits_and_at_an_odd_one() -> None:
@@ -72,7 +80,7 @@ def test_images_are_used_again_and_brought_to_size() -> None:
 
 def test_made_images_stand_beside_a_real_one() -> None:
     real = np.full((10, 12, 3), 7, np.uint8)
-    many = trials_of([real], contract())[2]
+    many = trials_of([real], card(contract()))[2]
     assert many.kinds == ("real image 1", *MADE)
     photo, black, white, red, halves, noise = many.image
     assert (photo == 7).all()
@@ -86,12 +94,12 @@ def test_made_images_stand_beside_a_real_one() -> None:
 
 def test_no_images_prove_nothing() -> None:
     with pytest.raises(InvalidInput, match="at least one image"):
-        trials_of([], contract())
+        trials_of([], card(contract()))
 
 
 def test_a_trial_says_whether_its_batch_was_traced() -> None:
     images = [np.zeros((10, 12, 3), np.uint8)]
     fixed = contract(resize="stretch", dynamic_size=False)
-    assert [trial.traced for trial in trials_of(images, fixed)] == [True, False, False]
-    assert [trial.traced for trial in trials_of(images, fixed, traced=1)] == [False, True, False]
-    assert not any(trial.traced for trial in trials_of(images, fixed, traced=None))
+    assert [trial.traced for trial in trials_of(images, card(fixed))] == [True, False, False]
+    assert [trial.traced for trial in trials_of(images, card(fixed), traced=1)] == [False, True, False]
+    assert not any(trial.traced for trial in trials_of(images, card(fixed), traced=None))

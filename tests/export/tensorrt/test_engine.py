@@ -55,7 +55,7 @@ def add_half(
         certificates = prove(
             served_graph_runner(artifact.model, artifact.card),
             served_graph_runner(draft / "model.onnx", artifact.card),
-            trials_of(images, artifact.card.input),
+            trials_of(images, artifact.card),
             answer=artifact.card.answer,
             precision=FP16,
             subject="half",
