@@ -8,10 +8,12 @@ from typing import Literal
 
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
-from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, PROBABILITIES
+from regard.contract.card import Card
+from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, PROBABILITIES, SEQUENCE
 from regard.contract.plan import Plan
 from regard.errors import InvalidInput
-from regard.export.artifact import Artifact
+from regard.export.artifact import Artifact, read_graph
+from regard.export.graph.step_graphs import StepGraphs, cut
 from regard.serving.repository.accelerators import accelerate
 from regard.serving.repository.addable import (
     check_labels,
@@ -24,7 +26,6 @@ from regard.serving.repository.checks import check_repository
 from regard.serving.repository.config import (
     default_batching,
     default_instances,
-    image_config,
     model_config,
     set_instances,
     to_text,
@@ -32,16 +33,22 @@ from regard.serving.repository.config import (
 from regard.serving.repository.drafts import drafting, move, writing
 from regard.serving.repository.engine import served_by_engine
 from regard.serving.repository.engine_checks import engine_of
-from regard.serving.repository.layout import endpoints_in, endpoints_of, home_of
+from regard.serving.repository.layout import (
+    endpoints_in,
+    home_of,
+    raw_endpoint,
+    stream_endpoint,
+)
 from regard.serving.repository.lock import Report, changing, nobody
 from regard.serving.repository.numbering import last_version, note_version
 from regard.serving.repository.op_library import set_library
-from regard.serving.repository.runtime import TENSORRT
+from regard.serving.repository.raw_config import raw_config, stream_config
+from regard.serving.repository.runtime import ONNX_RUNTIME, TENSORRT
 from regard.serving.repository.served_card import set_served_card
 from regard.serving.repository.signature import Signature, read_signature
 from regard.serving.repository.version_files import write_version
 
-Endpoints = Literal["image", "tensor", "both"]
+Endpoints = Literal["image", "text", "tensor", "both"]
 Backend = Literal["onnxruntime", "tensorrt"]
 Accelerator = Literal["tensorrt"]
 
@@ -81,11 +88,13 @@ def add(
         instances: how many images or batches each endpoint works on at the same time; by default one for
             each core.
         threads: that one of them computes with; by default the cores are shared out.
-        endpoints: how the model is called: with tensors, with image files, or both, the default; a new
-            version is called as those before it. Each instance of each endpoint holds the weights in memory.
-            Without the endpoint for tensors the one for images computes on the CPU.
-        batching: whether requests that wait are worked on together, which OpenVINO cannot; by default where
-            this machine has an NVIDIA GPU.
+        endpoints: how the model is called: with tensors, with image files (with texts, where it takes no
+            image), or both, the default; a new version is called as those before it. Each instance of each
+            endpoint holds the weights in memory. Without the endpoint for tensors the one for images computes
+            on the CPU. A model that answers in words has one more beside that for images or texts, where its
+            graph can be cut into steps: `<name>_stream` answers word by word.
+        batching: whether requests that wait are worked on together, which OpenVINO and sessions cannot; by
+            default where this machine has an NVIDIA GPU.
         backend: what computes the answers: ONNX Runtime, or NVIDIA's `tensorrt` backend by the engine beside
             the graph, with one instance for each GPU by default; where that engine cannot be loaded, ONNX
             Runtime still. By default ONNX Runtime, or the runtime that a variant is for.
@@ -107,7 +116,7 @@ def add(
     check_runtime(artifact, backend, accelerator)
     signature = read_signature(artifact.model)
     engine = engine_of(artifact, signature) if backend == TENSORRT else None
-    asked = None if endpoints is None else _named(endpoints, name)
+    asked = None if endpoints is None else _named(endpoints, name, artifact.card)
     if engine is not None and asked is not None and name not in asked:
         raise InvalidInput(
             f"an engine answers at the endpoint for tensors, which that for images asks: serve {name} by both"
@@ -143,7 +152,7 @@ def check_addable(
     check_name(name)
     check_labels(artifact.card)
     check_runtime(artifact)
-    asked = None if endpoints is None else _named(endpoints, name)
+    asked = None if endpoints is None else _named(endpoints, name, artifact.card)
     if not repository.exists():
         return
     check_repository(repository)
@@ -173,7 +182,10 @@ def _add(
     home = home_of(repository, name)
     if home is None:
         check_new_model(repository, name)
-        version, present = first_version, asked or endpoints_of(name)
+        version, present = first_version, asked or _named("both", name, artifact.card)
+        steps = _steps(artifact, present)
+        if steps is not None:
+            present = (*present, stream_endpoint(name))
         config = model_config(
             name,
             artifact.card,
@@ -182,19 +194,20 @@ def _add(
             precision=artifact.precision,
             instances=instances or default_instances(),
             threads=threads,
-            batching=default_batching(artifact.runtime) if batching is None else batching,
+            batching=default_batching(artifact.runtime, artifact.card) if batching is None else batching,
         )
         if accelerator is not None:
             accelerate(config, artifact.card, artifact.precision)
         with drafting(repository) as draft:
-            _write_model(artifact, config, engine, draft, name, present, version, instances=instances)
+            _write_model(artifact, config, engine, steps, draft, name, present, version, instances=instances)
             note_version(draft / present[0], version, draft=draft)
             move([(draft / endpoint, repository / endpoint) for endpoint in present])
     else:
         check_new_version(home, name, artifact, signature, asked, engine=engine, accelerator=accelerator)
         version, present = last_version(home) + 1, endpoints_in(repository, name)
         with drafting(repository) as draft:
-            write_version(artifact, [draft / endpoint for endpoint in present], engine=engine is not None)
+            folders = [draft / endpoint for endpoint in present]
+            write_version(artifact, folders, engine=engine is not None, steps=_steps(artifact, present))
             move([(draft / endpoint, repository / endpoint / str(version)) for endpoint in present])
             note_version(home, version, draft=draft)
             set_served_card(
@@ -211,18 +224,26 @@ def _add(
     return Added(name, version, repository / present[0] / str(version), present, engine)
 
 
-def _named(endpoints: Endpoints, name: str) -> tuple[str, ...]:
-    tensors, images = endpoints_of(name)
-    choices = {"tensor": (tensors,), "image": (images,), "both": (tensors, images)}
+def _named(endpoints: Endpoints, name: str, card: Card) -> tuple[str, ...]:
+    raw = raw_endpoint(name, card)
+    choices = {"tensor": (name,), "image" if card.pixels else "text": (raw,), "both": (name, raw)}
     if endpoints not in choices:
-        raise InvalidInput(f"endpoints must be one of {', '.join(choices)}, got {endpoints!r}")
+        raise InvalidInput(f"endpoints of {name} must be one of {', '.join(choices)}, got {endpoints!r}")
     return choices[endpoints]
+
+
+def _steps(artifact: Artifact, endpoints: tuple[str, ...]) -> StepGraphs | None:
+    """The graphs that a stream of words runs, where one is served and the graph can be cut into them."""
+    if artifact.card.answer.tensor != SEQUENCE or artifact.runtime != ONNX_RUNTIME or len(endpoints) < 2:
+        return None
+    return cut(read_graph(artifact.model))
 
 
 def _write_model(
     artifact: Artifact,
     config: ModelConfig,
     engine: Plan | None,
+    steps: StepGraphs | None,
     draft: Path,
     name: str,
     endpoints: tuple[str, ...],
@@ -232,12 +253,15 @@ def _write_model(
 ) -> None:
     card = artifact.card
     # it asks the endpoint for tensors on a GPU, whatever computes there
-    images = image_config(config, most=card.input.max_batch, alone=name not in endpoints)
+    configs = {raw_endpoint(name, card): raw_config(config, card, alone=name not in endpoints)}
+    if steps is not None:
+        configs[stream_endpoint(name)] = stream_config(config, card)
     if engine is not None:
         set_instances(config, instances or 1)
         config = served_by_engine(config, card, engine)
+    configs[name] = config
     for endpoint in endpoints:
-        chosen = config if endpoint == name else images
+        chosen = configs[endpoint]
         set_library(chosen, None if artifact.operators is None else version)
         (draft / endpoint).mkdir()
         (draft / endpoint / CONFIG_FILE).write_text(to_text(chosen), encoding="utf-8")
@@ -246,4 +270,4 @@ def _write_model(
             (draft / endpoint / LABELS_FILE).write_text(lines, encoding="utf-8")
         (draft / endpoint / CARD_FILE).write_text(card.to_json(), encoding="utf-8")
     folders = [draft / endpoint / str(version) for endpoint in endpoints]
-    write_version(artifact, folders, engine=engine is not None)
+    write_version(artifact, folders, engine=engine is not None, steps=steps)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 
 from regard.contract.card import NAME_PATTERN, Card
-from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, OWN_SUFFIXES
+from regard.contract.names import CARD_FILE, CONFIG_FILE, LABELS_FILE, OWN_SUFFIXES, PROBABILITIES
 from regard.contract.openvino_settings import FLOAT32_REFUSED
 from regard.contract.plan import Plan
 from regard.contract.reading import card_from_file
@@ -15,11 +15,12 @@ from regard.contract.variant import variant_in
 from regard.errors import InvalidInput
 from regard.export.artifact import Artifact
 from regard.serving.repository.accelerators import asks_for
-from regard.serving.repository.config import image_config, model_config, read_config
+from regard.serving.repository.config import model_config, read_config
 from regard.serving.repository.former import is_former
 from regard.serving.repository.integrity import callable_as
 from regard.serving.repository.layout import endpoints_in, parts_of, versions_in
-from regard.serving.repository.runtime import ONNX_RUNTIME, TENSORRT, way_of
+from regard.serving.repository.raw_config import raw_config
+from regard.serving.repository.runtime import ONNX_RUNTIME, OPENVINO, TENSORRT, way_of
 from regard.serving.repository.signature import Signature
 
 
@@ -47,6 +48,8 @@ def check_labels(card: Card) -> None:
     Raises:
         InvalidInput: a label is empty or has several lines.
     """
+    if card.answer.tensor != PROBABILITIES:
+        return
     broken = [label for label in card.answer.labels if len(label.splitlines()) != 1]
     if broken:
         raise InvalidInput(
@@ -87,10 +90,30 @@ def check_runtime(artifact: Artifact, backend: str | None = None, accelerator: s
         )
     if backend == TENSORRT and accelerator:
         raise InvalidInput("an engine needs no accelerator, which is ONNX Runtime's; leave one of them out")
+    check_computed_by(artifact.card, backend or accelerator or artifact.runtime)
     if artifact.runtime == "openvino" and artifact.precision == "float32":
         raise InvalidInput(f"{artifact.folder} is for openvino in float32, and {FLOAT32_REFUSED}")
     if artifact.runtime == "onnxruntime" and artifact.precision == "bf16":
         raise InvalidInput(f"{artifact.folder} is for onnxruntime in bf16, which is OpenVINO's alone")
+
+
+def check_computed_by(card: Card, runtime: str) -> None:
+    """Refuse a runtime that was never tried on what a Card takes or answers.
+
+    Raises:
+        InvalidInput: TensorRT for more than one image, OpenVINO for sessions.
+    """
+    alone = [each.kind for each in card.inputs] == ["image"] and card.state is None
+    if runtime == TENSORRT and not (alone and card.answer.kind != "sequence"):
+        raise InvalidInput(
+            f"TensorRT is for models of one image that answer at once, and {card.name} is for {card.task}"
+            f"{' in sessions' if card.state else ''}; leave backend and accelerator out, and ONNX Runtime "
+            "computes it"
+        )
+    if runtime == OPENVINO and card.state is not None:
+        raise InvalidInput(
+            f"{card.name} keeps a state, which its sessions leave to ONNX Runtime; add the artifact itself"
+        )
 
 
 def check_new_version(
@@ -152,9 +175,9 @@ def check_new_version(
         )
     if accelerator or asks_for(served, TENSORRT):
         _check_precision(home, name, artifact)
-    if home.name != name:
-        wanted = image_config(wanted, most=card.input.max_batch, alone=True)
     check_called_alike(name, old, card)
+    if home.name != name:
+        wanted = raw_config(wanted, card, alone=True)
     tensors = {
         "inputs": (_tensors(served, "input"), _tensors(wanted, "input")),
         "outputs": (_tensors(served, "output"), _tensors(wanted, "output")),

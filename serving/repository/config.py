@@ -1,8 +1,8 @@
 """Triton configurations (config.pbtxt) from a Card and its graph, built with and checked by Triton's own
 protobuf.
 
-A model has two endpoints: `<name>` takes tensors, `<name>_image` takes encoded images. Nothing names a GPU
-(KIND_AUTO), so that one repository serves on every machine.
+`<name>` takes tensors; raw_config.py has the endpoints for files, texts and streams of words. Nothing names a
+GPU (KIND_AUTO), so that one repository serves on every machine.
 """
 
 import os
@@ -21,9 +21,6 @@ from tritonclient.grpc.model_config_pb2 import (
 from regard.contract.card import Card
 from regard.contract.names import (
     CARD_PARAMETER,
-    ENCODED_IMAGE,
-    IMAGE,
-    IMAGE_ENDPOINT,
     LABELS_FILE,
     MODEL_FILE,
     PROBABILITIES,
@@ -32,18 +29,15 @@ from regard.contract.variant import Precision, Runtime
 from regard.errors import InvalidInput
 from regard.serving.machine.gpus import has_nvidia_gpu
 from regard.serving.repository.runtime import (
-    IMAGE_BACKEND,
     ONNX_RUNTIME,
     OPENVINO,
-    RUNTIME,
     check_batching,
-    declare_batches,
     fit_onnx_runtime,
     fit_openvino,
-    runtime_of,
     set_parameter,
     set_threads,
 )
+from regard.serving.repository.sessions import hidden, keep_sessions
 from regard.serving.repository.signature import Signature, Tensor
 
 MAX_INSTANCES = 8  # each holds the weights in memory; where there are more cores, each gets several
@@ -77,13 +71,15 @@ def model_config(
         name=name,
         backend=runtime,
         default_model_filename=MODEL_FILE,
-        max_batch_size=card.input.max_batch,
-        input=[_input(tensor) for tensor in signature.inputs],
-        output=[_output(tensor) for tensor in signature.outputs],
+        max_batch_size=card.max_batch,
+        input=[_input(tensor) for tensor in signature.inputs if tensor.name not in hidden(card)],
+        output=[_output(tensor) for tensor in signature.outputs if tensor.name not in hidden(card)],
     )
     for output in config.output:
         if output.name == PROBABILITIES:
             output.label_filename = LABELS_FILE
+    if card.state is not None:
+        keep_sessions(config, card.state)
     set_batching(config, batching)
     set_instances(config, instances)
     if threads is not None:
@@ -97,37 +93,6 @@ def model_config(
     return config
 
 
-def image_config(model: ModelConfig, *, most: int, alone: bool) -> ModelConfig:
-    """The configuration of `<name>_image`: encoded images in, answers out, and otherwise as `<name>`.
-
-    Args:
-        model: the configuration of `<name>`.
-        most: images in a request.
-        alone: there is no `<name>` to call, so that it computes on the CPU, wherever it runs.
-    """
-    config = ModelConfig()
-    config.CopyFrom(model)
-    config.name = model.name + IMAGE_ENDPOINT
-    config.backend, config.platform = IMAGE_BACKEND, ""
-    del config.input[:]
-    config.input.add(name=ENCODED_IMAGE, data_type=DataType.TYPE_STRING, dims=[1])
-    del config.model_warmup[:]  # for the inputs of `<name>`; the backend warms itself up
-    config.cc_model_filenames.clear()
-    runtime = runtime_of(model)
-    if runtime == OPENVINO:
-        set_parameter(config, RUNTIME, runtime)
-        # by a backend of ours, which takes any; nor would a file as a request's whole body do without
-        declare_batches(config, most)
-    if alone:
-        for group in config.instance_group:
-            group.kind = ModelInstanceGroup.KIND_CPU
-    else:
-        set_parameter(config, "model", model.name)
-        if runtime not in (ONNX_RUNTIME, OPENVINO):
-            set_parameter(config, "compute", "model")  # another backend's file, which no session here reads
-    return config
-
-
 def set_card(config: ModelConfig, card: Card) -> None:
     """Put the Card where clients read it, the parameter `card`, without the proof and the tools that made
     it.
@@ -136,15 +101,17 @@ def set_card(config: ModelConfig, card: Card) -> None:
 
 
 def warm_up(config: ModelConfig, card: Card) -> None:
-    """Let the server run a model once before it calls it ready, on one image of the Card's size."""
+    """Let the server run a model once before it calls it ready, on one entry of the Card's size; of zeros,
+    which are no text and no session, so that models of those are asked first by a canary.
+    """
     del config.model_warmup[:]
-    warmup = config.model_warmup.add(name="one image", batch_size=1)
+    if card.texts or card.state is not None:
+        return
+    taken = card.input
+    warmup = config.model_warmup.add(name=f"one {taken.kind}", batch_size=1)
     for tensor in config.input:
-        dims = (
-            (card.input.height, card.input.width, card.input.channels)
-            if tensor.name == IMAGE
-            else tuple(max(dim, 1) for dim in tensor.dims)
-        )
+        sides = iter((taken.height, taken.width))
+        dims = [next(sides) if dim < 0 else dim for dim in tensor.dims]
         warmup.inputs[tensor.name].CopyFrom(
             ModelWarmup.Input(data_type=tensor.data_type, dims=dims, zero_data=True)
         )
@@ -172,13 +139,14 @@ def share_out_cores(config: ModelConfig) -> None:
 
 
 def set_batching(config: ModelConfig, batching: bool) -> None:
-    """Whether requests that wait are worked on together; none waits for others to arrive.
+    """Whether requests that wait are worked on together; none waits for others to arrive, and a stream of
+    words is by itself.
 
     Raises:
         InvalidInput: the runtime cannot.
     """
     config.ClearField("dynamic_batching")
-    if batching:
+    if batching and not config.model_transaction_policy.decoupled:
         check_batching(config)
         config.dynamic_batching.preferred_batch_size.append(min(PREFERRED_BATCH, config.max_batch_size))
 
@@ -188,11 +156,11 @@ def default_instances() -> int:
     return min(_cores(), MAX_INSTANCES)
 
 
-def default_batching(runtime: Runtime) -> bool:
+def default_batching(runtime: Runtime, card: Card) -> bool:
     """For ONNX Runtime where there is an NVIDIA GPU: on a CPU it gains nothing, and makes one request wait
-    for another.
+    for another. Never for sessions.
     """
-    return runtime == ONNX_RUNTIME and has_nvidia_gpu()
+    return runtime == ONNX_RUNTIME and card.state is None and has_nvidia_gpu()
 
 
 def to_text(config: ModelConfig) -> str:

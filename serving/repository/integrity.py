@@ -10,7 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
+from tritonclient.utils import np_to_triton_dtype
 
 from regard.contract.card import Card
 from regard.contract.manifest import Manifest, check_files
@@ -18,9 +20,7 @@ from regard.contract.names import (
     CARD_FILE,
     CARD_PARAMETER,
     CONFIG_FILE,
-    ENCODED_IMAGE,
     ENGINE_FILE,
-    IMAGE,
     LABELS_FILE,
     MANIFEST_FILE,
     MODEL_FILE,
@@ -28,6 +28,7 @@ from regard.contract.names import (
 )
 from regard.contract.openvino_settings import FLOAT32_REFUSED
 from regard.contract.reading import card_from_file, card_from_json
+from regard.contract.state import StateTensor
 from regard.contract.variant import Variant, variant_in
 from regard.errors import InvalidInput
 from regard.serving.repository.config import read_config
@@ -35,7 +36,15 @@ from regard.serving.repository.engine_checks import ENGINE_FILES
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import versions_in
 from regard.serving.repository.op_library import check_library
-from regard.serving.repository.runtime import IMAGE_BACKEND, OPENVINO, TENSORRT, runtime_of, way_of
+from regard.serving.repository.raw_config import STREAMED, raw_inputs
+from regard.serving.repository.runtime import (
+    OPENVINO,
+    RAW_BACKENDS,
+    STREAM_BACKEND,
+    TENSORRT,
+    runtime_of,
+    way_of,
+)
 
 MEND = "put it back, or add the model again"
 UNPROVEN = ("certificates", "tools")  # of a Card: what clients are not sent
@@ -80,8 +89,9 @@ def callable_as(card: Card) -> dict[str, Any]:
     free = {"activation", "thresholds", "threshold", "upsampling"}  # read with the version that is asked for
     return {
         "task": card.task,
-        "input": card.input.model_dump(exclude=private),
+        **{f"input {each.tensor}": each.model_dump(exclude=private) for each in card.inputs},
         "answer": card.answer.model_dump(exclude=free),
+        "state": None if card.state is None else card.state.model_dump(),
     }
 
 
@@ -152,22 +162,45 @@ def _facts(config: ModelConfig) -> Iterator[tuple[str, Any]]:
             yield f"{kind} {tensor.name}", (DataType.Name(tensor.data_type), [*tensor.dims])
     for tensor in config.output:
         yield f"label file of {tensor.name}", tensor.label_filename
+    for state in config.sequence_batching.state:
+        yield f"state {state.input_name}", (state.output_name, [*state.dims])
 
 
 def _wanted(card: Card, endpoint: str, config: ModelConfig) -> Mapping[str, Any]:
-    answer, taken = card.answer, card.input
     batch = [-1] if config.backend == OPENVINO else []
-    image = (
-        {f"input {ENCODED_IMAGE}": ("TYPE_STRING", [1])}
-        if config.backend == IMAGE_BACKEND
-        else {f"input {IMAGE}": ("TYPE_UINT8", [*batch, *taken.size, taken.channels])}
+    taken = (
+        {name: ("TYPE_STRING", [count]) for name, count in raw_inputs(card).items()}
+        if config.backend in RAW_BACKENDS
+        else {each.tensor: (_data_type(each.dtype), [*batch, *each.dims]) for each in card.inputs}
     )
-    dtype = "TYPE_FP32" if answer.tensor == PROBABILITIES else "TYPE_UINT8"
+    streams = config.backend == STREAM_BACKEND
+    given = (
+        {name: (DataType.Name(kind), [1]) for name, kind in STREAMED.items()}
+        if streams
+        else {card.answer.tensor: (_data_type(card.answer.dtype), [*batch, *_answer_dims(card)])}
+    )
     return {
         "name": endpoint,
-        "max_batch_size": 0 if batch else taken.max_batch,
+        "max_batch_size": 0 if batch else 1 if streams else card.max_batch,
         "default_model_filename": ENGINE_FILE if config.backend == TENSORRT else MODEL_FILE,
-        **image,
-        f"output {answer.tensor}": (dtype, [*batch, *answer.served_dims(*taken.size)]),
-        f"label file of {answer.tensor}": LABELS_FILE if answer.tensor == PROBABILITIES else "",
+        **{f"input {name}": fact for name, fact in taken.items()},
+        **{f"output {name}": fact for name, fact in given.items()},
+        **({} if streams else {f"label file of {card.answer.tensor}": _label_file(card)}),
+        **{f"state {each.name}": (each.next, [*each.dims]) for each in _states(card)},
     }
+
+
+def _states(card: Card) -> tuple[StateTensor, ...]:
+    return () if card.state is None else card.state.tensors
+
+
+def _answer_dims(card: Card) -> tuple[int, ...]:
+    return card.answer.tensors(*card.size)[card.answer.tensor][1]
+
+
+def _label_file(card: Card) -> str:
+    return LABELS_FILE if card.answer.tensor == PROBABILITIES else ""
+
+
+def _data_type(dtype: np.dtype[Any]) -> str:
+    return f"TYPE_{np_to_triton_dtype(dtype)}"

@@ -3,38 +3,57 @@
 <repository>/<name>/{config.pbtxt,labels.txt,card.json,last_version,1/{model.onnx,card.json}}
 <repository>/<name>_image/{config.pbtxt,labels.txt,card.json,1/{model.onnx,card.json}}
 
-The files of a version are the same in both: hard links. Either folder may be missing.
+In place of `<name>_image` a model without an image has `<name>_text`; one that answers word by word may have
+`<name>_stream` too. The files of a version are the same in all: hard links. Any folder may be missing.
 """
 
 import re
 from pathlib import Path
 
-from regard.contract.names import CARD_FILE, IMAGE_ENDPOINT, PREPROCESS_STEP
+from regard.contract.card import Card
+from regard.contract.names import (
+    CARD_FILE,
+    ENDPOINTS,
+    IMAGE_ENDPOINT,
+    PREPROCESS_STEP,
+    STREAM_ENDPOINT,
+    TEXT_ENDPOINT,
+)
 
 
-def endpoints_of(name: str) -> tuple[str, str]:
-    """The two names that a model is called by: with tensors, and with encoded images."""
-    return name, name + IMAGE_ENDPOINT
+def endpoints_of(name: str) -> tuple[str, ...]:
+    """Every name that a model may be called by: with tensors, with files and texts, word by word. In this
+    order they may appear under a server, since the others may call the one for tensors.
+    """
+    return name, *(name + suffix for suffix in ENDPOINTS)
+
+
+def raw_endpoint(name: str, card: Card) -> str:
+    """What a model is called by with files and texts, as they are."""
+    return name + (TEXT_ENDPOINT if card.pixels is None else IMAGE_ENDPOINT)
+
+
+def stream_endpoint(name: str) -> str:
+    """What a model is called by for its words one by one."""
+    return name + STREAM_ENDPOINT
 
 
 def endpoints_in(repository: Path, name: str) -> tuple[str, ...]:
-    """Those of a model's endpoints that a repository holds: in this order they may appear under a server,
-    since the one for images may call the one for tensors.
-    """
+    """Those of a model's endpoints that a repository holds."""
     return tuple(endpoint for endpoint in endpoints_of(name) if (repository / endpoint).is_dir())
 
 
 def home_of(repository: Path, name: str) -> Path | None:
-    """The folder that stands for a model: the endpoint for tensors, or else the one for images if regard
-    added it; None where there is no such model.
+    """The folder that stands for a model: the endpoint for tensors, or else the first that regard added; None
+    where there is no such model.
     """
-    tensors, images = (repository / endpoint for endpoint in endpoints_of(name))
+    tensors, *others = (repository / endpoint for endpoint in endpoints_of(name))
     if tensors.is_dir():
         return tensors
-    return images if (images / CARD_FILE).is_file() else None
+    return next((folder for folder in others if (folder / CARD_FILE).is_file()), None)
 
 
-def parts_of(name: str) -> tuple[str, str, str]:
+def parts_of(name: str) -> tuple[str, ...]:
     """Every folder that may be a model's, that of an earlier layout included (former.py), each after those
     that it needs.
     """

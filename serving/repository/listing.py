@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from regard.contract.card import Card
-from regard.contract.names import CARD_FILE, CONFIG_FILE, IMAGE_ENDPOINT, OWN_SUFFIXES
+from regard.contract.names import CARD_FILE, CONFIG_FILE, OWN_SUFFIXES, model_of
 from regard.contract.reading import card_from_file
 from regard.contract.variant import Variant, variant_in
 from regard.errors import UnknownName
@@ -78,8 +78,8 @@ def find(repository: Path, name: str) -> Entry:
 
 
 def _model_of(repository: Path, folder: str) -> str:
-    """The name of the model that a folder stands for: it may be the endpoint for images, alone."""
-    name = folder.removesuffix(IMAGE_ENDPOINT)
+    """The name of the model that a folder stands for: it may be the endpoint for images or texts, alone."""
+    name = model_of(folder)
     return name if home_of(repository, name) is not None else folder
 
 
@@ -95,7 +95,7 @@ def _entry(repository: Path, name: str, folders: Set[str]) -> Entry:
         endpoints=tuple(endpoint for endpoint in endpoints_in(repository, name) if endpoint in folders),
         backend=config.backend or config.platform,
         # where there is a Card it knows the largest batch, which a configuration may leave to the backend
-        max_batch=config.max_batch_size if card is None else card.input.max_batch,
+        max_batch=config.max_batch_size if card is None else card.max_batch,
         card=card,
         variant=variant_in(home / str(versions[-1])) if versions else None,
     )

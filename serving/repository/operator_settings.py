@@ -12,7 +12,6 @@ from regard.serving.repository.accelerators import TENSORRT, accelerate, asks_fo
 from regard.serving.repository.config import (
     default_batching,
     default_instances,
-    image_config,
     model_config,
     read_config,
     set_instances,
@@ -20,7 +19,9 @@ from regard.serving.repository.config import (
 from regard.serving.repository.engine import served_by_engine
 from regard.serving.repository.engine_choice import Engine
 from regard.serving.repository.former import is_ensemble
+from regard.serving.repository.layout import stream_endpoint
 from regard.serving.repository.listing import Entry
+from regard.serving.repository.raw_config import raw_config, stream_config
 from regard.serving.repository.runtime import renew_onnx_runtime
 from regard.serving.repository.signature import read_signature
 
@@ -44,15 +45,15 @@ def operator_settings(repository: Path, entry: Entry, card: Card, engine: Engine
             runtime=variant.runtime,
             precision=variant.precision,
             instances=default_instances(),
-            batching=default_batching(variant.runtime),
+            batching=default_batching(variant.runtime, card),
         )
         renew_onnx_runtime(config)  # it is not the operator who left it out
         if asks_for(config, TENSORRT):
             accelerate(default, card, variant.precision)
-        if endpoint != entry.name:
-            default = image_config(
-                default, most=card.input.max_batch, alone=entry.name not in entry.endpoints
-            )
+        if endpoint == stream_endpoint(entry.name):
+            default = stream_config(default, card)
+        elif endpoint != entry.name:
+            default = raw_config(default, card, alone=entry.name not in entry.endpoints)
         elif engine is not None:
             if engine.plan is None:
                 continue  # what would be written depends on it

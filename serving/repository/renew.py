@@ -16,12 +16,13 @@ from regard.contract.reading import card_from_file
 from regard.contract.whole_folder import swap
 from regard.errors import InvalidInput
 from regard.serving.repository.checks import check_repository
-from regard.serving.repository.config import image_config, read_config, set_card, to_text
+from regard.serving.repository.config import read_config, set_card, to_text
 from regard.serving.repository.drafts import drafting, link, link_folder, move
 from regard.serving.repository.former import is_former
 from regard.serving.repository.layout import versions_in
 from regard.serving.repository.listing import Entry, find, listing
 from regard.serving.repository.lock import Report, changing, nobody
+from regard.serving.repository.raw_config import raw_config
 from regard.serving.repository.runtime import renew_onnx_runtime
 
 
@@ -71,7 +72,7 @@ def _write_renewed(repository: Path, entry: Entry, card: Card, draft: Path) -> I
     for endpoint in entry.endpoints:
         old = repository / endpoint
         if former and endpoint != entry.name:
-            _write_image_endpoint(draft / entry.name, read_config(old / CONFIG_FILE), draft / endpoint)
+            _write_image_endpoint(draft / entry.name, card, read_config(old / CONFIG_FILE), draft / endpoint)
             yield endpoint
             continue
         link_folder(old, draft / endpoint)
@@ -95,11 +96,11 @@ def _write_renewed(repository: Path, entry: Entry, card: Card, draft: Path) -> I
             yield endpoint
 
 
-def _write_image_endpoint(model: Path, ensemble: ModelConfig, folder: Path) -> None:
+def _write_image_endpoint(model: Path, card: Card, ensemble: ModelConfig, folder: Path) -> None:
     """The endpoint for images beside a renewed model, in place of an ensemble."""
     folder.mkdir()
     tensors = read_config(model / CONFIG_FILE)
-    config = image_config(tensors, most=tensors.max_batch_size, alone=False)
+    config = raw_config(tensors, card, alone=False)
     if ensemble.HasField("response_cache"):
         config.response_cache.CopyFrom(ensemble.response_cache)
     for key, value in ensemble.parameters.items():

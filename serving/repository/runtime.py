@@ -11,13 +11,15 @@ from regard.serving.repository.accelerators import CUDA, asks_for, compute_float
 ONNX_RUNTIME, OPENVINO, TENSORRT = "onnxruntime", "openvino", "tensorrt"  # backends of endpoints for tensors
 INTRA_OP, INTER_OP = "intra_op_thread_count", "inter_op_thread_count"  # ONNX Runtime's parameters
 IMAGE_BACKEND = "regard_image"  # serving/triton/backends/regard_image
+STREAM_BACKEND = "regard_stream"  # serving/triton/backends/regard_stream
+RAW_BACKENDS = (IMAGE_BACKEND, STREAM_BACKEND)  # of the endpoints for files and texts
 RUNTIME = "runtime"  # its parameter that names the runtime, where that is not ONNX Runtime
 BF16 = "HINT_BF16"
 
 
 def runtime_of(config: ModelConfig) -> str:
     """The runtime, or another backend than ours, that computes what an endpoint answers."""
-    if config.backend == IMAGE_BACKEND:
+    if config.backend in RAW_BACKENDS:
         return config.parameters[RUNTIME].string_value if RUNTIME in config.parameters else ONNX_RUNTIME
     backend: str = config.backend or config.platform
     return ONNX_RUNTIME if backend == "onnxruntime_onnx" else backend
@@ -99,8 +101,12 @@ def check_batching(config: ModelConfig) -> None:
     """Refuse to work on several requests together where the runtime cannot.
 
     Raises:
-        InvalidInput: it is OpenVINO.
+        InvalidInput: it is OpenVINO, or the requests are steps of sessions.
     """
+    if config.HasField("sequence_batching"):
+        raise InvalidInput(
+            f"{config.name} keeps a state, and takes the steps of its sessions one by one; leave batching out"
+        )
     if runtime_of(config) == OPENVINO:
         raise InvalidInput(
             f"{config.name} runs in OpenVINO, which takes each request by itself, since NVIDIA's backend "

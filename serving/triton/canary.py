@@ -5,27 +5,17 @@ What to send is known where the configuration holds a Card, and guessed elsewher
 something about the model only if the model has answered it before; until then the model is unproven.
 """
 
-import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-from PIL import Image
-
-from regard.contract.card import Card
-from regard.contract.names import CARD_PARAMETER
-from regard.contract.reading import card_from_json
-from regard.errors import InvalidInput
 from regard.serving.protocol.connection import Connection
-from regard.serving.protocol.tensors import dtype_of
-from regard.serving.protocol.wire import Fault, Request
+from regard.serving.protocol.wire import Fault
+from regard.serving.triton.probes import Probe, has_card, probes_of
 
 DEADLINE = 30.0  # seconds for one inference; past it the model is stuck if it answered nobody else either
 FIRST_DEADLINE = 120.0  # for the first, while other models are being loaded
 LONGEST_WAIT = 600.0  # seconds between two canaries to an unproven model
-GUESSED_SIDE = 32  # of a dimension whose meaning only the model's author knows
 BROKEN = ("INTERNAL", "UNKNOWN")
 
 
@@ -51,7 +41,7 @@ class _Canary:
 
     model: str
     versions: frozenset[str]
-    requests: tuple[Request, ...]
+    probes: tuple[Probe, ...]
     steps: frozenset[str]
 
 
@@ -91,7 +81,7 @@ class Canaries:
         for canary in _canaries(connection, self.deadline):
             versions, number = self._passed.get(canary.model, (None, 0))
             if versions == canary.versions:
-                fault = _fault(connection, canary.requests[number], self.deadline)
+                fault = _fault(connection, canary.probes[number], self.deadline)
                 if fault is not None and fault.code in BROKEN:
                     unhealthy[canary.model] = fault.message
             else:
@@ -113,8 +103,8 @@ class Canaries:
         if time.monotonic() < failures.next_try:
             return None
         reason = None
-        for number, request in enumerate(canary.requests):
-            fault = _fault(connection, request, self.deadline)
+        for number, probe in enumerate(canary.probes):
+            fault = _fault(connection, probe, self.deadline)
             if fault is None:
                 self._passed[canary.model] = canary.versions, number
                 self._failures.pop(canary.model, None)
@@ -132,12 +122,12 @@ def first_answer(connection: Connection, model: str, versions: Sequence[int]) ->
     where no Card says it.
     """
     config = connection.config(model, "", timeout=DEADLINE)
-    if _card_of(config) is None:
+    if not has_card(config):
         return None
     for version in versions:
         fault = None
-        for request in _requests(config, str(version)):
-            fault = _fault(connection, request, FIRST_DEADLINE)
+        for probe in probes_of(config, str(version)):
+            fault = _fault(connection, probe, FIRST_DEADLINE)
             if fault is None:
                 break
         if fault is not None and fault.code in BROKEN:
@@ -145,17 +135,18 @@ def first_answer(connection: Connection, model: str, versions: Sequence[int]) ->
     return None
 
 
-def _fault(connection: Connection, request: Request, deadline: float) -> Fault | None:
+def _fault(connection: Connection, probe: Probe, deadline: float) -> Fault | None:
     """The fault of one inference; of one that is late, whether the model is stuck or busy with others."""
-    answered = _answered(connection, request.model)
+    model = probe.request.model
+    answered = _answered(connection, model)
     try:
-        connection.infer(request, timeout=deadline)
+        probe.ask(connection, timeout=deadline)
     except Fault as fault:
         if not fault.answered:
             raise
         if fault.code != "DEADLINE_EXCEEDED":
             return fault
-        if _answered(connection, request.model) == answered:
+        if _answered(connection, model) == answered:
             return Fault("INTERNAL", f"no answer to anybody for {deadline:g} s")
         return Fault("UNAVAILABLE", "it is busy")
     return None
@@ -167,69 +158,16 @@ def _canaries(connection: Connection, deadline: float) -> Iterator[_Canary]:
         if model.get("state") == "READY":
             versions.setdefault(model["name"], set()).add(model.get("version", ""))
     configs = {name: connection.config(name, "", timeout=deadline) for name in versions}
-    requests = {name: _requests(config) for name, config in configs.items()}
+    probes = {name: probes_of(config) for name, config in configs.items()}
     steps = {
         name: frozenset(step["model_name"] for step in config.get("ensemble_scheduling", {}).get("step", ()))
         for name, config in configs.items()
-        if requests[name]
+        if probes[name]
     }
     for name in sorted(
         steps.keys() - frozenset().union(*steps.values())
     ):  # it goes through an ensemble's parts
-        yield _Canary(name, frozenset(versions[name]), requests[name], steps[name])
-
-
-def _requests(config: Mapping[str, Any], version: str = "") -> tuple[Request, ...]:
-    """The smallest request, and where the smallest may be too small for the network, one of the size it was
-    made for; none where only the model's author could say what is valid.
-    """
-    inputs = config.get("input", ())
-    if len(inputs) != 1:
-        return ()
-    (only,) = inputs
-    card = _card_of(config)
-    datatype = only["data_type"].removeprefix("TYPE_")
-    arrays: list[Any]
-    if datatype == "STRING":
-        # a batch of one, whether or not the configuration's dims name it
-        arrays = [np.array([[_encoded(size)]], np.object_) for size in _sizes(card)] if card else []
-    else:
-        dims = [int(dim) for dim in only.get("dims", ())]
-        if config.get("max_batch_size"):
-            dims.insert(0, 1)
-        elif dims and dims[0] < 0:
-            dims[0] = 1  # most likely a batch
-        sizes = _sizes(card) if card else [(GUESSED_SIDE, GUESSED_SIDE)]
-        shapes = dict.fromkeys(_filled(dims, size) for size in sizes)
-        arrays = [np.zeros(shape, dtype_of(datatype)) for shape in shapes]
-    return tuple(Request(config["name"], version, {only["name"]: array}) for array in arrays)
-
-
-def _card_of(config: Mapping[str, Any]) -> Card | None:
-    text = config.get("parameters", {}).get(CARD_PARAMETER, {}).get("string_value")
-    try:
-        return card_from_json(text, source=config["name"]) if text else None
-    except InvalidInput:  # another regard's, or somebody else's parameter
-        return None
-
-
-def _sizes(card: Card) -> list[tuple[int, int]]:
-    """Heights and widths; a network of one size stretches or crops what is sent."""
-    contract = card.input
-    own = (contract.height, contract.width)
-    return [(contract.min_size, contract.min_size), own] if contract.dynamic_size else [own]
-
-
-def _filled(dims: Sequence[int], size: tuple[int, int]) -> tuple[int, ...]:
-    """The dimensions, with height and width in turn for those that vary."""
-    sides = iter(size * len(dims))
-    return tuple(dim if dim > 0 else next(sides) for dim in dims)
-
-
-def _encoded(size: tuple[int, int]) -> bytes:
-    file = io.BytesIO()
-    Image.new("RGB", (size[1], size[0])).save(file, "PNG")
-    return file.getvalue()
+        yield _Canary(name, frozenset(versions[name]), probes[name], steps[name])
 
 
 def _answered(connection: Connection, model: str) -> int:

@@ -12,9 +12,9 @@ from regard.serving.machine.gpus import gpus
 from regard.serving.repository.engine_choice import Server
 from regard.serving.repository.releases import TENSORRT
 from regard.serving.repository.runtime import TENSORRT as TENSORRT_BACKEND
+from regard.serving.triton.backends.files import OWN
 from regard.serving.triton.installation import Installation, check_runs
 
-IMAGE_BACKEND = "regard_image"
 RELEASE_VARIABLE = "NVIDIA_TRITON_SERVER_VERSION"  # such as 24.10, as the images set it
 LIBRARIES = Path("/usr/lib")
 
@@ -34,7 +34,7 @@ def installation_at(root: Path) -> Installation:
         server=_server(backends),
         whole_backends=True,
     )
-    for file in (found.binary, stub, backends / IMAGE_BACKEND / "model.py"):
+    for file in (found.binary, stub, *(backends / name / "model.py" for name in OWN)):
         if not file.is_file():
             raise ServerError(
                 f"{root} holds no {file.relative_to(root)}; build the image with docker/Dockerfile"

@@ -8,6 +8,7 @@ Another preprocessing moves some golden by much more: see docs/decisions/0044.
 """
 
 from regard.contract.answers.kind import AnswerKind, Array
+from regard.contract.names import SEQUENCE
 from regard.contract.variant import Precision
 
 TIGHT_ERROR = 1e-5  # of probabilities
@@ -22,9 +23,11 @@ ROUNDED: dict[Precision, tuple[float, float]] = {
 
 def largest_error(kind: AnswerKind, answer: Array, *, precision: Precision) -> float:
     """Of an answer to one image: the largest absolute difference of probabilities, or the fraction of a label
-    map's pixels, that passes.
+    map's pixels, that passes. Words are the same; in another precision one word may change all that follow.
 
     precision: that the graph computes in.
     """
+    if kind.tensor == SEQUENCE:  # the fraction of sequences that differ: all of it or nothing
+        return float(precision in ROUNDED)
     error, fraction = ROUNDED.get(precision, (TIGHT_ERROR, TIGHT_FRACTION))
     return error if kind.dtype == "float32" else max(fraction, FEW_PIXELS / answer.size)

@@ -1,27 +1,27 @@
 """Sending goldens to a served model, and holding its answers against those of the export."""
 
 import math
-from collections.abc import Sequence
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from regard.contract.answers.kind import AnswerKind, Array
 from regard.contract.card import Card
-from regard.contract.certificate import Certificate
 from regard.contract.goldens import Golden
-from regard.contract.names import ENCODED_IMAGE, IMAGE, IMAGE_ENDPOINT
 from regard.contract.variant import Precision, Variant
 from regard.errors import InvalidInput, RegardError
 from regard.serving.machine.processors import processors
 from regard.serving.protocol.connection import Connection
+from regard.serving.protocol.sessions import says_forgotten
+from regard.serving.protocol.wire import Parameter
 from regard.serving.verify.bounds import largest_error
 from regard.serving.verify.endpoint_runner import EndpointRunner
-
-Endpoint = Literal["tensor", "image"]
-ENDPOINTS: tuple[Endpoint, ...] = ("tensor", "image")
+from regard.serving.verify.endpoints import Endpoint, name_of, raw_inputs, streamed
 
 
 @dataclass(frozen=True)
@@ -94,13 +94,14 @@ def verify(
     *,
     variant: Variant | None = None,
     version: str = "",
-    endpoints: Sequence[Endpoint] = ENDPOINTS,
+    endpoints: Sequence[Endpoint] = ("tensor", "image"),
 ) -> Verification:
-    """Send every golden to the endpoints of a served model, one at a time.
+    """Send every golden to the endpoints of a served model, one at a time; those of a model with state in a
+    session.
 
     Args:
         connection: to its server.
-        model: its name, without `_image`.
+        model: its name, without an endpoint's suffix.
         card: with the certificates of its export, which bound the distance from the reference.
         goldens: of its artifact.
         variant: what is served, where that is one. Where it was judged, and has no certificate, its distance
@@ -118,20 +119,42 @@ def verify(
             f"{model} was never proven, so that no certificate bounds its answers; export it again"
         )
     checks: list[Check] = []
-    certificate = card.certificates[0] if card.certificates else None
     precision = "float32" if variant is None else variant.precision
     for endpoint in endpoints:
         runner = EndpointRunner(connection, name_of(model, endpoint), card.answer.tensor, version=version)
-        checks += [_check(runner, endpoint, golden, card, certificate, precision) for golden in goldens]
+        checks += _checks(runner, endpoint, card, goldens, precision)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     found = processors()
     processor = (found.architecture, *found.features)
     return Verification(model, version, str(connection.address), now, processor, tuple(checks))
 
 
-def name_of(model: str, endpoint: Endpoint) -> str:
-    """What an endpoint of a model is called on the server."""
-    return model + IMAGE_ENDPOINT if endpoint == "image" else model
+def _checks(
+    runner: EndpointRunner,
+    endpoint: Endpoint,
+    card: Card,
+    goldens: Sequence[Golden],
+    precision: Precision,
+) -> Iterator[Check]:
+    """Each golden at one endpoint; those of a model with state are the steps of a session of their own, up to
+    one that came later than a session may rest.
+    """
+    if card.state is None:
+        for golden in goldens:
+            yield _check(runner, endpoint, golden, card, precision, {})
+        return
+    number = 1 + secrets.randbits(48)
+    last = time.monotonic()
+    for place, golden in enumerate(goldens):
+        begins, ends = place == 0, place == len(goldens) - 1
+        session = {"sequence_id": number, "sequence_start": begins, "sequence_end": ends}
+        asked = time.monotonic()
+        check = _check(runner, endpoint, golden, card, precision, session)
+        rested = time.monotonic() - last
+        if not begins and says_forgotten(check.fault or "") and rested > card.state.idle_seconds:
+            return  # the machine is slow, or the session short: the model is not at fault
+        yield check
+        last = asked
 
 
 def _check(
@@ -139,18 +162,16 @@ def _check(
     endpoint: Endpoint,
     golden: Golden,
     card: Card,
-    certificate: Certificate | None,
     precision: Precision,
+    session: Mapping[str, Parameter],
 ) -> Check:
-    if endpoint == "image":
-        column = np.empty((1, 1), dtype=object)
-        column[0, 0] = golden.encoded
-        inputs = {ENCODED_IMAGE: column}
-    else:
-        inputs = {IMAGE: card.input.fit(golden.pixels)[None]}
+    inputs = golden.inputs(card) if endpoint == "tensor" else raw_inputs(golden, card)
     kind = card.answer
     try:
-        answer = runner.run(inputs)[kind.tensor]
+        if endpoint == "stream":
+            answer = streamed(runner.stream(inputs), card)
+        else:
+            answer = runner.run(inputs, session)[kind.tensor]
     except RegardError as refusal:
         return Check(golden.name, endpoint, fault=str(refusal))
     wrong = kind.fault(answer)
@@ -162,6 +183,7 @@ def _check(
         )
     error, agreement = distance(kind, golden.answer, answer[0])
     reference_error, reference_agreement = distance(kind, golden.reference, answer[0])
+    certificate = card.certificates[0] if card.certificates else None
     fault = None
     if not error <= largest_error(kind, golden.answer, precision=precision):
         fault = f"departs from its own graph's answer: error {error:.3g}, agreement {agreement:.2%}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from regard.contract.card import Card
 from regard.contract.goldens import ANSWERS_FILE, Golden, read_goldens
-from regard.contract.names import CARD_FILE, GOLDENS, IMAGE_ENDPOINT
+from regard.contract.names import CARD_FILE, GOLDENS, model_of
 from regard.contract.reading import card_from_file
 from regard.contract.variant import Variant, variant_in
 from regard.errors import InvalidInput, UnknownName
@@ -15,7 +15,8 @@ from regard.serving.protocol.connection import Connection
 from regard.serving.protocol.explain import explained
 from regard.serving.protocol.wire import Fault
 from regard.serving.verify.endpoint_runner import TIMEOUT
-from regard.serving.verify.goldens import ENDPOINTS, Endpoint, Verification, name_of, verify
+from regard.serving.verify.endpoints import ENDPOINTS, Endpoint, endpoint_of, name_of
+from regard.serving.verify.goldens import Verification, verify
 
 
 def verify_served(
@@ -33,7 +34,7 @@ def verify_served(
         RegardError: the server does not answer, or does not know the model.
         InvalidInput: there are no goldens.
     """
-    typed, model = model, model.removesuffix(IMAGE_ENDPOINT)
+    typed, model = model, model_of(model)
     ready: dict[Endpoint, list[int]] = {}
     with explained(connection, model, timeout=TIMEOUT):
         for endpoint in ENDPOINTS:
@@ -72,7 +73,7 @@ def _names(connection: Connection) -> set[str]:
         index = connection.index(timeout=TIMEOUT)
     except Fault:
         return set()
-    return {entry["name"].removesuffix(IMAGE_ENDPOINT) for entry in index if entry.get("state") == "READY"}
+    return {model_of(entry["name"]) for entry in index if entry.get("state") == "READY"}
 
 
 def fault_of(connection: Connection, repository: Path, endpoint: str, versions: Sequence[int]) -> str | None:
@@ -81,17 +82,16 @@ def fault_of(connection: Connection, repository: Path, endpoint: str, versions: 
     Raises:
         InvalidInput: their goldens cannot be read.
     """
-    kind: Endpoint = "image" if endpoint.endswith(IMAGE_ENDPOINT) else "tensor"
     for version in versions:
         exported = _exported_to(repository / endpoint / str(version))
         done = verify(
             connection,
-            endpoint.removesuffix(IMAGE_ENDPOINT),
+            model_of(endpoint),
             exported.card,
             exported.goldens,
             variant=exported.variant,
             version=str(version),
-            endpoints=[kind],
+            endpoints=[endpoint_of(endpoint)],
         )
         if not done.passed:
             return (

@@ -196,7 +196,9 @@ def _client(
         warming -= 1
         if len(answers) == 2:
             share = kind.agreement(answers["old"], answers["new"])
-            seen.agreements.append((index, Agreement(share, kind.decided(answers["old"]).size)))
+            seen.agreements.append(
+                (index, Agreement(share, kind.agreeing(answers["old"], answers["old"]).size))
+            )
 
 
 def _answer(

@@ -1,6 +1,5 @@
-"""The comparison of a rollout: which images are sent, and the verdict."""
+"""The comparison of a rollout: what is sent, and the verdict."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from regard.contract.card import Card
 from regard.contract.goldens import read_goldens
-from regard.contract.names import CARD_FILE, ENCODED_IMAGE, GOLDENS, IMAGE, IMAGE_ENDPOINT
+from regard.contract.names import CARD_FILE, ENCODED_IMAGE, GOLDENS, IMAGE
 from regard.contract.reading import card_from_file
 from regard.serving.bench.images import pixels_of, read_images, sample_images
 from regard.serving.deploy.rollout.compare import Comparison, compare
@@ -17,7 +16,9 @@ from regard.serving.deploy.rollout.objectives import Objectives
 from regard.serving.deploy.rollout.settings import Refused, Settings, Teller
 from regard.serving.deploy.rollout.snapshots import Snapshot
 from regard.serving.deploy.rollout.trial import Trial
-from regard.serving.protocol.wire import Request
+from regard.serving.protocol.wire import Array, Request
+from regard.serving.repository.layout import raw_endpoint
+from regard.serving.verify.endpoints import endpoint_of, raw_inputs
 
 OTHER_WEIGHTS = 0.5  # the least agreement where nothing was promised and nothing is asked for
 
@@ -30,8 +31,9 @@ def compare_colours(trial: Trial, settings: Settings, tell: Teller) -> dict[str,
         InvalidInput: an image cannot be read.
     """
     snapshot, gateway, objectives = trial.snapshot, trial.gateway, settings.objectives
-    endpoint = snapshot.added.endpoints[-1]  # the one for images, where there is one
     card = card_from_file(snapshot.added.folder / CARD_FILE)
+    raw = raw_endpoint(snapshot.added.name, card)
+    endpoint = raw if raw in snapshot.added.endpoints else snapshot.added.name
     least, why = _least_agreement(snapshot, objectives)
     first = gateway.status(trial.colour)
 
@@ -42,7 +44,7 @@ def compare_colours(trial: Trial, settings: Settings, tell: Teller) -> dict[str,
     found = compare(
         None if snapshot.before is None else gateway.connection(trial.main),
         gateway.connection(trial.colour),
-        [_request(endpoint, image, card) for image in _images(snapshot.added.folder, card, settings.images)],
+        _requests(endpoint, card, snapshot.added.folder, settings.images),
         card.answer,
         seconds=objectives.seconds,
         least=objectives.requests,
@@ -69,17 +71,23 @@ def _least_agreement(snapshot: Snapshot, objectives: Objectives) -> tuple[float,
     return OTHER_WEIGHTS, "as for other weights"
 
 
-def _images(version: Path, card: Card, folder: Path | None) -> Sequence[bytes]:
-    """The goldens of the new version, and other images; each is sent as it is."""
-    goldens = [golden.encoded for golden in read_goldens(version / GOLDENS)]
-    return [*goldens, *(sample_images(card) if folder is None else read_images(folder))]
+def _requests(endpoint: str, card: Card, version: Path, folder: Path | None) -> list[Request]:
+    """The goldens of the new version, and where it takes single images, others; each is sent as it is."""
+    goldens = read_goldens(version / GOLDENS)
+    if endpoint_of(endpoint) == "tensor":
+        asked = [golden.inputs(card) for golden in goldens]
+    else:
+        asked = [raw_inputs(golden, card) for golden in goldens]
+    if [each.kind for each in card.inputs] == ["image"]:
+        images = sample_images(card) if folder is None else read_images(folder)
+        asked += [_image(endpoint, image, card) for image in images]
+    return [Request(endpoint, "", inputs, (card.answer.tensor,)) for inputs in asked]
 
 
-def _request(endpoint: str, image: bytes, card: Card) -> Request:
-    wanted = (card.answer.tensor,)
-    if endpoint.endswith(IMAGE_ENDPOINT):
-        return Request(endpoint, "", {ENCODED_IMAGE: np.array([[image]], dtype=np.object_)}, wanted)
-    return Request(endpoint, "", {IMAGE: pixels_of(image, card)[None]}, wanted)
+def _image(endpoint: str, image: bytes, card: Card) -> dict[str, Array]:
+    if endpoint_of(endpoint) == "tensor":
+        return {IMAGE: pixels_of(image, card)[None]}
+    return {ENCODED_IMAGE: np.array([[image]], dtype=np.object_)}
 
 
 def _in_words(found: Comparison, objectives: Objectives, bound: str) -> str:

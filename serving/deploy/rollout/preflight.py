@@ -8,6 +8,7 @@ from regard.export.artifact import Artifact
 from regard.serving.deploy.rollout.snapshots import bytes_to_copy
 from regard.serving.deploy.supervised.status import Status
 from regard.serving.machine.memory import MEMINFO, memory
+from regard.serving.repository.listing import listing
 
 SPARE = 64 << 20  # bytes of the disk that are left to others
 
@@ -28,6 +29,25 @@ def check_memory(active: Status, idle: Status, artifact: Artifact, *, meminfo: P
         raise InvalidInput(
             f"a second server takes about {needed / 1e9:.2f} GB, as much as the one that serves and the new "
             f"graph, and this machine has {room / 1e9:.2f} GB to give; free some memory first"
+        )
+
+
+def check_stateless(served: Path, artifact: Artifact) -> None:
+    """Refuse where a model keeps a state, the new one or any that is served: a rollout moves the requests of
+    all. The other server knows nothing of a session, or worse: what it had copies of, with gaps.
+
+    served: the repository, or the snapshot, that the requests go to.
+
+    Raises:
+        InvalidInput: one does.
+    """
+    cards = [artifact.card, *(entry.card for entry in listing(served) if entry.card is not None)]
+    names = sorted({card.name for card in cards if card.state is not None})
+    if names:
+        raise InvalidInput(
+            f"{', '.join(names)} answers in sessions, and a rollout moves requests to another server, where "
+            "no session can go on; serve it apart from what is rolled out, and add its versions with: regard "
+            "repo add"
         )
 
 

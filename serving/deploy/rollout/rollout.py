@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from regard.errors import InvalidInput, RegardError
-from regard.serving.deploy.colours import read_colours, write_colours
+from regard.serving.deploy.colours import folder_of, read_colours, write_colours
 from regard.serving.deploy.rollout.comparing import compare_colours
 from regard.serving.deploy.rollout.gateway import Gateway
 from regard.serving.deploy.rollout.history import Entry, Event, last_change, note, read_history, rolled_back
-from regard.serving.deploy.rollout.preflight import check_disk, check_memory
+from regard.serving.deploy.rollout.preflight import check_disk, check_memory, check_stateless
 from regard.serving.deploy.rollout.settings import Refused, Settings, Teller
 from regard.serving.deploy.rollout.settled import let_go, taken_up
 from regard.serving.deploy.rollout.snapshots import Addition, Snapshot, prune, take_snapshot
@@ -116,6 +116,8 @@ def _prepare(place: Place, addition: Addition, main: str, idle: str, tell: Telle
             f"the colour {main} gets the requests and does not serve {source or 'anything'} (it is "
             f"{active.state}{': ' + active.reason if active.reason else ''}); mend that first"
         )
+    served = folder_of(source, deployment=place.folder, repository=place.repository)
+    check_stateless(served, addition.artifact)
     check_memory(active, place.gateway.status(idle), addition.artifact)
     check_disk(place.folder, place.repository, source, addition.artifact)
     tell.step(f"{main} serves {source}; there is room for a second server")

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from regard.contract.names import IMAGE_ENDPOINT
+from regard.contract.names import model_of
 from regard.errors import InvalidInput
 from regard.serving.deploy.published_faults import warning_of
 from regard.serving.deploy.routing import served_repository
@@ -88,7 +88,7 @@ def models_in(repository: Path) -> tuple[str, ...]:
     if not repository.is_dir():
         raise InvalidInput(f"there is no {repository}; add a model to it with: regard repo add")
     folders = {config.parent.name for config in repository.glob("*/config.pbtxt")}
-    return tuple(sorted({name.removesuffix(IMAGE_ENDPOINT) for name in folders}))
+    return tuple(sorted({model_of(name) for name in folders}))
 
 
 def check_readable(folder: Path, user: int) -> None:

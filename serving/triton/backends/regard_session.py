@@ -6,14 +6,24 @@ It is copied into each backend's folder, and runs inside the server's Python stu
 """
 
 import ctypes
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import triton_python_backend_utils as pb_utils  # pyright: ignore[reportMissingImports]  # the server has it
+
+if TYPE_CHECKING:
+    from regard.serving.triton.backends.request_checks import (
+        ArrayChecks,
+        Refused,
+        check_request,
+        failed,
+        not_finite,
+    )
+else:  # inside the server it lies beside this file
+    from request_checks import ArrayChecks, Refused, check_request, failed, not_finite
 
 Array = npt.NDArray[Any]
 
@@ -42,14 +52,6 @@ class Graph(Protocol):
         ...
 
 
-class Refused(Exception):
-    """A request that gets an error in place of an answer; the others of its batch are answered."""
-
-    def __init__(self, message: str, code: int) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 class GraphSession:
     """An opened graph that answers requests.
 
@@ -64,13 +66,16 @@ class GraphSession:
         give_back_memory()
         self.output_names = [entry["name"] for entry in config["output"]]
         self.has_card = "card" in config.get("parameters", {})  # regard added it
-        self.sides = sides_of_card(config)
-        self.most = most_of_card(config)
+        self.check_arrays = ArrayChecks(config)
+
+    def declared(self, kind: str) -> list[Mapping[str, Any]]:
+        """The configuration's inputs or outputs that the graph must have."""
+        return list(self.config[kind])
 
     def check(self, kind: str) -> None:
         """Refuse a configuration whose inputs or outputs the graph contradicts."""
         tensors = self.graph.inputs if kind == "input" else self.graph.outputs
-        faults = contradictions(self.config, kind, tensors)
+        faults = contradictions(self.declared(kind), kind, tensors, batches=self.config["max_batch_size"] > 0)
         if faults:
             raise pb_utils.TritonModelException(
                 f"unable to load model '{self.config['name']}', {'; '.join(faults)}"
@@ -93,10 +98,9 @@ class GraphSession:
         expected = [entry["name"] for entry in self.config["input"]]
         if set(expected) - set(inputs):
             raise Refused(
-                f"expected inputs {expected} for model '{self.config['name']}', got {sorted(inputs)}",
-                pb_utils.TritonError.INVALID_ARG,
+                f"expected inputs {expected} for model '{self.config['name']}', got {sorted(inputs)}"
             )
-        return inputs
+        return {name: inputs[name] for name in expected}
 
     def answer(self, requests: Sequence[Any], inputs_of: Callable[[Any], Mapping[str, Array]]) -> list[Any]:
         """Answer the requests of one batch, in their order; those of one shape run together.
@@ -108,9 +112,7 @@ class GraphSession:
         for index, request in enumerate(requests):
             try:
                 check_request(request, self.config)
-                inputs = inputs_of(request)
-                check_arrays(inputs, self.sides)
-                check_count(max(map(len, inputs.values())), self.most, self.config["name"])
+                inputs = self.checked(inputs_of(request))
             except Refused as refused:
                 responses[index] = failed(str(refused), refused.code)
                 continue
@@ -128,6 +130,11 @@ class GraphSession:
             ):
                 responses[index] = response
         return responses
+
+    def checked(self, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """A request's inputs, once they have been checked. Raises Refused."""
+        self.check_arrays(inputs)
+        return inputs
 
     def run(self, batch: Sequence[Mapping[str, Array]], asked: Sequence[Sequence[str]]) -> Iterator[Any]:
         """Run requests whose arrays differ in their first dimension at most; yield a response for each."""
@@ -157,78 +164,13 @@ class GraphSession:
                     pb_utils.TritonError.INTERNAL,
                 )
                 continue
-            yield pb_utils.InferenceResponse(
-                [pb_utils.Tensor(name, np.ascontiguousarray(mine[name])) for name in names]
-            )
+            yield self.response(mine, names)
 
-
-def check_request(request: Any, config: Mapping[str, Any]) -> None:
-    """Refuse what nobody waits for any more, and outputs that there are not."""
-    if request.is_cancelled():
-        raise Refused("the request was cancelled", pb_utils.TritonError.CANCELLED)
-    unknown = set(request.requested_output_names()) - {entry["name"] for entry in config["output"]}
-    if unknown:
-        raise Refused(
-            f"unexpected inference output '{min(unknown)}' for model '{config['name']}'",
-            pb_utils.TritonError.INVALID_ARG,
+    def response(self, outputs: Mapping[str, Array], names: Sequence[str]) -> Any:
+        """The outputs of these names, as a response."""
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, np.ascontiguousarray(outputs[name])) for name in names]
         )
-
-
-def check_arrays(inputs: Mapping[str, Array], sides: tuple[int, int] | None) -> None:
-    """Refuse arrays without elements, and images whose height or width is not within `sides`."""
-    for name, array in inputs.items():
-        if not array.size:
-            raise Refused(
-                f"input '{name}' of shape {list(array.shape)} has no elements",
-                pb_utils.TritonError.INVALID_ARG,
-            )
-        if name == "image" and sides is not None:
-            height, width = array.shape[1:3]
-            if not sides[0] <= min(height, width) <= max(height, width) <= sides[1]:
-                raise Refused(
-                    f"the images are {height} x {width} (height x width), and the model takes {sides[0]} to "
-                    f"{sides[1]} on a side; resize them first",
-                    pb_utils.TritonError.INVALID_ARG,
-                )
-
-
-def check_count(images: int, most: int | None, model: str) -> None:
-    """Refuse more images than `most` in a request, as the server does where it knows the largest batch."""
-    if most is not None and images > most:
-        raise Refused(
-            f"inference request batch-size must be <= {most} for '{model}', got {images}",
-            pb_utils.TritonError.INVALID_ARG,
-        )
-
-
-def most_of_card(config: Mapping[str, Any]) -> int | None:
-    """The largest batch by the Card among the parameters, where the configuration leaves it to the backend
-    by a max_batch_size of 0; else None, and where there is no Card.
-    """
-    try:
-        most: int = json.loads(config["parameters"]["card"]["string_value"])["inputs"][0]["max_batch"]
-    except (KeyError, IndexError, TypeError, ValueError):
-        return None
-    return None if config["max_batch_size"] > 0 else most
-
-
-def sides_of_card(config: Mapping[str, Any]) -> tuple[int, int] | None:
-    """The smallest and largest height and width that the Card among the parameters allows; None where they
-    are fixed, or where there is no Card.
-    """
-    try:
-        contract = json.loads(config["parameters"]["card"]["string_value"])["inputs"][0]
-        return (contract["min_size"], contract["max_size"]) if contract["dynamic_size"] else None
-    except (KeyError, IndexError, TypeError, ValueError):  # none, or somebody else's parameter
-        return None
-
-
-def not_finite(outputs: Mapping[str, Array], names: Sequence[str]) -> str | None:
-    """The first of the outputs of these names that holds NaN or infinity."""
-    return next(
-        (name for name in names if outputs[name].dtype.kind == "f" and not np.isfinite(outputs[name]).all()),
-        None,
-    )
 
 
 def graph_file(config: Mapping[str, Any], name: str) -> Path:
@@ -239,13 +181,18 @@ def graph_file(config: Mapping[str, Any], name: str) -> Path:
     return file
 
 
-def contradictions(config: Mapping[str, Any], kind: str, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Where the configuration's inputs or outputs depart from the graph's: names, data types, shapes."""
+def contradictions(
+    declared: Sequence[Mapping[str, Any]], kind: str, tensors: Mapping[str, Tensor], *, batches: bool
+) -> list[str]:
+    """Where the configuration's inputs or outputs depart from the graph's: names, data types, shapes.
+
+    batches: whether a batch is in front of the declared dimensions.
+    """
     faults = []
-    names = {entry["name"] for entry in config[kind]}
+    names = {entry["name"] for entry in declared}
     if kind == "input" and names != set(tensors):
         faults.append(f"configuration expects inputs {sorted(names)}, model provides {sorted(tensors)}")
-    for entry in config[kind]:
+    for entry in declared:
         name = entry["name"]
         if name not in tensors:
             faults.append(f"unexpected inference {kind} '{name}', allowed {kind}s are: {', '.join(tensors)}")
@@ -256,21 +203,15 @@ def contradictions(config: Mapping[str, Any], kind: str, tensors: Mapping[str, T
                 f"{kind} '{name}': configuration says {entry['data_type']}, model provides {data_type}"
             )
         dims = entry["reshape"]["shape"] if "reshape" in entry else entry["dims"]
-        declared = [-1] * (config["max_batch_size"] > 0) + [int(dim) for dim in dims]
+        shape = [-1] * batches + [int(dim) for dim in dims]
         # -1 in the graph takes any size; a size in the graph takes only itself
-        if len(declared) != len(provided) or any(
-            there not in (-1, here) for here, there in zip(declared, provided, strict=True)
+        if len(shape) != len(provided) or any(
+            there not in (-1, here) for here, there in zip(shape, provided, strict=True)
         ):
             faults.append(
-                f"{kind} '{name}': the model expects shape {[*provided]}, the configuration declares "
-                f"{declared}"
+                f"{kind} '{name}': the model expects shape {[*provided]}, the configuration declares {shape}"
             )
     return faults
-
-
-def failed(message: str, code: int) -> Any:
-    """A response that is an error."""
-    return pb_utils.InferenceResponse(error=pb_utils.TritonError(message, code))
 
 
 def give_back_memory() -> None:

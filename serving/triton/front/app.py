@@ -18,10 +18,10 @@ from yarl import URL
 from regard.serving.triton.front.fields import Refused, parsed
 from regard.serving.triton.front.pace import Pace
 from regard.serving.triton.front.places import AHEAD, CallerGone, Places
-from regard.serving.triton.front.request_check import check_inference, head_size
+from regard.serving.triton.front.request_check import check_generation, check_inference, head_size
 from regard.serving.triton.front.settings import Settings
 
-INFERENCE = re.compile(r"/v2/models/[^/?]+(/versions/[^/?]+)?/infer(\?.*)?")
+WORK = re.compile(r"(/v2/models/[^/?]+(?:/versions/[^/?]+)?)/(infer|generate|generate_stream)(?:\?.*)?")
 CONFIG_AGE = 10.0  # seconds for which the number of a model's instances is taken to be the same
 MAX_PATH = 1024  # characters; of some thousands Triton reads the path in pieces, and takes one for the whole
 JSON_SIZE = "Inference-Header-Content-Length"
@@ -61,11 +61,14 @@ class Front:
                 )
             with self._held() as hold:
                 body = await self._body(request, hold)
-                if not INFERENCE.fullmatch(request.raw_path):
+                work = WORK.fullmatch(request.raw_path)
+                if work is None:
                     self._check_other(body)
                     return await self._forward(request, body)
-                allowed = self._check_inference(request, body) or self.settings.answer_timeout
-                async with self._turn(request, allowed) as answered:
+                model, how = work.groups()
+                check = self._check_inference if how == "infer" else self._check_generation
+                allowed = check(request, body) or self.settings.answer_timeout
+                async with self._turn(request, model, allowed) as answered:
                     return await self._forward(request, body, answered)
         except Refused as refused:
             return web.json_response({"error": str(refused)}, status=refused.status)
@@ -120,10 +123,21 @@ class Front:
         head = self._json(body if size is None else body[:size])
         return check_inference(head, len(body) - len(head))
 
+    def _check_generation(self, request: web.BaseRequest, body: bytes | bytearray) -> float | None:
+        """Likewise, of a request whose answers come one by one: it has no place to say it."""
+        if JSON_SIZE in request.headers:
+            raise Refused(400, f"{JSON_SIZE} is for requests of infer: all of this one is JSON")
+        check_generation(self._json(body))
+        return None
+
     @asynccontextmanager
-    async def _turn(self, request: web.BaseRequest, allowed: float) -> AsyncIterator[Callable[[], None]]:
-        """See `Pace.turn` and `Places.place`; a model that Triton does not know needs neither."""
-        model = request.raw_path.partition("?")[0].removesuffix("/infer")
+    async def _turn(
+        self, request: web.BaseRequest, model: str, allowed: float
+    ) -> AsyncIterator[Callable[[], None]]:
+        """See `Pace.turn` and `Places.place`; a model that Triton does not know needs neither.
+
+        model: the path of it.
+        """
         pace = self._paces.get(model)
         now = time.monotonic()
         if pace is None or now > self._asked[model] + CONFIG_AGE:

@@ -7,7 +7,7 @@ It ends likewise over JSON nested a million deep, and calls most mistakes of a c
 from collections.abc import Mapping
 from typing import Any
 
-from regard.serving.triton.front.fields import Refused, flag, object_, objects, parsed, text, whole
+from regard.serving.triton.front.fields import Refused, flag, object_, objects, parsed, short, text, whole
 from regard.serving.triton.front.tensor_check import check_data, check_size, checked_shape
 
 MICROSECONDS = 1_000_000  # in a second
@@ -44,11 +44,7 @@ def check_inference(head: bytes | bytearray, tail_size: int) -> float | None:
     request = object_(parsed(head), "the request")
     if "id" in request:
         text(request, "id", "the request")
-    settings = _parameters(request, "the request")
-    for key in settings.keys() & {"timeout", "priority"}:
-        whole(settings, key, "the request's parameters")
-    if "binary_data_output" in settings:
-        flag(settings, "binary_data_output", "the request's parameters")
+    settings = _settings(request)
     behind = sum(map(_binary_size, objects(request, "inputs")))
     if behind != tail_size:
         raise Refused(
@@ -58,6 +54,23 @@ def check_inference(head: bytes | bytearray, tail_size: int) -> float | None:
         for output in objects(request, "outputs"):
             _check_output(output)
     return settings["timeout"] / MICROSECONDS if settings.get("timeout") else None
+
+
+def check_generation(body: bytes | bytearray) -> None:
+    """Hold the JSON of a request for generated answers against what Triton makes tensors of: a value for each
+    input, by its name, or a list of values.
+
+    Raises:
+        Refused: it is no object, or one of its values is neither; as `check_inference` of its parameters.
+    """
+    request = object_(parsed(body), "the request")
+    _settings(request)
+    for name, value in request.items():
+        values = value if isinstance(value, list) else [value]
+        if name != "parameters" and not all(type(each) in (str, int, float, bool) for each in values):
+            raise Refused(
+                400, f"input {short(name)} must be a string, a number or a list of them, got {short(value)}"
+            )
 
 
 def _binary_size(tensor: Mapping[str, Any]) -> int:
@@ -100,6 +113,18 @@ def _region_size(settings: Mapping[str, Any], what: str) -> int:
     if "shared_memory_offset" in settings:
         whole(settings, "shared_memory_offset", what)
     return whole(settings, "shared_memory_byte_size", what)
+
+
+def _settings(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request's own parameters, those that Triton reads of the kind that it reads."""
+    settings = _parameters(request, "the request")
+    for key in settings.keys() & {"timeout", "priority"}:
+        whole(settings, key, "the request's parameters")
+    for key in settings.keys() & {"binary_data_output", "sequence_start", "sequence_end"}:
+        flag(settings, key, "the request's parameters")
+    if "sequence_id" in settings and not isinstance(settings["sequence_id"], str):
+        whole(settings, "sequence_id", "the request's parameters")
+    return settings
 
 
 def _parameters(holder: Mapping[str, Any], what: str) -> Mapping[str, Any]:

@@ -94,7 +94,7 @@ def test_it_is_built_from_what_the_context_lets_through() -> None:
     assert "**/__pycache__" in lines
 
 
-def test_it_puts_our_backend_for_image_files_beside_nvidias(tmp_path: Path) -> None:
+def test_it_puts_our_backends_for_files_and_texts_beside_nvidias(tmp_path: Path) -> None:
     """By the very line of the Dockerfile. No other backend of ours: they are named as NVIDIA's."""
     (program,) = re.findall(r'^RUN python3 -c "(from pathlib .*)" \\$', DOCKERFILE, re.MULTILINE)
     here = program.replace("/opt/tritonserver/backends", str(tmp_path))
@@ -102,8 +102,8 @@ def test_it_puts_our_backend_for_image_files_beside_nvidias(tmp_path: Path) -> N
     subprocess.run(
         [sys.executable, "-c", here], env=os.environ | {"PYTHONPATH": str(ROOT / "src")}, check=True
     )
-    assert [folder.name for folder in tmp_path.iterdir()] == ["regard_image"]
-    assert (tmp_path / "regard_image" / "model.py").is_file()
+    assert sorted(folder.name for folder in tmp_path.iterdir()) == ["regard_image", "regard_stream"]
+    assert all((folder / "model.py").is_file() for folder in tmp_path.iterdir())
 
 
 def test_its_size_has_a_budget() -> None:

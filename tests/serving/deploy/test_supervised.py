@@ -62,7 +62,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found, root = find_installation(), tmp_path_factory.mktemp("image") / "tritonserver"
     shutil.copytree(found.root, root, ignore=shutil.ignore_patterns("python_backend_stubs"))
     shutil.copy(found.stub, root / "backends" / "python")
-    for backend in ("onnxruntime", "regard_image"):
+    for backend in ("onnxruntime", "regard_image", "regard_stream"):
         copy_backend(backend, root / "backends")
     return root
 
@@ -292,6 +292,6 @@ def test_the_images_own_backends_are_those_that_serve(image: Path, monkeypatch: 
     monkeypatch.setenv("LD_LIBRARY_PATH", find_installation().environment()["LD_LIBRARY_PATH"])
     found = installation_at(image)
     assert found.whole_backends
-    assert found.server.backends == {"onnxruntime", "python", "regard_image"}
+    assert found.server.backends == {"onnxruntime", "python", "regard_image", "regard_stream"}
     assert found.environment()["LD_LIBRARY_PATH"] == os.environ["LD_LIBRARY_PATH"]
     assert found.interpreter_folder == Path(sys.executable).parent

@@ -120,7 +120,7 @@ def test_one_endpoint_alone(tmp_path: Path, colour: Artifact, endpoints: Any) ->
 
 
 def test_endpoints_that_there_are_not(tmp_path: Path, colour: Artifact) -> None:
-    with pytest.raises(InvalidInput, match="endpoints must be one of tensor, image, both, got 'all'"):
+    with pytest.raises(InvalidInput, match="of colour must be one of tensor, image, both, got 'all'"):
         add(colour, tmp_path / "repository", endpoints="all")  # type: ignore[arg-type]
 
 

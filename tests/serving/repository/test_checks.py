@@ -15,9 +15,9 @@ from regard.serving.repository import add, listing, remove
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"input": {"max_size": 96}}, r"its input is {'max_size': 96}, not {'max_size': 128}"),
+        ({"input": {"max_size": 96}}, r"its input image is {'max_size': 96}, not {'max_size': 128}"),
         ({"answer": {"labels": tuple("abcdefghijk")}}, "answer is"),
-        ({"input": {"max_batch": 2}}, "its input is {'max_batch': 2}"),
+        ({"input": {"max_batch": 2}}, "its input image is {'max_batch': 2}"),
     ],
 )
 def test_a_version_that_is_called_otherwise_is_refused(

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regard.serving.triton.backends.onnxruntime_graph import OnnxRuntimeGraph
-    from regard.serving.triton.backends.regard_session import GraphSession
+    from regard.serving.triton.backends.session_state import session_of
 else:  # inside the server they lie beside this file
     from onnxruntime_graph import OnnxRuntimeGraph
-    from regard_session import GraphSession
+    from session_state import session_of
 
 
 class TritonPythonModel:
@@ -24,7 +24,7 @@ class TritonPythonModel:
     def initialize(self, args: Mapping[str, str]) -> None:
         """Open the session of the version being loaded and hold the configuration against its graph."""
         config = json.loads(args["model_config"])
-        self.session = GraphSession(config, OnnxRuntimeGraph(args, config))
+        self.session = session_of(config, OnnxRuntimeGraph(args, config))
         self.session.check("input")
         self.session.check("output")
 

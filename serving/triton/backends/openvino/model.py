@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from regard.serving.triton.backends.openvino_graph import OpenVinoGraph, check_batching
-    from regard.serving.triton.backends.regard_session import GraphSession
+    from regard.serving.triton.backends.session_state import session_of
 else:  # inside the server they lie beside this file
     from openvino_graph import OpenVinoGraph, check_batching
-    from regard_session import GraphSession
+    from session_state import session_of
 
 
 class TritonPythonModel:
@@ -25,7 +25,7 @@ class TritonPythonModel:
         """Compile the graph of the version being loaded and hold the configuration against it."""
         config = json.loads(args["model_config"])
         check_batching(config)
-        self.session = GraphSession(config, OpenVinoGraph(args, config))
+        self.session = session_of(config, OpenVinoGraph(args, config))
         self.session.check("input")
         self.session.check("output")
 

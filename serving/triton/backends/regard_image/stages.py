@@ -50,7 +50,7 @@ class Stages:
             infer = time.perf_counter() - begin - self.decode - self.fit
             self._owe(len(asking), {"decode": self.decode, "fit": self.fit, "infer": infer})
 
-    def add(self, *, decode: float, fit: float) -> None:
+    def add(self, decode: float, fit: float) -> None:
         """Seconds that an image of the batch took."""
         self.decode += decode
         self.fit += fit

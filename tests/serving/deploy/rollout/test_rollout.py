@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from tests.serving.triton.tiny_families import summing
 
 from regard.errors import InvalidInput, ServerUnreachable
 from regard.export.artifact import Artifact
@@ -17,7 +18,7 @@ from regard.serving.deploy.rollout import rollout
 from regard.serving.deploy.rollout.changes import retire, roll_back
 from regard.serving.deploy.rollout.gateway import Gateway
 from regard.serving.deploy.rollout.history import Entry, note, read_history
-from regard.serving.deploy.rollout.preflight import check_disk, check_memory
+from regard.serving.deploy.rollout.preflight import check_disk, check_memory, check_stateless
 from regard.serving.deploy.rollout.rollout import Place, roll_out
 from regard.serving.deploy.rollout.settings import Refused, Settings, Teller
 from regard.serving.deploy.rollout.snapshots import Addition
@@ -26,6 +27,7 @@ from regard.serving.deploy.rollout.underway import alone, note_promoted, read_un
 from regard.serving.deploy.routing import Routing, read_routing, write_routing
 from regard.serving.deploy.supervised.status import ModelStatus, State, Status
 from regard.serving.protocol.codec import Reply
+from regard.serving.repository.add import add
 from regard.serving.repository.listing import find
 from regard.serving.triton.interrupts import Stopped
 
@@ -285,6 +287,17 @@ def test_room_on_the_disk(place: Place, biased: Artifact, monkeypatch: pytest.Mo
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=10**6))
     with pytest.raises(InvalidInput, match="free some space first"):
         check_disk(place.folder, place.repository, "repository", biased)
+
+
+def test_no_session_is_moved(colours: Colours, biased: Artifact, tmp_path: Path) -> None:
+    """Neither the new model's, nor one of a model beside it, whose requests are moved as well."""
+    check_stateless(colours.repository, biased)
+    remembering = summing(tmp_path / "remembering", name="remembering")
+    with pytest.raises(InvalidInput, match="remembering answers in sessions"):
+        check_stateless(colours.repository, remembering)
+    add(remembering, tmp_path / "served")
+    with pytest.raises(InvalidInput, match="remembering answers in sessions"):
+        check_stateless(tmp_path / "served", biased)
 
 
 def test_a_line_that_a_full_disk_cut_off_is_left_out_of_the_history(tmp_path: Path) -> None:

@@ -13,6 +13,15 @@ from regard.export.artifact import Artifact
 
 BACKENDS = "regard.serving.triton.backends"
 
+BESIDE = (  # each after those that it imports
+    "request_checks",
+    "regard_session",
+    "session_state",
+    "spoken_graph",
+    "onnxruntime_providers",
+    "onnxruntime_graph",
+)
+
 
 class Error(SimpleNamespace):
     CANCELLED, INVALID_ARG, INTERNAL = 1, 2, 3
@@ -37,10 +46,10 @@ def in_stub(largest: Artifact, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     monkeypatch.setitem(sys.modules, server.__name__, server)
     settings = importlib.import_module("regard.contract.openvino_settings")
     monkeypatch.setitem(sys.modules, "openvino_settings", settings)
-    session = importlib.import_module(f"{BACKENDS}.regard_session")
-    monkeypatch.setitem(sys.modules, "regard_session", session)
-    providers = importlib.import_module(f"{BACKENDS}.onnxruntime_providers")
-    monkeypatch.setitem(sys.modules, "onnxruntime_providers", providers)
+    tokenizer = importlib.import_module("regard.contract.tokenizer")
+    monkeypatch.setitem(sys.modules, "tokenizer", tokenizer)
+    for name in BESIDE:
+        monkeypatch.setitem(sys.modules, name, importlib.import_module(f"{BACKENDS}.{name}"))
     yield lambda name: importlib.import_module(f"{BACKENDS}.{name}")
-    for name in ("regard_session", "onnxruntime_graph", "onnxruntime_providers", "openvino_graph"):
+    for name in (*BESIDE, "openvino_graph"):
         sys.modules.pop(f"{BACKENDS}.{name}", None)

@@ -74,7 +74,7 @@ def test_a_cancelled_request_is_not_computed_and_harms_no_other(session: Any) ->
 
 
 def test_images_of_no_size_or_of_none_that_the_card_allows(session: Any) -> None:
-    contract = {"min_size": 16, "max_size": 32, "dynamic_size": True}
+    contract = {"kind": "image", "min_size": 16, "max_size": 32, "dynamic_size": True}
 
     def answers(card: dict[str, Any], *sizes: tuple[int, int, int]) -> list[Any]:
         parameters = {"card": {"string_value": json.dumps(card)}}

@@ -82,7 +82,7 @@ def test_the_name_that_is_asked_by() -> None:
 
 def test_who_does_not_ask_is_not_told_of(server: Server, counted: Stages) -> None:
     with counted.counted(requests(SILENT, SILENT)):
-        counted.add(decode=1.0, fit=1.0)
+        counted.add(1.0, 1.0)
     assert counted.thread is None
     assert server.counters == {}
 
@@ -92,7 +92,7 @@ def test_each_request_counts_the_whole_batch(server: Server, counted: Stages) ->
         with counted.counted(requests(ASKS, SILENT, ASKS)):
             for _ in range(3):
                 time.sleep(0.002)
-                counted.add(decode=0.0005, fit=0.00025)
+                counted.add(0.0005, 0.00025)
     until_told(counted)
     assert server.counters[REQUESTS, None] == 4
     assert server.counters[SECONDS, "decode"] == pytest.approx(4 * 0.0015)
@@ -110,7 +110,7 @@ def test_the_thread_begins_again(server: Server, counted: Stages) -> None:
 
 def test_a_batch_does_not_count_the_last_one(server: Server, counted: Stages) -> None:
     with counted.counted(requests(SILENT)):
-        counted.add(decode=1.0, fit=1.0)
+        counted.add(1.0, 1.0)
     with counted.counted(requests(ASKS)):
         pass
     until_told(counted)

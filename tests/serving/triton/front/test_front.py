@@ -50,6 +50,9 @@ class Upstream(BaseHTTPRequestHandler):
         if "wait" in self.path:
             self.arrived.set()
             assert self.go.wait(60)
+        if self.path.endswith("/generate_stream"):
+            self.tell_word_by_word()
+            return
         if self.path.endswith("/config"):
             body = json.dumps({"instance_group": [{"count": 1}]}).encode()
         self.send_response(404 if "nobody" in self.path else 200)
@@ -61,6 +64,18 @@ class Upstream(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         self.close_connection = "close" in self.path
+
+    def tell_word_by_word(self) -> None:
+        """The second word when `go` lets it."""
+        self.send_response(200)
+        self.send_header("Content-Type", "text/event-stream")
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        for word in (b"one", b"two"):
+            self.wfile.write(b"b\r\ndata: %s\n\n\r\n" % word)
+            self.wfile.flush()
+            assert self.go.wait(60)
+        self.wfile.write(b"0\r\n\r\n")
 
     def do_POST(self) -> None:
         self.do_GET()
@@ -210,6 +225,39 @@ def test_what_does_not_pass(
     assert (found, words in said["error"]) == (status, True)
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"[1]", "must be a JSON object"),
+        (b'{"question": {"text": "why"}}', "must be a string, a number or a list"),
+        (b'{"question": [["why"]]}', "must be a string, a number or a list"),
+        (b'{"question": null}', "must be a string, a number or a list"),
+        (b'{"question": "why", "parameters": [1]}', "parameters of the request must be a JSON object"),
+        (b'{"question": "why", "parameters": {"timeout": "soon"}}', "timeout of the request's parameters"),
+        (b"", "not JSON"),
+    ],
+)
+@pytest.mark.parametrize("how", ["generate", "generate_stream"])
+def test_what_cannot_be_generated_from(ask: Asking, how: str, body: bytes, words: str) -> None:
+    status, said, _ = ask(f"/v2/models/net/{how}", body)
+    assert (status, words in said["error"]) == (400, True)
+
+
+def test_generated_words_pass_as_they_come(ask: Asking) -> None:
+    Upstream.go.clear()
+    connection = http.client.HTTPConnection("127.0.0.1", ask.port, timeout=60)
+    try:
+        connection.request("POST", "/v2/models/net/generate_stream", json.dumps({"question": "why"}))
+        response = connection.getresponse()
+        assert response.status == 200
+        assert response.readline() == b"data: one\n"  # while the second is not yet there
+        Upstream.go.set()
+        assert response.read() == b"\ndata: two\n\n"
+    finally:
+        Upstream.go.set()
+        connection.close()
+
+
 def test_one_tensor_alone_is_no_json(ask: Asking) -> None:
     status, said, _ = ask(INFER, b"\xff" * 900, Inference_Header_Content_Length="0")
     assert (status, len(said["body"])) == (200, 900)
@@ -230,6 +278,8 @@ def test_more_than_is_answered_at_a_time(ask: Asking) -> None:
     def large(path: str) -> int:
         return ask(path, b"x" * 900, Inference_Header_Content_Length="0")[0]
 
+    Upstream.arrived.clear()
+    Upstream.go.clear()
     with ThreadPoolExecutor() as pool:
         try:
             first = pool.submit(large, f"{INFER}?wait")

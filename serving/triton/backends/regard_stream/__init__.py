@@ -1,0 +1,1 @@
+"""The backend of a model's endpoint for words one by one."""
