@@ -7,7 +7,9 @@ from typing import Any
 
 from regard.contract.card import Card
 from regard.contract.names import ENGINE_FILE
+from regard.contract.pixels_input import PixelsInput
 from regard.contract.plan import Plan, plan_in
+from regard.contract.tokens_input import TokensInput
 from regard.contract.variant import Variant
 
 
@@ -106,16 +108,32 @@ class Page:
 
 
 def preprocessing(card: Card) -> dict[str, str]:
-    """What becomes of an image before the network, and of its scores behind it, in words."""
-    taken, answer = card.input, card.answer
+    """What becomes of images and texts before the network, and of scores behind it, in words."""
+    facts = {text.tensor: _reading(text, card.max_batch) for text in card.texts}
+    return facts if card.pixels is None else _of_pixels(card.pixels, card) | facts
+
+
+def _reading(taken: TokensInput, most: int) -> str:
+    """How a text is read, and how many at once."""
+    story = f", in up to {taken.sentences} sentences" if taken.sentences is not None else ""
+    unknown = "refused" if taken.unknown is None else f"read as {taken.unknown}"
+    case = "in lower case" if taken.lowercase else "as written"
+    return (
+        f"up to {taken.longest} of {len(taken.vocabulary)} words{story}, {case}, unknown ones {unknown}, "
+        f"batch of up to {most}"
+    )
+
+
+def _of_pixels(taken: PixelsInput, card: Card) -> dict[str, str]:
+    answer = card.answer
     sides = f"{taken.min_size} to {taken.max_size} a side" if taken.dynamic_size else taken.resize
     if not taken.dynamic_size:
         sides += f" ({taken.interpolation})" + (
             f" of {taken.crop:.1%}" if taken.resize == "center_crop" else ""
         )
     facts = {
-        "image": f"{taken.height} x {taken.width}, {sides}, {taken.channels} channels, batch of up to "
-        f"{taken.max_batch}",
+        taken.kind: f"{taken.height} x {taken.width}, {sides}, {taken.channels} channels, batch of up to "
+        f"{card.max_batch}",
         "normalized": f"(pixels / 255 - mean) / std, mean {taken.mean}, std {taken.std}",
     }
     if taken.pad_to > 1:

@@ -18,6 +18,7 @@ from regard.serving.batch.model import Model
 from regard.serving.batch.plan import Part, plan
 from regard.serving.batch.storage import Storage, open_storage
 from regard.serving.batch.worker import Done, Worker
+from regard.serving.one_image import check_one_image
 
 PART = 256  # images: minutes of work at most, and files of some size
 TOP = 5
@@ -83,7 +84,8 @@ def batch(
         watch: told of every part that is done.
 
     Raises:
-        InvalidInput: no images; an output of something else, or inside the source; a storage that fails.
+        InvalidInput: no images; a model of more than one image at a time; an output of something else, or
+            inside the source; a storage that fails.
         RegardError: the model does not answer.
     """
     images, target = image_source(source, column), open_storage(output)
@@ -91,6 +93,7 @@ def batch(
     opened = model.open()
     card = opened.client.card(opened.name, version=opened.version)
     opened.client.close()
+    check_one_image(card, "a batch of images", instead="ask it from Python, by Client.ask or in sessions")
     job = Job(opened.identity(), card.task, images.url, column, top)
     job.claim(target)
     parts = plan(target, images.keys(), part_size, limit)

@@ -8,14 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Literal
 
 from regard.errors import InvalidInput
 from regard.serving.bench.arrivals import poisson
-from regard.serving.bench.images import batches
 from regard.serving.bench.inside import Inside
 from regard.serving.bench.load import Load, Record, Worker
-from regard.serving.bench.measure import DRAIN, OPEN_WORKERS, Settings, load_name
+from regard.serving.bench.measure import DRAIN, OPEN_WORKERS, Kind, Settings, load_name
 from regard.serving.bench.target import TIMEOUT, Target
 from regard.serving.bench.triton_times import Snapshot, between
 from regard.serving.bench.waterfall import ClientTime, Waterfall, stages_of
@@ -36,9 +34,7 @@ class Stamps:
     read: float
 
 
-def follow(
-    target: Target, kind: Literal["closed", "open"], load: float, settings: Settings, metrics: Address
-) -> Waterfall:
+def follow(target: Target, kind: Kind, load: float, settings: Settings, metrics: Address) -> Waterfall:
     """The waterfall of a load: clients of a closed loop, or arrivals a second of an open one, each timed from
     when it is sent.
 
@@ -47,7 +43,7 @@ def follow(
     Raises:
         InvalidInput: nothing was answered, or the server has not counted what it answered.
     """
-    requests = [target.request(group) for group in batches(target.images, target.card, target.batch)]
+    requests = target.requests()
     if target.endpoint == "image":
         requests = [replace(request, parameters={PARAMETER: True}) for request in requests]
     stamps: list[Stamps] = []

@@ -43,10 +43,13 @@ class Record:
 class Worker(Generic[Body]):
     """What one worker needs: its own sender, which returns the response's bytes or raises Fault, and its
     prepared requests.
+
+    in_order: begins with the first of them; else workers are out of step with each other.
     """
 
     send: Callable[[Body], int]
     bodies: Sequence[Body]
+    in_order: bool = False
 
 
 class Load(Generic[Body]):
@@ -94,7 +97,7 @@ class Load(Generic[Body]):
 
     def _work(self, index: int, worker: Worker[Body]) -> None:
         log = self._logs[index].append
-        start = index % len(worker.bodies)  # workers are out of step with each other
+        start = 0 if worker.in_order else index % len(worker.bodies)
         for body in cycle([*worker.bodies[start:], *worker.bodies[:start]]):
             intended = self._next_arrival() if self.open else time.perf_counter()
             if intended is None or self._stop.is_set():

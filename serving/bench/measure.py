@@ -12,7 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -20,10 +20,11 @@ from regard.errors import InvalidInput
 from regard.serving.bench.arrivals import poisson
 from regard.serving.bench.load import Load, Record
 from regard.serving.bench.statistics import Estimate, mean_of, percentile, percentile_of, steady
-from regard.serving.bench.target import Target, probe, workers
+from regard.serving.bench.target import Target, probe, session_workers, workers
 from regard.serving.bench.triton_times import ServerTime, between
 from regard.serving.protocol.codec import Message
 
+Kind = Literal["closed", "open", "sessions"]
 WARM_UP = 3  # windows that must agree
 MOST_WARM_UP = 12
 OPEN_WORKERS = 64  # most requests of an open loop in flight
@@ -57,10 +58,11 @@ class Settings:
 class Level:
     """What one load did. Throughput in images a second, latencies in milliseconds.
 
-    load: clients of a closed loop; arrivals (requests) a second of an open one.
+    load: clients of a closed loop; arrivals (requests) a second of an open one; sessions at once, each a
+        client of its own whose frames are its requests.
     """
 
-    kind: Literal["closed", "open"]
+    kind: Kind
     load: float
     throughput: Estimate
     p50: Estimate
@@ -96,11 +98,12 @@ class Level:
         return self.mean_latency - self.server.total if self.server else math.nan
 
 
-def load_name(kind: Literal["closed", "open"], load: float) -> str:
+def load_name(kind: Kind, load: float) -> str:
     """A load in words; see `Level`."""
     if kind == "open":
         return f"{load:g} arrivals/s"
-    return "1 client" if load == 1 else f"{load:g} clients"
+    each = {"closed": "client", "sessions": "session"}[kind]
+    return f"1 {each}" if load == 1 else f"{load:g} {each}s"
 
 
 def closed_loop(target: Target, clients: int, settings: Settings) -> Level:
@@ -110,6 +113,16 @@ def closed_loop(target: Target, clients: int, settings: Settings) -> Level:
         with Load(prepared) as load:
             start = time.perf_counter()
             return _watch(target, load, settings, size=float(clients), start=start, sizes=sizes)
+
+
+def in_sessions(target: Target, sessions: int, settings: Settings) -> Level:
+    """Measure `sessions` sessions at once, each of which sends its next frame when the last is answered."""
+    with session_workers(target, sessions) as prepared:
+        sizes = probe(prepared[0], target.model)
+        with Load(prepared) as load:
+            start = time.perf_counter()
+            level = _watch(target, load, settings, size=float(sessions), start=start, sizes=sizes)
+            return replace(level, kind="sessions")
 
 
 def open_loop(target: Target, rate: float, settings: Settings) -> Level:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SUFFIXES = (".png", ".svg", ".pdf")
-AXES = {"closed": "clients", "open": "arrivals a second"}
+AXES = {"closed": "clients", "open": "arrivals a second", "sessions": "sessions"}
 PERCENTILES = (("p50", "#2a6f97"), ("p90", "#e09f3e"), ("p99", "#9e2a2b"))
 
 
@@ -87,7 +87,7 @@ def figure_of(report: Report) -> "Figure":
             capsize=3,
             color=PERCENTILES[0][1],
         )
-        throughput.set(xlabel=AXES[kind], ylabel="images a second")
+        throughput.set(xlabel=AXES[kind], ylabel=f"{report.unit} a second")
         latency = figure.add_subplot(len(kinds), 2, 2 * row + 2)
         for name, colour in PERCENTILES:
             latency.errorbar(
@@ -123,6 +123,6 @@ def bars(estimates: Sequence[Estimate]) -> tuple[list[float], list[list[float]]]
 
 def _mark_unsteady(axes: "Axes", levels: Sequence[Level]) -> None:
     """A dotted line at each load whose figures are not to be relied on."""
-    label = "not steady" if levels[0].kind == "closed" else "not sustained"
+    label = "not sustained" if levels[0].kind == "open" else "not steady"
     for number, level in enumerate(level for level in levels if not level.steady):
         axes.axvline(level.load, color="black", linestyle=":", label=label if number == 0 else None)

@@ -30,7 +30,7 @@ PACKAGES = (
 
 @dataclass(frozen=True)
 class Report:
-    """One run of `regard bench`."""
+    """One run of `regard bench`. images: how many different ones were sent, or texts, or frames."""
 
     model: str
     protocol: str
@@ -45,6 +45,7 @@ class Report:
     machine: dict[str, Any]
     versions: dict[str, str]
     waterfalls: tuple[Waterfall, ...] = ()
+    unit: str = "images"  # what throughput counts
 
     def to_json(self) -> str:
         """Every figure, with the derived ones; NaN becomes null."""
@@ -91,7 +92,7 @@ def notes(report: Report) -> list[str]:
             found.append(
                 f"{name}: {sum(level.errors.values())} requests failed and are in no latency: {kinds}"
             )
-        if level.kind == "closed" and not level.steady:
+        if level.kind != "open" and not level.steady:
             found.append(
                 f"{name}: not steady after {level.warm_up_windows} warm-up windows; measure longer windows"
             )

@@ -17,7 +17,14 @@ from regard.serving.bench.follow import follow
 from regard.serving.bench.images import batches, read_images
 from regard.serving.bench.inside import metrics_of
 from regard.serving.bench.local_files import graph_of
-from regard.serving.bench.measure import Settings, closed_loop, load_name, open_loop, processors
+from regard.serving.bench.measure import (
+    Settings,
+    closed_loop,
+    in_sessions,
+    load_name,
+    open_loop,
+    processors,
+)
 from regard.serving.bench.report import Report, machine, versions
 from regard.serving.bench.target import TIMEOUT, Endpoint, Target, find_target, workers
 from regard.serving.protocol.address import address_of
@@ -35,7 +42,9 @@ class Options:
 
     url, protocol: the server, as `regard.Client` takes it.
     images: a folder; None stands for the samples that come with regard.
+    texts: a file of them, for models of texts; None stands for words drawn from the Card's vocabulary.
     concurrency: clients of each closed loop.
+    sessions: how many at once, of a model that remembers; in place of clients.
     rates: arrivals a second of each open loop.
     compare: names among RUNNERS, at least two, or none.
     repository: where the server's models lie; only `compare` looks there.
@@ -53,7 +62,9 @@ class Options:
     shared_memory: bool = False
     batch: int = 1
     images: Path | None = None
+    texts: Path | None = None
     concurrency: Sequence[int] = (1, 2, 4, 8, 16)
+    sessions: Sequence[int] = ()
     rates: Sequence[float] = ()
     compare: Sequence[str] = ()
     repository: Path = Path("model_repository")
@@ -63,9 +74,15 @@ class Options:
     settings: Settings = field(default_factory=Settings)
 
     def __post_init__(self) -> None:
-        if any(clients < 1 for clients in self.concurrency) or any(rate <= 0 for rate in self.rates):
+        counts = [*self.concurrency, *self.sessions]
+        if any(count < 1 for count in counts) or any(rate <= 0 for rate in self.rates):
             raise InvalidInput(
-                f"clients and rates must be positive, got {list(self.concurrency)} and {list(self.rates)}."
+                f"clients, sessions and rates must be positive, got {counts} and {list(self.rates)}."
+            )
+        if self.sessions and (self.rates or self.compare or self.waterfall or self.shared_memory):
+            raise InvalidInput(
+                "sessions send their frames one after the other over the connection: leave rates, comparison,"
+                " waterfall and shared memory out."
             )
         if not self.concurrency and not self.rates and not self.compare:
             raise InvalidInput("there is nothing to measure; name clients, rates or runners to compare.")
@@ -114,10 +131,15 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
             batch=options.batch,
             images=images,
             shared_memory=options.shared_memory,
+            texts=options.texts,
         )
+        _check_kind(target, options)
         levels, waterfalls = [], []
         metrics, settings = metrics_of(address, options.metrics), options.settings
-        for clients in options.concurrency:
+        for sessions in options.sessions:
+            report(load_name("sessions", sessions))
+            levels.append(in_sessions(target, sessions, settings))
+        for clients in () if options.sessions else options.concurrency:
             report(load_name("closed", clients))
             levels.append(closed_loop(target, clients, settings))
         for rate in options.rates:
@@ -135,7 +157,8 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
         endpoint=options.endpoint,
         shared_memory=options.shared_memory,
         batch=options.batch,
-        images=len(target.images),
+        images=target.questions,
+        unit=_unit(target),
         duration=options.settings.duration,
         repeats=options.settings.repeats,
         levels=tuple(levels),
@@ -144,6 +167,35 @@ def bench(options: Options, report: Callable[[str], None] = lambda step: None) -
         versions=versions(),
         waterfalls=tuple(waterfalls),
     )
+
+
+def _check_kind(target: Target, options: Options) -> None:
+    """Refuse loads that a model cannot take.
+
+    Raises:
+        InvalidInput: it remembers, and there are no sessions, or the other way round; or a comparison of a
+            model that takes more than an image.
+    """
+    card = target.card
+    if (card.state is None) == bool(options.sessions):
+        raise InvalidInput(
+            f"{options.model!r} keeps nothing from one frame to the next: measure it by clients, not by "
+            "sessions."
+            if options.sessions
+            else f"{options.model!r} remembers from one frame to the next: name how many sessions."
+        )
+    if options.compare and [kind.kind for kind in card.inputs] != ["image"]:
+        raise InvalidInput(
+            f"a comparison is of models that take an image alone, and {options.model!r} takes "
+            f"{' and '.join(kind.tensor for kind in card.inputs)}."
+        )
+
+
+def _unit(target: Target) -> str:
+    """What is counted."""
+    if target.card.state is not None:
+        return "steps"
+    return "answers" if target.card.texts else "images"
 
 
 def _compare(target: Target, options: Options, report: Callable[[str], None]) -> list[Compared]:

@@ -27,14 +27,25 @@ def bench(
         Path | None,
         typer.Option(help="A folder of images, of which the first 64 are sent; by default regard's samples."),
     ] = None,
+    texts: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of texts, one a line, of which the first 64 are sent to a model of texts; by "
+            "default words drawn from its vocabulary."
+        ),
+    ] = None,
     concurrency: Annotated[
         str, typer.Option(help="Clients of each closed loop, with commas; '' for none.")
     ] = "1,2,4,8,16",
+    sessions: Annotated[
+        str,
+        typer.Option(help="Sessions at once of a model that remembers, with commas, in place of clients."),
+    ] = "",
     rate: Annotated[
         str, typer.Option(help="Arrivals a second of each open loop, with commas; by default none.")
     ] = "",
     endpoint: Annotated[
-        Endpoint, typer.Option(help="Send encoded images to MODEL_image, or decoded pixels to MODEL.")
+        Endpoint, typer.Option(help="Send files and texts to MODEL_image or MODEL_text, or tensors to MODEL.")
     ] = Endpoint.image,
     shared_memory: Annotated[
         bool, typer.Option("--shared-memory", help="Pass tensors through system shared memory.")
@@ -107,7 +118,9 @@ def bench(
         shared_memory=shared_memory,
         batch=batch,
         images=images,
+        texts=texts,
         concurrency=[int(clients) for clients in _numbers(concurrency, "--concurrency")],
+        sessions=[int(count) for count in _numbers(sessions, "--sessions")],
         rates=_numbers(rate, "--rate"),
         compare=[name.strip() for name in compare.split(",") if name.strip()],
         repository=repository,
@@ -136,7 +149,7 @@ def bench(
 def _numbers(text: str, option: str) -> list[float]:
     try:
         numbers = [float(each) for each in text.split(",") if each.strip()]
-        if option == "--concurrency" and any(number != int(number) for number in numbers):
+        if option != "--rate" and any(number != int(number) for number in numbers):
             raise ValueError
     except (ValueError, OverflowError):
         raise InvalidInput(

@@ -29,10 +29,12 @@ def tables(report: Report) -> RenderableType:
 def _load_table(report: Report) -> Table:
     way = f"{report.protocol}{' with shared memory' if report.shared_memory else ''}"
     level = report.levels[0]
+    figures = (f"{report.unit}/s", "p50 ms", "p90 ms", "p99 ms", "sent", "errors", "CPU")
     table = Table(
-        *("load", "images/s", "p50 ms", "p90 ms", "p99 ms", "sent", "errors", "CPU"),
+        "load",
+        *figures,
         whole=("load",),
-        figures=("images/s", "p50 ms", "p90 ms", "p99 ms", "sent", "errors", "CPU"),
+        figures=figures,
         title=(
             f"{report.model}: {way}, {report.endpoint} endpoint, batch {report.batch}, {report.repeats} x "
             f"{report.duration:g} s"

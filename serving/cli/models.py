@@ -33,7 +33,9 @@ def models(
             help="A system or a network, to show its networks and options.",
         ),
     ] = None,
-    task: Annotated[str | None, typer.Option(help="Only 'classification' or 'segmentation'.")] = None,
+    task: Annotated[
+        str | None, typer.Option(help="Only one task: 'segmentation', 'captioning', 'pose', ...")
+    ] = None,
     long: Annotated[
         bool,
         typer.Option(
@@ -61,9 +63,7 @@ def models(
         out.print(_weights_table(rows, weights))
     else:
         first = rows[0]
-        out.print(
-            f"{first.paper}, {first.year}. {first.task.capitalize()} of {first.size} x {first.size} pixels."
-        )
+        out.print(f"{first.paper}, {first.year}. {first.purpose.capitalize()}.")
         out.print(_networks_table(rows))
         if any(row.name in weights for row in rows):
             out.print("", _weights_table(rows, weights))
@@ -74,13 +74,15 @@ def models(
 
 
 def _systems_table(task: str, rows: "Sequence[Row]") -> Table:
-    from regard.models.listing import systems
+    from regard.models.listing import millions, systems
 
-    table = Table("name", "*", "paper", "M params", title=task, whole=("name",), figures=("M params",))
+    table = Table(
+        "name", "*", "paper", "M params", title=task.replace("_", " "), whole=("name",), figures=("M params",)
+    )
     for system in systems(rows):
         first = system.networks[0]
         counts = sorted(row.parameters for row in system.networks)
-        least, most = _millions(counts[0]), _millions(counts[-1])
+        least, most = millions(counts[0]), millions(counts[-1])
         table.add(
             system.pattern,
             ", ".join(system.variants),
@@ -99,9 +101,11 @@ def _weights_table(rows: "Sequence[Row]", weights: Weights) -> Table:
 
 
 def _networks_table(rows: "Sequence[Row]") -> Table:
+    from regard.models.listing import millions
+
     table = Table("name", *FACTS, caption=MEANING, whole=("name",), figures=FACTS)
     for row in rows:
-        table.add(row.name, _millions(row.parameters), *_facts(row))
+        table.add(row.name, millions(row.parameters), *_facts(row))
     return table
 
 
@@ -132,10 +136,6 @@ def _fields(row: "Row", weights: Weights, *, options: bool) -> dict[str, Any]:
     return fields
 
 
-def _millions(parameters: int) -> str:
-    return f"{parameters / 1e6:.1f}"
-
-
 def _facts(row: "Row") -> tuple[str, ...]:
     work = f"{row.multiply_adds / 1e9:.2f}"
     if row.measured is None:
@@ -145,8 +145,7 @@ def _facts(row: "Row") -> tuple[str, ...]:
         work,
         str(found.nodes),
         f"{found.largest_error:.0e}",
-        f"{found.torch_ms:.0f}",
-        f"{found.onnxruntime_ms:.0f}",
+        *("" if ms is None else f"{ms:.0f}" for ms in (found.torch_ms, found.onnxruntime_ms)),
     )
 
 

@@ -2,17 +2,20 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from regard.contract.card import Card
-from regard.contract.results import Classification, Segmentation
+from regard.contract.results import Classification, Pose, Segmentation, Text, Token
 from regard.errors import RegardError
 from regard.serving.client.base import IN_FLIGHT, BaseClient, raised
 from regard.serving.client.batches import batches
 from regard.serving.client.core import raw_request
-from regard.serving.client.images import ImageLike, Images, is_stream, items
+from regard.serving.client.questions import Given
+from regard.serving.client.sessions import AsyncSession
 from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps, Unregister
+from regard.serving.client.streams import broken, stream_request, token_of
 from regard.serving.client.tasks import Task
 from regard.serving.client.version import Version, written
 from regard.serving.protocol.address import Address
@@ -35,6 +38,11 @@ class AsyncClient(
         Awaitable[list[Segmentation | RegardError]],
         AsyncIterator[Segmentation],
         AsyncIterator[Segmentation | RegardError],
+        Awaitable[list[Text]],
+        AsyncIterator[Text],
+        Awaitable[list[Pose]],
+        AsyncIterator[Pose],
+        Awaitable[list[Classification] | list[Text]],
     ]
 ):
     """Ask a Triton server without blocking the event loop.
@@ -90,6 +98,28 @@ class AsyncClient(
         request = raw_request(model, written(version), inputs, None if outputs is None else tuple(outputs))
         return await self._run(self._core.infer(request, self._deadline(timeout)))
 
+    def session(self, model: str, *, version: Version = "", timeout: float | None = None) -> AsyncSession:
+        """A session with a model that remembers, as `Client.session`: entered by `async with`, its results
+        come by `async for`.
+        """
+        return AsyncSession(self._session(model, version), self._run, lambda: self._deadline(timeout))
+
+    async def stream(
+        self, model: str, inputs: Any, *, version: Version = "", timeout: float | None = None
+    ) -> AsyncGenerator[Token, None]:
+        """The answer to one question, word by word, as `Client.stream`, for `async for`."""
+        deadline = self._deadline(timeout)
+        steps = stream_request(self._core, model, written(version), Given.of(inputs), deadline)
+        request = await self._run(steps)
+        received: list[Token] = []
+        try:
+            async with aclosing(self._transport.stream(request, timeout=deadline.remaining())) as answers:
+                async for answer in answers:
+                    received.append(token_of(answer))
+                    yield received[-1]
+        except Fault as fault:
+            raise await self._run(broken(self._core, fault, request, received, deadline)) from None
+
     @staticmethod
     def _connect(address: Address, credentials: Credentials) -> AsyncTransport:
         return connect_async(address, credentials)
@@ -98,27 +128,28 @@ class AsyncClient(
         self,
         make: Callable[[Card], Task[T]],
         model: str,
-        images: Images | Iterator[ImageLike],
+        given: Given,
         on_error: str,
         version: str,
         timeout: float | None,
     ) -> Any:
-        if is_stream(images):
-            return self._results(make, model, images, on_error, version, lambda: self._deadline(timeout))
+        if given.stream:
+            return self._results(make, model, given, on_error, version, lambda: self._deadline(timeout))
         deadline = self._deadline(timeout)
-        return _gathered(self._results(make, model, images, on_error, version, lambda: deadline))
+        return _gathered(self._results(make, model, given, on_error, version, lambda: deadline))
 
     async def _results(
         self,
         make: Callable[[Card], Task[T]],
         model: str,
-        images: Images | Iterator[ImageLike],
+        given: Given,
         on_error: str,
         version: str,
         deadline: Callable[[], Deadline],
     ) -> AsyncIterator[T | RegardError]:
-        task = make(await self._run(self._core.card(model, version, deadline())))
-        prepared = batches(items(images), task.card, decode=self._core.decodes(model, version))
+        task = await self._run(self._core.task(make, model, version, deadline()))
+        questions, decode = given.questions(task.card), self._core.decodes(model, version)
+        prepared = batches(questions, task.card, decode=decode)
         pending: deque[asyncio.Task[list[T | RegardError]]] = deque()
         try:
             while (batch := await asyncio.to_thread(next, prepared, None)) is not None:

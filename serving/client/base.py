@@ -3,19 +3,24 @@
 A client is this, with one way to wait: `sync.py` and `aio.py`.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, overload
 
 from regard.contract.card import Card
+from regard.contract.names import Task as Name
 from regard.errors import InvalidInput, RegardError
 from regard.serving.client.core import Core
+from regard.serving.client.fronts import AnswerList, Fronts, PoseList, PoseStream, TextList, TextStream
 from regard.serving.client.images import ImageLike, Images
 from regard.serving.client.persistence import Persistence
+from regard.serving.client.questions import Given
 from regard.serving.client.regions import Regions
 from regard.serving.client.retry import Retry
-from regard.serving.client.tasks import Classify, Segment, Task
+from regard.serving.client.session_core import SessionCore
+from regard.serving.client.tasks import Task, task_for
 from regard.serving.client.version import Version, written
 from regard.serving.protocol.address import Address, address_of
 from regard.serving.protocol.credentials import Credentials
@@ -37,7 +42,7 @@ MapErrorStream = TypeVar("MapErrorStream")
 
 
 class BaseClient(
-    ABC,
+    Fronts[TextList, TextStream, PoseList, PoseStream, AnswerList],
     Generic[
         AnyTransport,
         ClassList,
@@ -48,6 +53,11 @@ class BaseClient(
         MapErrorList,
         MapStream,
         MapErrorStream,
+        TextList,
+        TextStream,
+        PoseList,
+        PoseStream,
+        AnswerList,
     ],
 ):
     """See `regard.Client`."""
@@ -162,14 +172,8 @@ class BaseClient(
             version: of the model; by default the server's choice, the latest.
             timeout: seconds, in place of the client's own.
         """
-        return self._predict(
-            lambda card: Classify(card, top_k, threshold=threshold, heat=heat),
-            model,
-            images,
-            on_error,
-            version,
-            timeout,
-        )
+        options = {"top_k": top_k, "threshold": threshold, "heat": heat}
+        return self._ask(Given(images), "classification", model, on_error, version, timeout, options)
 
     @overload
     def segment(
@@ -223,7 +227,7 @@ class BaseClient(
         """The class of each pixel of each image as it was sent, upright and of its size; images, order and
         errors as in `classify`.
         """
-        return self._predict(Segment, model, images, on_error, version, timeout)
+        return self._ask(Given(images), "segmentation", model, on_error, version, timeout, {})
 
     @staticmethod
     @abstractmethod
@@ -234,25 +238,30 @@ class BaseClient(
         self,
         make: Callable[[Card], Task[T]],
         model: str,
-        images: Images | Iterator[ImageLike],
+        given: Given,
         on_error: str,
         version: str,
         timeout: float | None,
     ) -> Any:
-        """What `classify` and `segment` return."""
+        """What `ask` returns."""
 
-    def _predict(
+    def _ask(
         self,
-        make: Callable[[Card], Task[T]],
+        given: Given,
+        task: Name | None,
         model: str,
-        images: Images | Iterator[ImageLike],
         on_error: str,
         version: Version,
         timeout: float | None,
+        options: dict[str, Any],
     ) -> Any:
         if on_error not in ("raise", "return"):
             raise InvalidInput(f"on_error must be 'raise' or 'return', got {on_error!r}")
-        return self._answers(make, model, images, on_error, written(version), timeout)
+        make = partial(task_for, only=task, **options)
+        return self._answers(make, model, given, on_error, written(version), timeout)
+
+    def _session(self, model: str, version: Version) -> SessionCore:
+        return SessionCore(self._core, model, written(version))
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline.after(self._timeout if timeout is None else timeout)

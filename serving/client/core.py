@@ -6,14 +6,15 @@ differs between them.
 """
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from regard.contract.card import Card
-from regard.contract.names import IMAGE
 from regard.errors import InferenceError, InvalidInput, RegardError
-from regard.serving.client.batches import Batch, image_endpoint
+from regard.serving.client.batches import Batch, image_endpoint, raw_endpoint, text_endpoint
+from regard.serving.client.images import ImageItem
+from regard.serving.client.items import Encoded
 from regard.serving.client.persistence import Persistence
 from regard.serving.client.regions import Regions
 from regard.serving.client.shared_exchange import shared_exchange
@@ -63,26 +64,61 @@ class Core:
             except Fault as fault:
                 if fault.code != "NOT_FOUND":
                     raise
-                endpoint = image_endpoint(model)
-                try:
-                    config = yield from self._config(endpoint, version, deadline)
-                except Fault:
-                    raise fault from None
+                endpoint, config = yield from self._raw_config(fault, model, version, deadline)
         except Fault as fault:
-            raise (yield from self._explained(fault, model, model, version, deadline)) from None
+            raise (yield from self.explained(fault, model, model, version, deadline)) from None
         card = served_card(config, model)
         with self._lock:
             self._cards[model, version] = card
             self._outputs[model, version] = frozenset(output["name"] for output in config.get("output", ()))
-            alone = endpoint == image_endpoint(model)
+            alone = endpoint == raw_endpoint(model, card)
             (self._files_only.add if alone else self._files_only.discard)(model)
         return card
+
+    def forget_card(self, model: str, version: str) -> None:
+        """Let the next call read the model's Card again."""
+        with self._lock:
+            self._cards.pop((model, version), None)
 
     def decodes(self, model: str, version: str) -> bool:
         """Whether image files are decoded here, for the endpoint for tensors; of a model whose Card was
         read.
         """
         return bool(version) and model not in self._files_only
+
+    def takes_file(self, model: str, version: str, image: ImageItem) -> bool:
+        """Whether an image goes as a file; likewise."""
+        as_it_is = isinstance(image, Encoded) and not self.decodes(model, version)
+        return as_it_is or model in self._files_only
+
+    def _raw_config(
+        self, fault: Fault, model: str, version: str, deadline: Deadline
+    ) -> Steps[tuple[str, Mapping[str, Any]]]:
+        """The endpoint for files or texts of a model without one for tensors, and its configuration; raises
+        the fault where it has none.
+        """
+        for endpoint in (image_endpoint(model), text_endpoint(model)):
+            try:
+                return endpoint, (yield from self._config(endpoint, version, deadline))
+            except Fault:
+                continue
+        raise fault from None
+
+    def task(
+        self, make: Callable[[Card], Task[T]], model: str, version: str, deadline: Deadline
+    ) -> Steps[Task[T]]:
+        """What is made of the model's Card.
+
+        Raises:
+            InvalidInput: it is asked in sessions.
+        """
+        card = yield from self.card(model, version, deadline)
+        if card.state is not None:
+            raise InvalidInput(
+                f"{model!r} remembers from one frame to the next: ask it in a session, "
+                f"`with client.session({model!r}) as session`"
+            )
+        return make(card)
 
     def _config(self, model: str, version: str, deadline: Deadline) -> Steps[Mapping[str, Any]]:
         config: Mapping[str, Any] = yield from self.persistence.ask(
@@ -96,7 +132,7 @@ class Core:
             return (yield from self._exchange(request, {}, deadline))
         except Fault as fault:
             model = request.model
-            raise (yield from self._explained(fault, model, model, request.version, deadline)) from None
+            raise (yield from self.explained(fault, model, model, request.version, deadline)) from None
 
     def predict(
         self, task: Task[T], model: str, version: str, batch: Batch, deadline: Deadline
@@ -106,13 +142,10 @@ class Core:
         """
         if batch.refused:
             return [batch.refused]
-        endpoint, name, tensor = batch.tensor(model)
-        if name == IMAGE and model in self._files_only:
-            with self._lock:  # perhaps the endpoint has been added: let the next call look
-                self._cards.pop((model, version), None)
+        request = self.request(task, model, version, batch)
+        if model in self._files_only and batch.card.pixels is not None and not batch.files:
+            self.forget_card(model, version)  # perhaps the endpoint has been added
             return [InvalidInput(f"{item.where}: {takes_files_alone(model)}") for item in batch.items]
-        extras = (output for output in task.extras if output in self._outputs[model, version])
-        request = Request(endpoint, version, {name: tensor}, (task.answer.tensor, *extras))
         size = task.answer.nbytes(len(batch.items), *batch.size)
         try:
             outputs = yield from self._sent(request, model, {task.answer.tensor: size}, deadline)
@@ -123,7 +156,7 @@ class Core:
                     apart += yield from self.predict(task, model, version, single, deadline)
                 return apart
             if fault.code not in PER_IMAGE:
-                raise (yield from self._explained(fault, model, endpoint, version, deadline)) from None
+                raise (yield from self.explained(fault, model, request.model, version, deadline)) from None
             where = ", ".join(item.where for item in batch.items)
             if fault.code == "INVALID_ARGUMENT":
                 return [InvalidInput(f"{where}: {fault.message}")]
@@ -131,9 +164,19 @@ class Core:
         try:
             return list(task.results(outputs, batch.given))
         except InvalidInput:
-            with self._lock:  # perhaps the model was replaced: let the next call read the new Card
-                self._cards.pop((model, version), None)
+            self.forget_card(model, version)  # perhaps the model was replaced
             raise
+
+    def request(self, task: Task[Any], model: str, version: str, batch: Batch) -> Request:
+        """What asks about a batch that is not refused; of a model whose Card was read."""
+        raw = batch.files or (batch.card.pixels is None and model in self._files_only)
+        extras = (output for output in task.extras if output in self._outputs[model, version])
+        return Request(
+            raw_endpoint(model, batch.card) if raw else model,
+            version,
+            batch.raw() if raw else batch.tensors(),
+            (task.answer.tensor, *extras),
+        )
 
     def _sent(
         self, request: Request, model: str, sizes: Mapping[str, int], deadline: Deadline
@@ -184,7 +227,7 @@ class Core:
             if left:
                 yield Pause(LOOK)
 
-    def _explained(
+    def explained(
         self, fault: Fault, model: str, endpoint: str, version: str, deadline: Deadline
     ) -> Steps[RegardError]:
         """The public error for a fault; an unknown name is looked up in the repository index."""

@@ -1,9 +1,9 @@
 """Whatever a user calls an image, as the bytes of a file or as RGB pixels, one at a time."""
 
 import glob
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 
@@ -15,6 +15,7 @@ from regard.contract import preprocess
 from regard.contract.image_files import as_served, images_in
 from regard.contract.preprocess import BadImage, Pixels
 from regard.errors import InvalidInput
+from regard.serving.client.items import Encoded, Raw, Refused
 
 
 class Readable(Protocol):
@@ -24,6 +25,7 @@ class Readable(Protocol):
 
 
 ImageLike: TypeAlias = str | os.PathLike[str] | bytes | Readable | Image.Image | npt.NDArray[Any]
+ImageItem: TypeAlias = Encoded | Raw | Refused
 Images: TypeAlias = ImageLike | Sequence[ImageLike]
 
 ONE_IMAGE = (str, os.PathLike, bytes, bytearray, memoryview, Image.Image, np.ndarray)
@@ -32,41 +34,19 @@ PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")  # c
 SIDEWAYS = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
 
 
-@dataclass(frozen=True)
-class Encoded:
-    """A whole image file; `height` and `width` are those of the upright image, read from the header."""
-
-    where: str
-    data: bytes
-    height: int
-    width: int
-
-
-@dataclass(frozen=True)
-class Raw:
-    """RGB pixels, uint8 (H, W, 3)."""
-
-    where: str
-    pixels: Pixels
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An image that is not worth sending, and why."""
-
-    where: str
-    error: InvalidInput
-
-
-Item: TypeAlias = Encoded | Raw | Refused
-
-
 def is_stream(images: object) -> bool:
     """Whether images are drawn one by one from an iterator, and the results with them."""
     return isinstance(images, Iterator) and not _is_file(images)
 
 
-def items(images: Images | Iterable[ImageLike]) -> Iterator[Item]:
+def is_one(image: object) -> bool:
+    """Whether a value is one image, and no folder or pattern of several."""
+    if isinstance(image, (str, os.PathLike)):
+        return not os.path.isdir(image) and files_of(Path(image)) == [Path(image)]  # noqa: PTH112 - as below
+    return isinstance(image, ONE_IMAGE) or _is_file(image)
+
+
+def items(images: Images | Iterable[ImageLike]) -> Iterator[ImageItem]:
     """Each image in order, read when its turn comes; see `files_of` for directories and patterns.
 
     Raises:
@@ -84,7 +64,7 @@ def items(images: Images | Iterable[ImageLike]) -> Iterator[Item]:
         )
 
 
-def _expand(image: object, where: str) -> Iterator[Item]:
+def _expand(image: object, where: str) -> Iterator[ImageItem]:
     if isinstance(image, (str, os.PathLike)):
         yield from (_item(file, where) for file in files_of(Path(image)))
     else:
@@ -111,7 +91,7 @@ def _is_file(image: object) -> bool:
     return hasattr(image, "read")
 
 
-def _item(image: object, where: str) -> Item:
+def _item(image: object, where: str) -> ImageItem:
     if isinstance(image, (str, os.PathLike)):
         where = os.fspath(image)
     elif isinstance(name := getattr(image, "name", None), str):  # of an opened file
@@ -169,7 +149,7 @@ def encoded(data: bytes, where: str) -> Encoded:
     return Encoded(where, data, height, width)
 
 
-def decoded(item: Item) -> Item:
+def decoded(item: ImageItem) -> ImageItem:
     """The item as pixels."""
     if not isinstance(item, Encoded):
         return item
@@ -177,6 +157,13 @@ def decoded(item: Item) -> Item:
         return Raw(item.where, preprocess.decode(item.data))
     except BadImage as error:
         return Refused(item.where, InvalidInput(f"{item.where}: {error}"))
+
+
+def as_file(pixels: Pixels) -> bytes:
+    """RGB pixels as a PNG file, which loses nothing."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _pixels_of_image(image: Image.Image) -> Pixels:

@@ -1,54 +1,24 @@
-"""Predictions of image files, written to a folder: one bad file is an entry with its error and stops
-nothing.
+"""Predictions of files and texts, their pictures written to a folder: one that is bad is an entry with its
+error and stops nothing.
 """
 
-import hashlib
-import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from regard.contract.card import Card
 from regard.contract.image_files import read_pixels
-from regard.contract.names import Task
-from regard.contract.results import Classification, Segmentation, save_png
-from regard.errors import InvalidInput, RegardError
+from regard.contract.preprocess import Pixels
+from regard.errors import InvalidInput
+from regard.serving.client.entries import Entry
 from regard.serving.client.images import files_of
+from regard.serving.client.sessions import Session
 from regard.serving.client.sync import Client
+from regard.serving.client.videos import frame_files, frames_of
+from regard.serving.client.writer import Writer, short, unique_names
 
-KINDS = {"classification": ("heat",), "segmentation": ("mask", "overlay")}  # of files, by the model's task
-LONGEST_STEM = 200  # bytes; a file's name has 255, and its draft's is longer by "._12345_overlay.png.draft"
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What became of one file.
-
-    result: of a segmentation the area of each label, as the maps of many large images would fill the memory.
-    written: the files made from it, by kind ("mask", "overlay", "heat").
-    """
-
-    image: Path
-    result: Classification | dict[str, float] | RegardError
-    written: dict[str, Path]
-
-    @property
-    def failed(self) -> bool:
-        """Whether there is an error instead of a result."""
-        return isinstance(self.result, RegardError)
-
-    def to_json(self) -> dict[str, Any]:
-        """The entry in JSON's types."""
-        facts: dict[str, Any] = {"image": str(self.image)}
-        if isinstance(self.result, Classification):
-            top = [{"label": label, "probability": probability} for label, probability in self.result.top]
-            facts |= {"label": self.result.label, "probability": self.result.probability}
-            facts |= {"labels": list(self.result.labels), "top": top}
-        elif isinstance(self.result, dict):
-            facts |= {"area": {label: fraction for label, fraction in self.result.items() if fraction}}
-        else:
-            facts |= {"error": str(self.result)}
-        return facts | {kind: str(path) for kind, path in self.written.items()}
+__all__ = ["Entry", "expand", "predict_files", "unique_names"]
 
 
 def expand(images: Sequence[Path]) -> list[Path]:
@@ -60,65 +30,22 @@ def expand(images: Sequence[Path]) -> list[Path]:
     return [file for image in images for file in files_of(image)]
 
 
-def unique_names(files: Sequence[Path]) -> list[str]:
-    """A name for each file: its stem, with _2, _3, ... where another file has that name already, in any
-    letter case.
-    """
-    stems = [_short(file.stem) for file in files]
-    first_choices = {stem.lower() for stem in stems}
-    taken: set[str] = set()
-    names = []
-    for stem in stems:
-        name, number = stem, 1
-        while name.lower() in taken or (number > 1 and name.lower() in first_choices):
-            number += 1
-            name = f"{stem}_{number}"
-        taken.add(name.lower())
-        names.append(name)
-    return names
-
-
-def _short(stem: str) -> str:
-    """The stem; of one that leaves no room for what is added to it, the beginning and a digest of it all."""
-    name = os.fsencode(stem)
-    if len(name) <= LONGEST_STEM:
-        return stem
-    return f"{name[:LONGEST_STEM].decode(errors='ignore')}_{hashlib.sha256(name).hexdigest()[:12]}"
-
-
-def make_folder(folder: Path) -> None:
-    """Make the folder for the results.
-
-    Raises:
-        InvalidInput: it cannot be made or is a file.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InvalidInput(
-            f"cannot make the folder {folder}: {error.strerror or error}. Choose another."
-        ) from None
-
-
-def targets(folder: Path, name: str, task: Task) -> dict[str, Path]:
-    """Where the files that are made from an image go, by kind."""
-    return {kind: folder / f"{name}_{kind}.png" for kind in KINDS[task]}
-
-
 def predict_files(
     client: Client,
     model: str,
-    files: Sequence[Path],
+    asked: Sequence[Path | str],
     *,
     top_k: int,
     out: Path | None,
+    questions: Sequence[str] = (),
     threshold: float | None = None,
     clear: Collection[str | int] = (),
 ) -> Iterator[Entry]:
-    """Predict files in their order, one entry each.
+    """Ask about files or texts in their order, one entry each; or one for each with each of the questions.
 
-    out: the folder for masks and overlays of segmentations, and for the heat maps of a classifier that
-        explains itself.
+    asked: what the first of the Card's inputs takes: image files, clips as folders or animated files, texts.
+    out: the folder for pictures: masks and overlays of segmentations, heat maps of a classifier that explains
+        itself, where words looked, poses, reconstructions.
     threshold: of every label, in place of the Card's, where labels apply together.
     clear: classes that overlays leave as they are (`Segmentation.overlay`).
 
@@ -126,54 +53,84 @@ def predict_files(
         RegardError: what concerns every file: no server, no such model, a threshold for one that has none, a
             folder that cannot be made.
     """
-    task = client.card(model).task
-    if threshold is not None and task == "segmentation":
+    card = client.card(model)
+    options = _options(card, top_k, threshold, drawn=out is not None)
+    rows = [(about, question) for about in asked for question in questions or (None,)]
+    files = [about if isinstance(about, Path) else Path("text") for about, _ in rows]
+    writer, names = Writer(card, out, clear), unique_names(files)
+    writer.check(names, files)
+    first, *others = [kind.tensor for kind in card.inputs]
+    inputs: dict[str, Iterator[Any]] = {first: iter([about for about, _ in rows])}
+    if questions:
+        inputs[others[0] if others else "question"] = iter([question for _, question in rows])
+    results = client.ask(model, inputs, on_error="return", **options)
+    for (about, question), file, name, result in zip(rows, files, names, results, strict=True):
+        yield writer.entry(about, result, name, question=question, pixels=partial(read_pixels, file))
+
+
+def _options(card: Card, top_k: int, threshold: float | None, *, drawn: bool) -> dict[str, Any]:
+    """Those of `ask`, for this kind of answer."""
+    if threshold is not None and card.answer.kind != "classes":
         raise InvalidInput(
-            f"a threshold is for labels of whole images; that of {model!r}, a segmenter, is in its graph: "
-            "export it again with another"
+            f"a threshold is for labels of whole images; {card.name!r} is a model for {card.task}"
+            + (
+                ", whose threshold is in its graph: export it again with another"
+                * (card.task == "segmentation")
+            )
         )
-    paths: list[dict[str, Path]] = [{} for _ in files]
-    if out is not None:
-        paths = [targets(out, name, task) for name in unique_names(files)]
-        make_folder(out)
-        _check_targets(paths, files)
-    if task == "classification":
-        classifications = client.classify(
-            model, iter(files), top_k=top_k, threshold=threshold, heat=out is not None, on_error="return"
-        )
-        yield from map(_classified, files, classifications, paths)
+    match card.answer.kind:
+        case "classes":
+            return {"top_k": top_k, "threshold": threshold, "heat": drawn and card.pixels is not None}
+        case "sequence":
+            return {"alignment": drawn}
+        case _:
+            return {}
+
+
+def predict_videos(
+    client: Client,
+    model: str,
+    videos: Sequence[Path | Sequence[Path]],
+    *,
+    out: Path | None,
+    clear: Collection[str | int] = (),
+) -> Iterator[Entry]:
+    """Ask a model that remembers about each frame of videos, each in a session of its own. A frame that
+    cannot be taken is an entry with its error, and the session goes on.
+
+    videos: folders, animated files, or frames' files in their order.
+
+    Raises:
+        RegardError: what concerns every frame, such as a session that is lost.
+    """
+    writer = Writer(client.card(model), out, clear)
+    for place, video in enumerate(videos, 1):
+        before = f"{place}_" if len(videos) > 1 else ""
+        with client.session(model) as session:
+            for name, about, frame in _named_frames(video, writer):
+                result = _one(session, frame)
+                yield writer.entry(about, result, before + name, pixels=partial(_pixels, frame))
+
+
+def _named_frames(video: Path | Sequence[Path], writer: Writer) -> Iterator[tuple[str, Path, Path | Pixels]]:
+    """Each frame of a video, by the name of its pictures and its own."""
+    if isinstance(video, Path) and not video.is_dir():
+        for number, frame in enumerate(frames_of(video)):
+            yield f"{short(video.stem)}_{number:06d}", Path(f"{video}#{number}"), frame
         return
-    segmentations = client.segment(model, iter(files), on_error="return")
-    for file, segmentation, written in zip(files, segmentations, paths, strict=True):
-        yield _segmented(file, segmentation, written, clear)
+    files = frame_files(video) if isinstance(video, Path) else list(video)
+    names = unique_names(files)
+    writer.check(names, files)
+    yield from zip(names, files, files, strict=True)
 
 
-def _check_targets(paths: Sequence[dict[str, Path]], files: Sequence[Path]) -> None:
-    inputs = {os.path.realpath(file) for file in files}
-    lost = [path for written in paths for path in written.values() if os.path.realpath(path) in inputs]
-    if lost:
-        raise InvalidInput(f"{lost[0]} is one of the images and would be overwritten; choose another folder")
-
-
-def _classified(file: Path, result: Classification | RegardError, paths: dict[str, Path]) -> Entry:
-    if isinstance(result, RegardError) or result.heat is None:
-        return Entry(file, result, {})
+def _one(session: Session, frame: Path | Pixels) -> Any:
+    """The result of one frame, or the error of that frame alone."""
     try:
-        save_png(result.heat.overlay(read_pixels(file)), paths["heat"])
+        return next(session.ask([frame]))
     except InvalidInput as error:
-        return Entry(file, error, {})
-    return Entry(file, replace(result, heat=None), paths)
+        return error
 
 
-def _segmented(
-    file: Path, result: Segmentation | RegardError, paths: dict[str, Path], clear: Collection[str | int]
-) -> Entry:
-    if isinstance(result, RegardError):
-        return Entry(file, result, {})
-    try:
-        if paths:
-            result.save(paths["mask"])
-            save_png(result.overlay(read_pixels(file), clear=clear), paths["overlay"])
-    except InvalidInput as error:
-        return Entry(file, error, {})
-    return Entry(file, result.area, paths)
+def _pixels(frame: Path | Pixels) -> Pixels:
+    return read_pixels(frame) if isinstance(frame, Path) else frame

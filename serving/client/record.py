@@ -6,10 +6,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from regard.contract.results import Classification
+from regard.contract.results import Classification, Pose, Text
 from regard.contract.whole_file import whole_file
-from regard.errors import InvalidInput
-from regard.serving.client.output import Entry
+from regard.errors import InvalidInput, RegardError
+from regard.serving.client.entries import Entry
 
 SUFFIXES = (".csv", ".jsonl")
 Cell = str | float
@@ -55,16 +55,22 @@ def _csv(entries: Sequence[Entry]) -> str:
 
 def _row(entry: Entry) -> dict[str, Cell]:
     """Columns of an entry: of a classification the likeliest labels, numbered from the second, and those that
-    apply; of a segmentation each label's area.
+    apply; of a segmentation each label's area; of words the text; of a pose each joint's place.
     """
-    row: dict[str, Cell] = {"image": str(entry.image)}
-    if isinstance(entry.result, Classification):
-        for rank, (label, probability) in enumerate(entry.result.top, 1):
-            behind = "" if rank == 1 else f" {rank}"
-            row |= {f"label{behind}": label, f"probability{behind}": probability}
-        row["labels"] = "; ".join(entry.result.labels)
-    elif isinstance(entry.result, dict):
-        row |= {f"area of {label}": fraction for label, fraction in entry.result.items()}
-    else:
-        row["error"] = str(entry.result)
+    row: dict[str, Cell] = {**entry.named}
+    match entry.result:
+        case Classification(top=top, labels=labels):
+            for rank, (label, probability) in enumerate(top, 1):
+                behind = "" if rank == 1 else f" {rank}"
+                row |= {f"label{behind}": label, f"probability{behind}": probability}
+            row["labels"] = "; ".join(labels)
+        case dict() as area:
+            row |= {f"area of {label}": fraction for label, fraction in area.items()}
+        case Text(text=text, log_probability=log_probability):
+            row |= {"answer": text, "log_probability": log_probability}
+        case Pose(joints=joints, confidence=confidence):
+            for name, (x, y) in joints.items():
+                row |= {f"x of {name}": x, f"y of {name}": y, f"confidence of {name}": confidence[name]}
+        case RegardError() as error:
+            row["error"] = str(error)
     return row | {kind: str(path) for kind, path in entry.written.items()}

@@ -1,18 +1,21 @@
 """The client for ordinary code: it blocks, and may be shared by threads."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Any, TypeVar
 
 from regard.contract.card import Card
-from regard.contract.results import Classification, Segmentation
+from regard.contract.results import Classification, Pose, Segmentation, Text, Token
 from regard.errors import RegardError
 from regard.serving.client.base import IN_FLIGHT, BaseClient, raised
 from regard.serving.client.batches import batches
 from regard.serving.client.core import raw_request
-from regard.serving.client.images import ImageLike, Images, is_stream, items
+from regard.serving.client.questions import Given
+from regard.serving.client.sessions import Session
 from regard.serving.client.steps import Infer, Pause, ReadConfig, ReadIndex, Register, Step, Steps, Unregister
+from regard.serving.client.streams import broken, stream_request, token_of
 from regard.serving.client.tasks import Task
 from regard.serving.client.version import Version, written
 from regard.serving.protocol.address import Address
@@ -20,7 +23,7 @@ from regard.serving.protocol.cancellation import Cancellation
 from regard.serving.protocol.connect import connect
 from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.deadline import Deadline
-from regard.serving.protocol.wire import Array, Fault, Outputs, Transport
+from regard.serving.protocol.wire import Array, Fault, Outputs, Request, Transport
 
 T = TypeVar("T")
 
@@ -36,6 +39,11 @@ class Client(
         list[Segmentation | RegardError],
         Iterator[Segmentation],
         Iterator[Segmentation | RegardError],
+        list[Text],
+        Iterator[Text],
+        list[Pose],
+        Iterator[Pose],
+        list[Classification] | list[Text],
     ]
 ):
     """Ask a Triton server that holds a repository written by regard.
@@ -108,6 +116,55 @@ class Client(
         request = raw_request(model, written(version), inputs, None if outputs is None else tuple(outputs))
         return self._run(self._core.infer(request, self._deadline(timeout)))
 
+    def session(self, model: str, *, version: Version = "", timeout: float | None = None) -> Session:
+        """A session with a model that remembers: the frames of one video, in order.
+
+            with client.session("streets") as session:
+                for segmentation in session.segment("frames/"):
+                    ...
+
+        Args:
+            model: its name on the server, or that of its endpoint for images.
+            version: of the model; by default the server's choice, the latest.
+            timeout: seconds for each frame, in place of the client's own.
+
+        Entering it raises InvalidInput where the model keeps no state.
+        """
+        return Session(self._session(model, version), self._run, lambda: self._deadline(timeout))
+
+    def stream(
+        self, model: str, inputs: Any, *, version: Version = "", timeout: float | None = None
+    ) -> Generator[Token, None, None]:
+        """The answer to one question, word by word as the model says it; closing it ends the waiting, and
+        over HTTP the model's saying, too.
+
+            for token in client.stream("dates", "the third of may 2021"):
+                print(token.text, end="", flush=True)
+
+        Args:
+            model: its name on the server.
+            inputs: as of `ask`, for one question.
+            version: of the model; by default the server's choice, the latest.
+            timeout: seconds for the whole answer, in place of the client's own.
+
+        Raises:
+            InvalidInput: the model does not answer in words; a bad question.
+            StreamBroken: it broke off, with the words that had come. It is never asked again by itself.
+        """
+        deadline = self._deadline(timeout)
+        steps = stream_request(self._core, model, written(version), Given.of(inputs), deadline)
+        return self._tokens(self._run(steps), deadline)
+
+    def _tokens(self, request: Request, deadline: Deadline) -> Generator[Token, None, None]:
+        received: list[Token] = []
+        try:
+            with closing(self._transport.stream(request, timeout=deadline.remaining())) as answers:
+                for answer in answers:
+                    received.append(token_of(answer))
+                    yield received[-1]
+        except Fault as fault:
+            raise self._run(broken(self._core, fault, request, received, deadline)) from None
+
     @staticmethod
     def _connect(address: Address, credentials: Credentials) -> Transport:
         return connect(address, credentials)
@@ -116,23 +173,23 @@ class Client(
         self,
         make: Callable[[Card], Task[T]],
         model: str,
-        images: Images | Iterator[ImageLike],
+        given: Given,
         on_error: str,
         version: str,
         timeout: float | None,
     ) -> Any:
         deadline = self._deadline(timeout)
-        task = make(self._run(self._core.card(model, version, deadline)))
-        if is_stream(images):
-            return self._results(task, model, version, images, on_error, lambda: self._deadline(timeout))
-        return list(self._results(task, model, version, images, on_error, lambda: deadline))
+        task = self._run(self._core.task(make, model, version, deadline))
+        if given.stream:
+            return self._results(task, model, version, given, on_error, lambda: self._deadline(timeout))
+        return list(self._results(task, model, version, given, on_error, lambda: deadline))
 
     def _results(
         self,
         task: Task[T],
         model: str,
         version: str,
-        images: Images | Iterator[ImageLike],
+        given: Given,
         on_error: str,
         deadline: Callable[[], Deadline],
     ) -> Iterator[T | RegardError]:
@@ -140,7 +197,8 @@ class Client(
         pending: deque[Future[list[T | RegardError]]] = deque()
         workers = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="regard-client")
         try:
-            for batch in batches(items(images), task.card, decode=self._core.decodes(model, version)):
+            questions, decode = given.questions(task.card), self._core.decodes(model, version)
+            for batch in batches(questions, task.card, decode=decode):
                 steps = self._core.predict(task, model, version, batch, deadline())
                 pending.append(workers.submit(self._run, steps, cancellation))
                 while pending and (len(pending) >= IN_FLIGHT or pending[0].done()):

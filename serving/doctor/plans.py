@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from regard.contract.names import CARD_FILE, IMAGE_ENDPOINT, MODEL_FILE
+from regard.contract.names import CARD_FILE, MODEL_FILE, model_of
 from regard.contract.plan import Plan
 from regard.errors import InvalidInput
 from regard.serving.doctor.finding import Finding, Status, not_installed, note, ok, refused
@@ -41,7 +41,7 @@ def _versions(repository: Path) -> Iterator[Path]:
     """The folders of the versions that regard added; a model's endpoint for images holds the same again."""
     from regard.serving.repository.layout import home_of, model_folders, versions_in
 
-    names = {folder.name.removesuffix(IMAGE_ENDPOINT) for folder in model_folders(repository)}
+    names = {model_of(folder.name) for folder in model_folders(repository)}
     homes = [home for name in sorted(names) if (home := home_of(repository, name)) is not None]
     for home in homes:
         if (home / CARD_FILE).is_file():

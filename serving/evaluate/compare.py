@@ -5,6 +5,7 @@ and who begins turns by one each time, so that a slow minute of the machine fall
 import time
 from collections.abc import Callable, Sequence
 
+from regard.contract.answers import Classes
 from regard.errors import InvalidInput
 from regard.serving.evaluate.agreement import agreement
 from regard.serving.evaluate.comparison import Compared, Comparison
@@ -91,7 +92,7 @@ def _difference(first: Subject, other: Subject) -> str | None:
     mine, theirs = first.card.answer, other.card.answer
     if mine.task != theirs.task:
         return f"it is a model of {theirs.task}, the other of {mine.task}"
-    if mine.task == "classification" and mine.activation != theirs.activation:
+    if isinstance(mine, Classes) and isinstance(theirs, Classes) and mine.activation != theirs.activation:
         apply = {"softmax": "exclude each other", "sigmoid": "apply together"}
         return f"its labels {apply[theirs.activation]}, the other's {apply[mine.activation]}"
     if len(mine.labels) != len(theirs.labels):

@@ -14,6 +14,7 @@ from regard.contract.card import Card
 from regard.errors import InvalidInput
 from regard.models.label_files import IMAGES
 from regard.serving.evaluate.layouts import LabelledImage, class_folders, csv_rows, idx, is_idx, label_maps
+from regard.serving.one_image import check_one_image
 
 SEED = 0  # of the sample that a limit takes
 HELD_OUT = ("test", "val")  # splits that are judged where none is named, the first that is there
@@ -50,9 +51,12 @@ def find_data(path: Path, card: Card, *, split: str | None = None, limit: int | 
         limit: take a sample of so many images, the same every time.
 
     Raises:
-        InvalidInput: no such folder, nothing in it, of a layout for another kind of model, or a label that
-            the Card lacks.
+        InvalidInput: no model of single images, no such folder, nothing in it, of a layout for another kind
+            of model, or a label that the Card lacks.
     """
+    check_one_image(
+        card, "judging by labelled images", instead="`regard verify` holds it against its goldens"
+    )
     if limit is not None and limit < 1:
         raise InvalidInput(f"a sample has one image or more, got {limit}")
     if not path.exists():

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from regard.contract.card import Card
-from regard.contract.names import IMAGE
 from regard.serving.client.batches import batches
 from regard.serving.client.images import ImageLike, items
 from regard.serving.client.sync import Client
@@ -100,7 +99,6 @@ def network(module: "nn.Module", card: Card) -> Subject:
         for batch in batches(items(images), card, decode=True):
             if batch.refused:
                 raise batch.refused
-            _, _, pixels = batch.tensor(card.name)
-            yield from task.results({**runner.run({IMAGE: pixels})}, batch.given)
+            yield from task.results({**runner.run(batch.tensors())}, batch.given)
 
     return Subject(card.name, runner.name, card, answers)

@@ -10,7 +10,7 @@ from onnx import ModelProto
 
 from regard.contract.certificate import Certificate
 from regard.contract.goldens import Golden, read_goldens
-from regard.contract.names import GOLDENS
+from regard.contract.names import GOLDENS, IMAGE
 from regard.contract.preprocess import Pixels
 from regard.export.artifact import Artifact, read_graph
 from regard.export.precision.fp16 import in_fp16, prepared
@@ -21,7 +21,8 @@ from regard.export.proof.bounds import FP16
 from regard.export.proof.comparison import ParityError, prove, prove_known
 from regard.export.proof.graph_runner import GraphRunner
 from regard.export.proof.runner import Recorded
-from regard.export.proof.trials import Trial, trials_of
+from regard.export.proof.trial import Trial
+from regard.export.proof.trials import trials_of
 from regard.export.sessions.open_artifact import runtime_name
 from regard.serving.evaluate.data import Data
 from regard.serving.optimize.drafting import Drafting, Made
@@ -51,7 +52,7 @@ def make_fp16(drafting: Drafting, pool: Pool | None, labelled: Data | None) -> M
         images, images_from = [fitted(image, card) for image in calibration.images], str(calibration)
         batches = [pixels[None] for pixels in images]
     trials, recorded = (
-        trials_of(images, card.input, traced=None),
+        trials_of(images, card, traced=None),
         [_trial(each, artifact) for each in goldens],
     )
     batches += [trial.image for trial in (*trials, *recorded)]
@@ -119,4 +120,4 @@ class _Proof:
 
 def _trial(golden: Golden, artifact: Artifact) -> Trial:
     pixels = artifact.card.input.decode_and_fit(golden.encoded)
-    return Trial(pixels[None], (golden.name,), traced=False)
+    return Trial({IMAGE: pixels[None]}, (golden.name,), traced=False)

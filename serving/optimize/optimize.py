@@ -18,6 +18,7 @@ from regard.export.precision.layers import Target
 from regard.export.sessions.open_artifact import open_artifact
 from regard.export.variant import adding_variant
 from regard.serving.evaluate.data import Data, find_data
+from regard.serving.one_image import check_one_image
 from regard.serving.optimize import pools
 from regard.serving.optimize.bf16 import make_bf16
 from regard.serving.optimize.drafting import Drafting, Made
@@ -111,6 +112,7 @@ def optimize(
     if (folder / MODEL_FILE).is_file():
         check_standard(read_graph(folder / MODEL_FILE), name=str(folder), taker="another precision")
     artifact = read_artifact(folder)
+    check_one_image(artifact.card, "another precision", instead="serve it in float32")
     pool = None if calibrate is None else pools.pool_of(calibrate, artifact.card, calibrate_split)
     labelled = None if data is None else _labelled(data, artifact, split, limit)
     name = precision if target == "openvino" else f"{precision}-{target}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from regard.contract.card import Card
 from regard.contract.image_files import SUFFIXES
+from regard.contract.names import IMAGE
 from regard.contract.preprocess import Pixels
 from regard.errors import InvalidInput
 from regard.models.label_files import IMAGES
@@ -133,7 +134,7 @@ def fitted(image: LabelledImage, card: Card) -> Pixels:
     (batch,) = batches(items(iter([image.image])), card, decode=True)
     if batch.refused:
         raise batch.refused
-    pixels: Pixels = batch.tensor(card.name)[2][0]
+    pixels: Pixels = batch.tensors()[IMAGE][0]
     return pixels
 
 

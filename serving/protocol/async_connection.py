@@ -1,7 +1,8 @@
 """A connection to one server, awaited: each call is what the codec says, sent."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 from regard.serving.protocol.address import Address
@@ -30,6 +31,10 @@ class AsyncConnection(ABC):
         """The same of an inference, which may last."""
 
     @abstractmethod
+    def _send_stream(self, model: str, message: Message, timeout: float) -> AsyncGenerator[Reply, None]:
+        """Send a message and receive its replies as they come; who closes them is told no more."""
+
+    @abstractmethod
     async def close(self) -> None:
         """Close what is open."""
 
@@ -37,6 +42,14 @@ class AsyncConnection(ABC):
         """Send one inference."""
         call = self._codec.infer(request, timeout)
         return call.parse(await self._send_inference(request.model, call.message, timeout))
+
+    async def stream(self, request: Request, *, timeout: float) -> AsyncGenerator[Answer, None]:
+        """Send one inference of many answers, for at most so many seconds."""
+        call = self._codec.stream(request)
+        async with aclosing(self._send_stream(request.model, call.message, timeout)) as replies:
+            async for reply in replies:
+                if (answer := call.parse(reply)) is not None:
+                    yield answer
 
     async def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""

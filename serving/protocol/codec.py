@@ -52,6 +52,12 @@ class Codec(Protocol):
         """One inference. timeout: seconds it may take, for a server that refuses what would be too late."""
         ...
 
+    def stream(self, request: Request) -> Call[Answer | None]:
+        """An inference of many answers; `parse` reads one of the many replies: an answer, none behind the
+        last, or the Fault that ended them.
+        """
+        ...
+
     def config(self, model: str, version: str) -> Call[Mapping[str, Any]]:
         """A model's configuration, in the protobuf's field names; gRPC's 64-bit numbers are strings."""
         ...

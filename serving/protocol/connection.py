@@ -1,7 +1,8 @@
 """A connection to one server: each call is what the codec says, sent. How it is sent differs by protocol."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from typing import Any, TypeVar
 
 from regard.serving.protocol.address import Address
@@ -34,6 +35,10 @@ class Connection(ABC):
         """The same of an inference, which may last, and be given up by another thread."""
 
     @abstractmethod
+    def _send_stream(self, model: str, message: Message, timeout: float) -> Generator[Reply, None, None]:
+        """Send a message and receive its replies as they come; who closes them is told no more."""
+
+    @abstractmethod
     def sender(self, timeout: float) -> Callable[[Message], int]:
         """One worker's own way to send prepared messages: returns how many bytes came back, which it does not
         parse, or raises Fault. For one thread at a time.
@@ -64,6 +69,12 @@ class Connection(ABC):
         call = self.call(request, timeout=timeout)
         cancellation = cancellation or Cancellation()
         return call.parse(self._send_inference(request.model, call.message, timeout, cancellation))
+
+    def stream(self, request: Request, *, timeout: float) -> Generator[Answer, None, None]:
+        """Send one inference of many answers, for at most so many seconds."""
+        call = self._codec.stream(request)
+        with closing(self._send_stream(request.model, call.message, timeout)) as replies:
+            yield from filter(None, map(call.parse, replies))
 
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]:
         """A model's configuration."""

@@ -1,14 +1,16 @@
 """The public error for a fault: one mapping, whoever asked and over whichever protocol."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from regard.contract.names import IMAGE_ENDPOINT, PREPROCESS_STEP
+from regard.contract.names import IMAGE_ENDPOINT, PREPROCESS_STEP, STREAM_ENDPOINT, TEXT_ENDPOINT
 from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.connection import Connection
 from regard.serving.protocol.wire import Fault
 
+ENDPOINTS = (IMAGE_ENDPOINT, TEXT_ENDPOINT, STREAM_ENDPOINT)
+NO_SUCH_CALL = ("NOT_FOUND", "UNIMPLEMENTED")  # what a gateway answers for what it does not let through
 # the model's state on the server does not explain these
 ITS_OWN_REASON = ("DEADLINE_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED")
 
@@ -46,18 +48,30 @@ def public_error(
             "server is overloaded"
         )
         return InferenceError(fault.code, message, model)
+    streamed = endpoint is not None and endpoint.endswith(STREAM_ENDPOINT)
+    if index is None and streamed and fault.code in NO_SUCH_CALL:
+        message = (
+            f"{fault.message}; what stands at {address} passes no streams on, as a deployment's gateway: ask "
+            "for the whole answer, or ask the server itself"
+        )
+        return InferenceError(fault.code, message, model)
     if index is None:
         return InferenceError(fault.code, fault.message, model)
     names = {entry["name"] for entry in index}
-    if model not in names and model + IMAGE_ENDPOINT not in names:
-        known = {name.removesuffix(IMAGE_ENDPOINT) for name in names if not name.endswith(PREPROCESS_STEP)}
+    home = next((name for name in _homes(model) if name in names), None)
+    if home is None:
+        known = {_without(name, ENDPOINTS) for name in names if not name.endswith(PREPROCESS_STEP)}
         return UnknownName.among("model", model, known)
-    if model in names and endpoint is not None and endpoint not in names:
+    if streamed and endpoint not in names:
+        return InvalidInput(
+            f"model {model!r} is served without {endpoint}, which answers word by word: ask for the whole "
+            "answer, or add it with that endpoint"
+        )
+    if home == model and endpoint is not None and endpoint not in names:
         return InvalidInput(
             f"model {model!r} is served for tensors alone, and image files were sent: decode them first "
             "(give arrays or PIL images), or add it with its endpoint for images"
         )
-    home = model if model in names else model + IMAGE_ENDPOINT
     entries = [entry for entry in index if entry["name"] == home]
     ready = sorted({entry.get("version", "") for entry in entries if entry.get("state") == "READY"})
     if version and version not in ready:
@@ -70,9 +84,20 @@ def public_error(
         )
         message = f"the server has it, but not ready ({states}); wait, or see the server's log"
         return InferenceError("UNAVAILABLE", message, model)
-    if model not in names and endpoint in (None, model):
+    if home != model and endpoint in (None, model):
         return InvalidInput(takes_files_alone(model))
     return InferenceError(fault.code, fault.message, model)
+
+
+def _homes(model: str) -> tuple[str, ...]:
+    """Names of which a model has one at least."""
+    return model, model + IMAGE_ENDPOINT, model + TEXT_ENDPOINT
+
+
+def _without(name: str, suffixes: Iterable[str]) -> str:
+    for suffix in suffixes:
+        name = name.removesuffix(suffix)
+    return name
 
 
 def takes_files_alone(model: str) -> str:

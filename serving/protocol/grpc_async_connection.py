@@ -1,5 +1,7 @@
 """gRPC, awaited."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Any
 
 import grpc
@@ -37,13 +39,29 @@ class AsyncGrpcConnection(AsyncConnection):
         except grpc.RpcError as error:
             raise self._channel.fault(error) from None
 
+    async def _send_stream(self, model: str, message: Message, timeout: float) -> AsyncGenerator[Reply, None]:
+        method = self._channel_opened().stream_stream(message.path)
+        metadata = self._channel.metadata_of(message)
+        try:
+            async with aclosing(
+                self._calls.replies(model, method, message.body, metadata, timeout)
+            ) as replies:
+                async for body in replies:
+                    yield Reply(body)
+        except grpc.RpcError as error:
+            raise self._channel.fault(error) from None
+
     async def close(self) -> None:
         """Close the channel, once its inferences have ended or their grace has passed."""
         if self._opened is not None:
             await self._opened.close(GRACE)
+            await self._calls.end()
 
     def _method(self, path: str) -> Any:
         """What calls a method: bytes in, bytes out."""
+        return self._channel_opened().unary_unary(path)
+
+    def _channel_opened(self) -> Any:
         if self._opened is None:
             self._opened = self._channel.open(grpc.aio)  # in the event loop that it belongs to
-        return self._opened.unary_unary(path)
+        return self._opened

@@ -1,6 +1,7 @@
 """Triton's gRPC protocol: protobuf messages, serialized."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,9 +11,10 @@ from tritonclient.grpc import service_pb2
 from regard.serving.protocol.codec import Call, Message, Reply, microseconds
 from regard.serving.protocol.shared_memory_key import HEADER
 from regard.serving.protocol.tensors import array_from, datatype_of, dtype_of, payload
-from regard.serving.protocol.wire import Answer, Request, Span
+from regard.serving.protocol.wire import Answer, Fault, Request, Span
 
 SERVICE = "/inference.GRPCInferenceService/"
+PARAMETERS = {bool: "bool_param", int: "int64_param", str: "string_param"}  # the protobuf's fields
 
 
 class GrpcCodec:
@@ -20,22 +22,17 @@ class GrpcCodec:
 
     def infer(self, request: Request, timeout: float | None = None) -> Call[Answer]:
         """ModelInfer."""
-        message = service_pb2.ModelInferRequest(model_name=request.model, model_version=request.version)
+        message = _inference(request)
         if timeout is not None:
             message.parameters["timeout"].int64_param = microseconds(timeout)
-        for key, value in request.parameters.items():
-            message.parameters[key].bool_param = value
-        for name, array in request.inputs.items():
-            entry = message.inputs.add(name=name, datatype=datatype_of(array.dtype), shape=array.shape)
-            if name in request.spans:
-                _share(entry, request.spans[name])
-            else:
-                message.raw_input_contents.append(payload(array).tobytes())
-        for name in request.outputs or ():
-            wanted = message.outputs.add(name=name)
-            if name in request.spans:
-                _share(wanted, request.spans[name])
         return Call(_message("ModelInfer", message), partial(_answer, request))
+
+    def stream(self, request: Request) -> Call[Answer | None]:
+        """ModelStreamInfer, of one request."""
+        message = _message("ModelStreamInfer", _inference(request))
+        # or an error would come as words without their code
+        message = replace(message, headers={"triton_grpc_error": "true"})
+        return Call(message, partial(_one_of_many, request))
 
     def config(self, model: str, version: str) -> Call[Mapping[str, Any]]:
         """ModelConfig."""
@@ -127,8 +124,35 @@ def _message(method: str, message: Any, secret: str | None = None) -> Message:
     return Message(SERVICE + method, message.SerializeToString(), headers=headers)
 
 
+def _inference(request: Request) -> Any:
+    message = service_pb2.ModelInferRequest(model_name=request.model, model_version=request.version)
+    for key, value in request.parameters.items():
+        setattr(message.parameters[key], PARAMETERS[type(value)], value)
+    for name, array in request.inputs.items():
+        entry = message.inputs.add(name=name, datatype=datatype_of(array.dtype), shape=array.shape)
+        if name in request.spans:
+            _share(entry, request.spans[name])
+        else:
+            message.raw_input_contents.append(payload(array).tobytes())
+    for name in request.outputs or ():
+        wanted = message.outputs.add(name=name)
+        if name in request.spans:
+            _share(wanted, request.spans[name])
+    return message
+
+
 def _answer(request: Request, reply: Reply) -> Answer:
-    response = service_pb2.ModelInferResponse.FromString(reply.body)
+    return _answer_in(service_pb2.ModelInferResponse.FromString(reply.body), request)
+
+
+def _one_of_many(request: Request, reply: Reply) -> Answer | None:
+    response = service_pb2.ModelStreamInferResponse.FromString(reply.body)
+    if response.error_message:
+        raise Fault("UNKNOWN", response.error_message)
+    return _answer_in(response.infer_response, request) if response.infer_response.outputs else None
+
+
+def _answer_in(response: Any, request: Request) -> Answer:
     arrays, written = {}, {}
     for index, output in enumerate(response.outputs):
         if output.name in request.spans:

@@ -1,6 +1,7 @@
 """gRPC, blocking: one channel, which many threads share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from typing import Any
 
 import grpc
@@ -39,6 +40,14 @@ class GrpcConnection(Connection):
         method, metadata = self._method(message.path), self._channel.metadata_of(message)
         try:
             return Reply(self._calls.reply(model, method, message.body, metadata, timeout, cancellation))
+        except grpc.RpcError as error:
+            raise self._channel.fault(error) from None
+
+    def _send_stream(self, model: str, message: Message, timeout: float) -> Generator[Reply, None, None]:
+        method, metadata = self._opened.stream_stream(message.path), self._channel.metadata_of(message)
+        try:
+            with closing(self._calls.replies(model, method, message.body, metadata, timeout)) as replies:
+                yield from map(Reply, replies)
         except grpc.RpcError as error:
             raise self._channel.fault(error) from None
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import sys
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 
 import aiohttp
 
@@ -11,6 +13,7 @@ from regard.serving.protocol.codec import Message, Reply
 from regard.serving.protocol.credentials import Credentials
 from regard.serving.protocol.http_codec import HttpCodec, Response, reply_of
 from regard.serving.protocol.proxies import Proxy
+from regard.serving.protocol.server_sent_events import Events
 from regard.serving.protocol.tls import tls_context
 from regard.serving.protocol.unanswered import NOT_HTTP, unanswered, words_of
 from regard.serving.protocol.wire import Fault
@@ -28,6 +31,21 @@ class AsyncHttpConnection(AsyncConnection):
         self._session: aiohttp.ClientSession | None = None
 
     async def _send(self, message: Message, timeout: float) -> Reply:
+        async with self._exchanged(message, timeout) as response:
+            return reply_of(Response(response.status, response.headers, await response.read()))
+
+    async def _send_stream(self, model: str, message: Message, timeout: float) -> AsyncGenerator[Reply, None]:
+        events = Events()
+        async with self._exchanged(message, timeout) as response:
+            if response.status != 200:
+                reply_of(Response(response.status, response.headers, await response.read()))
+            async for chunk in response.content.iter_any():
+                for event in events.whole_in(chunk):
+                    yield Reply(event)
+
+    @asynccontextmanager
+    async def _exchanged(self, message: Message, timeout: float) -> AsyncIterator[aiohttp.ClientResponse]:
+        """A message sent, and the response to it, not yet read; raises Fault, also for what fails inside."""
         if self._session is None:
             connector = aiohttp.TCPConnector(
                 limit=0,
@@ -46,7 +64,7 @@ class AsyncHttpConnection(AsyncConnection):
                 allow_redirects=False,
                 proxy=None if self._proxy is None else self._proxy.url,
             ) as response:
-                return reply_of(Response(response.status, response.headers, await response.read()))
+                yield response
         except (TimeoutError, asyncio.TimeoutError):  # two classes in Python 3.10
             raise Fault("DEADLINE_EXCEEDED", "the server did not answer in time") from None
         except (aiohttp.ClientError, OSError) as error:

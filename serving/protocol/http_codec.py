@@ -1,17 +1,22 @@
 """Triton's HTTP protocol: JSON, with the tensors' bytes behind it."""
 
+import base64
 import json
 from collections.abc import Mapping
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
+import numpy as np
+
+from regard.contract.names import ENCODED_IMAGE
 from regard.serving.protocol.codec import Call, Message, Reply, microseconds
 from regard.serving.protocol.shared_memory_key import HEADER
 from regard.serving.protocol.tensors import array_from, datatype_of, dtype_of, payload
-from regard.serving.protocol.wire import Answer, Fault, Request, Span
+from regard.serving.protocol.wire import Answer, Array, Fault, Request, Span
 
 _REGIONS = "/v2/systemsharedmemory"
+NO_OUTPUTS = ("model_name", "model_version", "id")  # beside them in an event
 JSON_SIZE = "Inference-Header-Content-Length"
 CODES = {
     400: "INVALID_ARGUMENT",
@@ -63,6 +68,15 @@ class HttpCodec:
         headers = {JSON_SIZE: str(len(head)), "Content-Type": "application/octet-stream"}
         path = f"{_model(request.model, request.version)}/infer"
         return Call(Message(path, b"".join([head, *tail]), headers=headers), partial(_answer, request))
+
+    def stream(self, request: Request) -> Call[Answer | None]:
+        """POST to the model's generate extension: tensors are values or rows of them in JSON, answers
+        are server-sent events.
+        """
+        said = {name: _in_json(name, array) for name, array in request.inputs.items()}
+        if request.parameters:
+            said["parameters"] = dict(request.parameters)
+        return Call(_post(f"{_model(request.model, request.version)}/generate_stream", said), _one_of_many)
 
     def config(self, model: str, version: str) -> Call[Mapping[str, Any]]:
         """GET the model's configuration."""
@@ -176,6 +190,31 @@ def _answer(request: Request, reply: Reply) -> Answer:
             arrays[name] = array_from(rest[offset : offset + size], datatype, shape)
             offset += size
     return Answer(arrays, written)
+
+
+def _in_json(name: str, array: Array) -> Any:
+    values = [_value_in_json(name, value) for value in array.ravel().tolist()]
+    return values[0] if len(values) == 1 else values  # as the frames of a clip
+
+
+def _value_in_json(name: str, value: Any) -> Any:
+    if name == ENCODED_IMAGE:  # JSON holds no bytes; see preprocess.file_in
+        return f"data:image/file;base64,{base64.b64encode(value).decode()}"
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _one_of_many(reply: Reply) -> Answer | None:
+    said = _json(reply)
+    if "error" in said:
+        raise Fault("UNKNOWN", str(said["error"]))
+    return Answer({name: _from_json(value) for name, value in said.items() if name not in NO_OUTPUTS})
+
+
+def _from_json(value: Any) -> Array:
+    values = value if isinstance(value, list) else [value]
+    if isinstance(values[0], str):
+        return np.array([each.encode() for each in values], dtype=np.object_)
+    return np.array(values)
 
 
 def _json(reply: Reply) -> Any:

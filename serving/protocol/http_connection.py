@@ -1,7 +1,7 @@
 """HTTP, blocking: each call takes an idle line, or a new one."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.cancellation import Cancellation
@@ -12,6 +12,7 @@ from regard.serving.protocol.deadline import Deadline
 from regard.serving.protocol.http_codec import HttpCodec, reply_of
 from regard.serving.protocol.http_line import Line
 from regard.serving.protocol.proxies import Proxy
+from regard.serving.protocol.server_sent_events import Events
 from regard.serving.protocol.tls import tls_context
 
 
@@ -40,6 +41,14 @@ class HttpConnection(Connection):
         line = self._take()
         try:
             return reply_of(line.exchange(message, Deadline.after(timeout), cancellation))
+        finally:
+            self._give_back(line)
+
+    def _send_stream(self, model: str, message: Message, timeout: float) -> Generator[Reply, None, None]:
+        line, events = self._take(), Events()
+        try:
+            for chunk in line.chunks(message, Deadline.after(timeout)):
+                yield from map(Reply, events.whole_in(chunk))
         finally:
             self._give_back(line)
 

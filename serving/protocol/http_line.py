@@ -10,12 +10,13 @@ import select
 import socket
 import ssl
 import sys
+from collections.abc import Generator, Iterator
 
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.cancellation import Cancellation
 from regard.serving.protocol.codec import Message
 from regard.serving.protocol.deadline import Deadline
-from regard.serving.protocol.http_codec import Response
+from regard.serving.protocol.http_codec import Response, reply_of
 from regard.serving.protocol.proxies import Proxy
 from regard.serving.protocol.unanswered import NOT_HTTP, unanswered, words_of
 from regard.serving.protocol.wire import Fault
@@ -46,6 +47,26 @@ class Line:
         self, message: Message, deadline: Deadline, cancellation: Cancellation | None = None
     ) -> Response:
         """Send a message and read the whole response. Raises Fault, but not for the response's status."""
+        with self._sent(message, deadline, cancellation) as response:
+            body = b"".join(self._body(response, deadline))
+        return Response(response.status, response.headers, body)
+
+    def chunks(self, message: Message, deadline: Deadline) -> Generator[bytes, None, None]:
+        """Send a message and read the response as it comes; raises Fault."""
+        with self._sent(message, deadline) as response:
+            if response.status != 200:
+                reply_of(
+                    Response(response.status, response.headers, b"".join(self._body(response, deadline)))
+                )
+            yield from self._body(response, deadline)
+
+    @contextlib.contextmanager
+    def _sent(
+        self, message: Message, deadline: Deadline, cancellation: Cancellation | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
+        """A message sent, and the response to it, to be read inside to its end; raises Fault, also for what
+        fails there.
+        """
         connection, whole = self._connection, False
         try:
             with cancellation.on(self._interrupt) if cancellation else contextlib.nullcontext():
@@ -62,7 +83,7 @@ class Line:
                     headers={**self._headers, **message.headers},
                 )
                 response = connection.getresponse()
-                body = self._body(response, deadline)
+                yield response
             whole = not response.will_close
         except TimeoutError:
             raise Fault("DEADLINE_EXCEEDED", "the server did not answer in time") from None
@@ -74,7 +95,6 @@ class Line:
         finally:
             if not whole:
                 connection.close()
-        return Response(response.status, response.headers, body)
 
     @property
     def usable(self) -> bool:
@@ -89,23 +109,21 @@ class Line:
         """Close it."""
         self._connection.close()
 
-    def _body(self, response: http.client.HTTPResponse, deadline: Deadline) -> bytes:
+    def _body(self, response: http.client.HTTPResponse, deadline: Deadline) -> Iterator[bytes]:
         """All of it, as it comes in: `read` would wait for its whole chunk, however slowly that comes."""
         unknown = response.length is None  # in chunks of the server's, or until it closes
         left = sys.maxsize if response.length is None else response.length
         read = response.read1 if unknown else response.fp.read1
-        chunks: list[bytes] = []
         while left:
             self._limit(deadline)
             chunk = read(min(left, CHUNK))
             if not chunk:
                 break
-            chunks.append(chunk)
             left -= len(chunk)
+            yield chunk
         if left and not unknown:
-            raise http.client.IncompleteRead(b"".join(chunks), left)
+            raise http.client.IncompleteRead(b"", left)
         response.close()
-        return b"".join(chunks)
 
     def _interrupt(self) -> None:
         sock = self._connection.sock

@@ -2,7 +2,7 @@
 record or to count bytes.
 """
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from regard.serving.protocol.cancellation import Cancellation
 
 Array = npt.NDArray[Any]
 Outputs = dict[str, Array]
+Parameter = bool | int | str
 START_ONE = "Start one with `regard serve`, or give the address of one that runs."
 
 
@@ -31,7 +32,7 @@ class Request:
 
     outputs: the names wanted; None asks for all of them.
     spans: tensors, by name, that travel through shared memory instead of the connection.
-    parameters: what the model is told beside the tensors.
+    parameters: what the model is told beside the tensors; of a session, which it belongs to.
     """
 
     model: str
@@ -39,7 +40,7 @@ class Request:
     inputs: Mapping[str, Array]
     outputs: tuple[str, ...] | None = None
     spans: Mapping[str, Span] = field(default_factory=dict)
-    parameters: Mapping[str, bool] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,10 +79,11 @@ class Fault(Exception):
 
 class Transport(Protocol):
     """What a Client needs of a connection to one server, from several threads at a time. Timeouts are in
-    seconds; every call raises Fault.
+    seconds; every call raises Fault. A stream is closed by who wants no more of it.
     """
 
     def infer(self, request: Request, *, timeout: float, cancellation: Cancellation) -> Answer: ...
+    def stream(self, request: Request, *, timeout: float) -> Generator[Answer, None, None]: ...
     def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]: ...
     def index(self, *, timeout: float) -> list[dict[str, str]]: ...
     def ready(self, *, timeout: float) -> bool: ...
@@ -94,6 +96,7 @@ class AsyncTransport(Protocol):
     """The same, awaited; a cancelled task takes the place of a Cancellation."""
 
     async def infer(self, request: Request, *, timeout: float) -> Answer: ...
+    def stream(self, request: Request, *, timeout: float) -> AsyncGenerator[Answer, None]: ...
     async def config(self, model: str, version: str, *, timeout: float) -> Mapping[str, Any]: ...
     async def index(self, *, timeout: float) -> list[dict[str, str]]: ...
     async def ready(self, *, timeout: float) -> bool: ...

@@ -11,6 +11,7 @@ from regard.errors import InvalidInput, UnknownName
 from regard.export.artifact import Artifact, read_artifact
 from regard.export.variant import read_variant, variants_of
 from regard.serving.machine.gpus import has_nvidia_gpu
+from regard.serving.one_image import check_one_image
 from regard.serving.repository.config import PREFERRED_BATCH
 from regard.serving.repository.runtime import OPENVINO
 
@@ -49,7 +50,8 @@ def find_candidates(folder: Path, names: Sequence[str] | None = None) -> Candida
     names: which of them; by default all that are ONNX graphs and whose runtime is installed.
 
     Raises:
-        InvalidInput: as of `read_artifact` and `variants_of`; a variant of that name cannot be served here.
+        InvalidInput: as of `read_artifact` and `variants_of`; no model of single images; a variant of that
+            name cannot be served here.
         UnknownName: no such variant.
     """
     if (folder / VARIANT_FILE).is_file():
@@ -58,6 +60,11 @@ def find_candidates(folder: Path, names: Sequence[str] | None = None) -> Candida
             "among those to try"
         )
     own = read_artifact(folder)
+    check_one_image(
+        own.card,
+        "tuning",
+        instead="choose instances and threads by hand, and measure each choice",
+    )
     variants = {variant.name: variant for variant in variants_of(folder)}
     able, left_out = [Candidate(OWN, own, 1.0)], {}
     for name, variant in variants.items():

@@ -300,12 +300,13 @@ def test_sizes_outside_the_card_are_refused():
 
 def test_arrays_are_fitted_by_the_card():
     (batch,) = batches(items(plain(9, 30, 50)), make_card(), decode=False)
-    model, name, tensor = batch.tensor("net")
-    assert (model, name, tensor.shape, tensor.dtype) == ("net", "image", (1, 8, 8, 3), np.uint8)
+    ((name, tensor),) = batch.tensors().items()
+    assert not batch.files
+    assert (name, tensor.shape, tensor.dtype) == ("image", (1, 8, 8, 3), np.uint8)
 
 
 def test_encoded_images_can_be_decoded_here():
     (batch,) = batches(items(png(plain(9))), make_card(), decode=True)
-    np.testing.assert_array_equal(batch.tensor("net")[2], plain(9)[None])
+    np.testing.assert_array_equal(batch.tensors()["image"], plain(9)[None])
     (batch,) = batches(items(half()), make_card(), decode=True)
     assert "damaged" in str(batch.refused)
