@@ -4,15 +4,13 @@ network = build("se_resnet50", classes=10)
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from functools import partial
 from inspect import Parameter
 from typing import Any
 
 from torch import nn
 
-from regard.contract.names import Task
 from regard.errors import InvalidInput, UnknownName
 from regard.models.attention import ATTENTION, AttentionChoice
 from regard.models.attention.spatial_transformer import TRANSFORMATIONS
@@ -22,7 +20,9 @@ from regard.models.backbones.residual_attention import ResidualAttentionNetwork
 from regard.models.backbones.resnet import DEPTHS, ResNet
 from regard.models.backbones.san import FORMS, LAYERS, SAN
 from regard.models.backbones.senet import RESNEXT_DEPTHS, se_resnext, senet154
+from regard.models.catalog_entry import Network
 from regard.models.classifiers import ImageClassifier, MobileNetV2Classifier
+from regard.models.families import ENTRIES
 from regard.models.networks.acol import ACoL
 from regard.models.networks.dvan import DVAN
 from regard.models.networks.eamlp import EAMLP
@@ -51,37 +51,6 @@ from regard.models.segmenters import (
     pyramid_oc,
 )
 from regard.models.signatures import keywords, options_of, passes_options_to, typed
-
-
-@dataclass(frozen=True)
-class Network:
-    """A catalog entry.
-
-    Attributes:
-        build: takes `num_classes` and the options of its builder as keywords.
-        system: the name of the networks that differ from this one in `variant` alone: "se_resnet".
-        variant: "18", "tiny", or the backbone where a head comes on several; empty for a system of one.
-        backbone: what it is put on, where its system comes on several.
-        size: side of the images it is meant for by default, in pixels.
-        fixed_size: it takes square images of the one size it was built for, its option `image_size`, and
-            refuses others.
-        small: options that make a small network of it, for tests and first trials; it takes images of
-            `small_size`.
-        small_size: side of the images that suit `small`, in pixels.
-    """
-
-    build: Callable[..., nn.Module]
-    task: Task
-    paper: str
-    year: int
-    system: str
-    variant: str = ""
-    backbone: str | None = None
-    size: int = 224
-    fixed_size: bool = False
-    small: Mapping[str, Any] = field(default_factory=dict)
-    small_size: int = 32
-
 
 _OF_RESNET = inspect.signature(ResNet).parameters.keys() - {"depth"}
 
@@ -485,6 +454,7 @@ CATALOG: dict[str, Network] = {
         )
         for name, (head, paper, year) in _HEADS.items()
     },
+    **ENTRIES,
 }
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
+from regard.contract.names import FRAMES, IMAGE, Task
 from regard.contract.reading import card_from_file
 from regard.errors import UnknownName
 from regard.models.weights_index import shipped
@@ -33,8 +34,8 @@ class Measured(_Frozen):
     nodes: int
     largest_error: float  # of the certificate, relative to the largest logit
     custom_operators: tuple[str, ...]  # outside plain ONNX
-    torch_ms: float
-    onnxruntime_ms: float
+    torch_ms: float | None = None  # None: not timed
+    onnxruntime_ms: float | None = None
 
 
 class BuiltEngine(_Frozen):
@@ -50,8 +51,9 @@ class BuiltEngine(_Frozen):
 class Row(_Frozen):
     """A network of the catalog at its default options, for images of `size` x `size`.
 
-    system, variant, backbone: see `regard.models.catalog.Network`.
-    multiply_adds: of convolutions and matrix products, for one image.
+    system, variant, backbone: see `regard.models.catalog_entry.Network`.
+    inputs: names of what goes in, in order. sessions: whether it remembers what came before.
+    multiply_adds: of convolutions and matrix products, for one image, or one text as long as it takes.
     measured: None where the export was not measured.
     why_not: the reason, where an export was tried and refused.
     engines: by their precision, where a build was tried.
@@ -61,7 +63,9 @@ class Row(_Frozen):
     system: str
     variant: str
     backbone: str | None = None
-    task: str
+    task: Task
+    inputs: tuple[str, ...] = (IMAGE,)
+    sessions: bool = False
     paper: str
     year: int
     parameters: int
@@ -70,6 +74,16 @@ class Row(_Frozen):
     measured: Measured | None = None
     why_not: str | None = None
     engines: dict[EnginePrecision, BuiltEngine] = Field(default_factory=dict)
+
+    @property
+    def purpose(self) -> str:
+        """What it is for, of what: "segmentation of 224 x 224 pixels, in sessions"."""
+        pixels = f"{self.size} x {self.size} pixels"
+        named = {IMAGE: pixels, FRAMES: f"frames of {pixels}"}
+        taken = " and ".join(
+            named.get(name, f"a {name}" if len(self.inputs) > 1 else "text") for name in self.inputs
+        )
+        return f"{self.task.replace('_', ' ')} of {taken}{', in sessions' if self.sessions else ''}"
 
 
 ROWS = TypeAdapter(list[Row])
@@ -105,6 +119,11 @@ def list_networks(task: str | None = None) -> list[Row]:
     if task is not None and task not in tasks:
         raise UnknownName.among("task", task, tasks)
     return [row for row in rows if task in (None, row.task)]
+
+
+def millions(parameters: int) -> str:
+    """So many million parameters, with as many digits as tell small networks apart."""
+    return f"{parameters / 1e6:.{1 if parameters >= 1e6 else 2}f}"
 
 
 def systems(rows: Iterable[Row]) -> list[System]:

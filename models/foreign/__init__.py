@@ -3,18 +3,20 @@
 """
 
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from regard.contract.image_input import ImageInput
 from regard.contract.names import Task
+from regard.contract.pixels_input import PixelsInput
 from regard.errors import InvalidInput
 from regard.models.foreign import smp_models, timm_models, torchvision_models
 from regard.models.foreign.library import Foreign
 from regard.models.foreign.name import ForeignName
 from regard.models.padding import scores_of
 
+Contract = TypeVar("Contract", bound=PixelsInput)
 SMALLEST = (32, 64, 128, 256)  # sides tried for the smallest image of a network of dynamic size
 
 
@@ -40,7 +42,7 @@ def get_weights(name: ForeignName) -> str:
     return recipes[name.library].GET_WEIGHTS.format(name=name.network)
 
 
-def probe(network: nn.Module, task: Task, contract: ImageInput, name: str) -> tuple[ImageInput, int]:
+def probe(network: nn.Module, task: Task, contract: Contract, name: str) -> tuple[Contract, int]:
     """Run the network once at the contract's size: the contract, with the smallest size where it is dynamic,
     and the number of scores.
 
@@ -67,12 +69,12 @@ def probe(network: nn.Module, task: Task, contract: ImageInput, name: str) -> tu
     return contract, logits.shape[1]
 
 
-def _run(network: nn.Module, contract: ImageInput, height: int, width: int) -> object:
+def _run(network: nn.Module, contract: PixelsInput, height: int, width: int) -> object:
     with torch.inference_mode():
         return scores_of(network, torch.zeros(1, contract.channels, height, width), contract.pad_to)
 
 
-def _runs(network: nn.Module, contract: ImageInput, side: int) -> bool:
+def _runs(network: nn.Module, contract: PixelsInput, side: int) -> bool:
     try:
         _run(network, contract, side, side)
     except Exception:  # whatever the network's own code meets

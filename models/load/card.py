@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from regard.contract.answers.labelled import Labelled
 from regard.contract.card import Card
 from regard.contract.reading import card_from_file
 from regard.errors import InvalidInput
@@ -27,7 +28,8 @@ def with_options(card: Card, name: str, asked: Mapping[str, Any]) -> tuple[Card,
     builder, own = split_options(card.origin.builder, card.origin.options)
     if builder != name:
         raise InvalidInput(f"the Card of {card.name} belongs to {builder}, not to {name}; name {builder}")
-    said = {CLASSES: card.answer.scores} | with_classes(own)
+    counted = {CLASSES: card.answer.scores} if isinstance(card.answer, Labelled) else {}
+    said = counted | with_classes(own)
     options = agreed(said, with_classes(asked), by=f"the Card of {card.name}")
     if options != said:
         card = card.updated(origin=card.origin.model_dump() | {"builder": name, "options": options})

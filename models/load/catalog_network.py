@@ -10,6 +10,7 @@ from regard.contract.answers import KINDS
 from regard.contract.card import Card, Origin
 from regard.contract.image_input import ImageInput
 from regard.models import catalog
+from regard.models.interface import WithInterface, numbered_classes
 from regard.models.load.awake import awaken
 from regard.models.load.card import card_beside, with_options
 from regard.models.load.seeded import seeded
@@ -39,7 +40,7 @@ def from_catalog(
     network.eval()
     if path is not None:
         loader.load(network, path, advice)
-    else:
+    elif not isinstance(network, WithInterface):
         awaken(network, card)
     return network, with_digest(card, path)
 
@@ -51,11 +52,15 @@ def build_seeded(name: str, options: Mapping[str, Any]) -> nn.Module:
 
 
 def default_card(name: str, network: nn.Module, options: Mapping[str, Any]) -> Card:
-    """What a catalog network built with these options means without a Card of its own: ImageNet's mean and
-    std, its usual size, classes by number.
+    """What a catalog network built with these options means without a Card of its own: its interface where it
+    has one; else ImageNet's mean and std, its usual size, classes by number.
 
     Segmenters take any size, unless they were built for one.
     """
+    origin = Origin(builder=name, options=dict(options))
+    if isinstance(network, WithInterface):
+        said = network.interface()
+        return Card(name=name, inputs=said.inputs, answer=said.answer, state=said.state, origin=origin)
     entry = catalog.find(name)
     size = options.get("image_size", entry.size) if entry.fixed_size else entry.size
     if entry.task == "classification":
@@ -66,6 +71,5 @@ def default_card(name: str, network: nn.Module, options: Mapping[str, Any]) -> C
         contract = ImageInput(height=size, width=size, resize="none", dynamic_size=True)
     with torch.inference_mode():
         classes = network.eval()(torch.zeros(1, 3, size, size)).shape[1]
-    answer = KINDS[entry.task](labels=tuple(f"class {index}" for index in range(classes)))
-    origin = Origin(builder=name, options=dict(options))
+    answer = KINDS[entry.task](labels=numbered_classes(classes))
     return Card(name=name, inputs=(contract,), answer=answer, origin=origin)

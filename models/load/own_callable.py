@@ -98,7 +98,9 @@ def _card_faults_at_their_line() -> Iterator[None]:
 
 def _warn_of_defaults(card: Card, build: Callable[..., object]) -> None:
     """A network of one's own was trained with some normalization, which only its owner knows."""
-    contract = card.input
+    contract = card.pixels
+    if contract is None:
+        return
     left_out = [name for name in ("mean", "std") if name not in contract.model_fields_set]
     if not left_out:
         return

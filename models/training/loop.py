@@ -12,11 +12,11 @@ from torch import Tensor, nn
 
 from regard.contract.answers import Classes
 from regard.contract.card import Card, Origin
-from regard.contract.whole_file import whole_file, write_text
+from regard.contract.whole_file import whole_file
 from regard.errors import InvalidInput
 from regard.models import catalog
 from regard.models.backbones.backbone import Backbone, backbones
-from regard.models.checkpoint import load_weights, read_state_dict, save_weights
+from regard.models.checkpoint import load_weights, read_state_dict
 from regard.models.former_names import under_present_names
 from regard.models.losses.criterion import UNLABELLED, Criterion, HasTrainingLoss, cross_entropy
 from regard.models.losses.hard_pixels import hard_pixels
@@ -27,6 +27,7 @@ from regard.models.training.data import LabelledImages, load
 from regard.models.training.metrics import accuracy, confusion, intersection_over_union
 from regard.models.training.normalize import as_floats, normalize
 from regard.models.training.recipe import Recipe
+from regard.models.training.ship import ship
 
 
 @dataclass(frozen=True)
@@ -329,11 +330,7 @@ def _restore(
 
 
 def _write(recipe: Recipe, network: nn.Module, held_out: LabelledImages, out: Path) -> Card:
-    """Store float16 weights, measure those very weights, and write the Card beside them."""
-    path = out / f"{recipe.name}.safetensors"
-    digest = save_weights(network, path, torch.float16)
-    stored = build_network(recipe.model_copy(update={"pretrained_backbone": None}))
-    load_weights(stored, read_state_dict(path), source=str(path))
+    """Write the weights and the Card."""
     task = catalog.find(recipe.builder).task
     card = Card(
         name=recipe.name,
@@ -343,13 +340,9 @@ def _write(recipe: Recipe, network: nn.Module, held_out: LabelledImages, out: Pa
         origin=Origin(
             builder=recipe.builder,
             options=_options(recipe),
-            weights_sha256=digest,
             recipe=f"{recipe.name}.toml",
             data=recipe.data.source,
             licence=recipe.data.licence,
-            metrics=evaluate(stored, held_out, recipe),
         ),
-        tools={"torch": torch.__version__},
     )
-    write_text(out / f"{recipe.name}.json", card.to_json())
-    return card
+    return ship(card, network, lambda stored: evaluate(stored, held_out, recipe), out)

@@ -4,12 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 
 from regard.errors import UnknownName
 from regard.models.catalog import CATALOG, find, options
+from regard.models.interface import WithInterface
 from regard.models.listing import Row, find_networks, list_networks, systems, trained
 from regard.models.weights_index import shipped
 
@@ -27,11 +29,38 @@ def test_a_row_says_what_the_catalog_says(row: Row) -> None:
     for fact in ("task", "paper", "year", "size", "system", "variant", "backbone"):
         assert getattr(row, fact) == getattr(entry, fact), AGAIN
     with torch.device("meta"):
-        assert row.parameters == sum(parameter.numel() for parameter in entry.build().parameters()), AGAIN
-    assert row.multiply_adds > 1e6
+        network = entry.build()
+    assert row.parameters == sum(parameter.numel() for parameter in network.parameters()), AGAIN
+    if isinstance(network, WithInterface):
+        said = network.interface()
+        assert row.inputs == tuple(taken.tensor for taken in said.inputs), AGAIN
+        assert row.sessions == (said.state is not None), AGAIN
+    assert row.multiply_adds > 1e4
     if row.measured is not None:
         assert row.measured.nodes > 10
         assert row.measured.largest_error < 1e-4
+
+
+@pytest.mark.parametrize(
+    ("changes", "purpose"),
+    [
+        ({}, "classification of 224 x 224 pixels"),
+        ({"task": "segmentation", "sessions": True}, "segmentation of 224 x 224 pixels, in sessions"),
+        ({"inputs": ("frames",)}, "classification of frames of 224 x 224 pixels"),
+        ({"task": "translation", "inputs": ("tokens",)}, "translation of text"),
+        (
+            {"task": "question_answering", "inputs": ("story", "question")},
+            "question answering of a story and a question",
+        ),
+        (
+            {"task": "question_answering", "inputs": ("image", "question")},
+            "question answering of 224 x 224 pixels and a question",
+        ),
+    ],
+)
+def test_what_a_network_is_for(changes: dict[str, Any], purpose: str) -> None:
+    (row,) = find_networks("resnet18")
+    assert row.model_copy(update=changes).purpose == purpose
 
 
 def test_multiply_adds() -> None:
@@ -54,7 +83,7 @@ def test_systems_hold_every_network_once() -> None:
     rows = list_networks()
     found = {system.name: system for system in systems(rows)}
     assert sorted(row.name for system in found.values() for row in system.networks) == sorted(CATALOG)
-    assert 60 < len(found) < 80
+    assert 60 < len(found) < 100
     for system in found.values():
         assert {row.name for row in system.networks} == {
             system.pattern.replace("*", variant) for variant in system.variants or ("",)

@@ -201,6 +201,36 @@ def test_normalization_that_is_left_out_is_said(user_module: str, tmp_path: Path
     assert (said[0].filename, said[0].lineno) == (str(path), 5)
 
 
+OWN_READER = """
+from torch import nn
+from regard.contract.answers import Classes
+from regard.contract.card import Card, Origin
+from regard.contract.inputs import TokensInput
+
+def build():
+    taken = TokensInput(vocabulary=("<pad>", "<unk>", "red"), longest=4)
+    answer = Classes(labels=("yes", "no"))
+    card = Card(name="own", inputs=(taken,), answer=answer, origin=Origin(builder="own"))
+    return nn.EmbeddingBag(3, 2), card
+"""
+
+
+def test_your_own_network_reads_texts(user_module: str, tmp_path: Path) -> None:
+    (tmp_path / f"reader_of_{user_module}.py").write_text(OWN_READER)
+    network, card = resolve(f"reader_of_{user_module}:build")
+    assert card.task == "question_answering"
+    assert network(torch.ones(1, 4, dtype=torch.int64)).shape == (1, 2)
+
+
+def test_a_network_that_says_itself_what_it_takes() -> None:
+    options = {"words": 12, "num_classes": 4, "sentences": 3, "width": 8}
+    network, card = resolve("memn2n", weights="random", options=options)
+    assert [taken.tensor for taken in card.inputs] == ["story", "question"]
+    assert (card.task, card.origin.options["words"], card.answer.scores) == ("question_answering", 12, 4)
+    again = network_of(card)
+    assert all(map(torch.equal, again.state_dict().values(), network.state_dict().values()))
+
+
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
