@@ -1,0 +1,1 @@
+"""The trainings of the networks that look again, on handwritten digits: one module each."""
