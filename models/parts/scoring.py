@@ -45,7 +45,13 @@ class Additive(Scoring):
         self.v = nn.Linear(hidden, 1, bias=False)
 
     def forward(self, keys: Tensor, query: Tensor) -> Tensor:
-        sums = self.query(query).unsqueeze(2) + self.key(keys).unsqueeze(1)  # (B, M, N, hidden)
+        return self.compared(self.key(keys), query)
+
+    def compared(self, projected: Tensor, query: Tensor) -> Tensor:
+        """Scores from W k, which need not be computed anew for every query: (B, N, hidden), (B, M, Dq) ->
+        (B, M, N).
+        """
+        sums = self.query(query).unsqueeze(2) + projected.unsqueeze(1)  # (B, M, N, hidden)
         return self.v(sums.tanh()).squeeze(3)
 
 

@@ -90,12 +90,3 @@ def initialize_linears(network: nn.Module) -> None:
             nn.init.trunc_normal_(module.weight, std=0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-
-
-def check_image(x: Tensor, side: int) -> None:
-    """Refuse images that are not squares of `side` pixels, with a ValueError."""
-    if tuple(x.shape[2:]) != (side, side):
-        raise ValueError(
-            f"this network was built for images of {side}x{side} pixels, got {x.shape[2]}x{x.shape[3]}; "
-            "build it with another image_size"
-        )
