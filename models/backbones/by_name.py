@@ -8,18 +8,20 @@ from torch import nn
 from regard.errors import UnknownName
 from regard.models.backbones.backbone import Backbone
 from regard.models.backbones.resnet import DEPTHS, ResNet
+from regard.models.backbones.strided import StridedCNN
 from regard.models.backbones.vgg import CONVOLUTIONS, VGG
 
 BACKBONES: dict[str, Callable[..., Backbone]] = {
     **{f"vgg{depth}": partial(VGG, depth) for depth in CONVOLUTIONS},
     **{f"vgg{depth}_bn": partial(VGG, depth, batch_norm=True) for depth in CONVOLUTIONS},
     **{f"resnet{depth}": partial(ResNet, depth) for depth in DEPTHS},
+    **{f"strided{layers}": partial(StridedCNN, layers) for layers in (3, 4)},
 }
 
 
 def build_backbone(name: str, width: int = 64) -> Backbone:
-    """A VGG, whose last map has stride 16, or a ResNet, whose last has stride 32; `width` is the channels of
-    the first stage.
+    """A VGG, whose last map has stride 16, a ResNet, whose last has stride 32, or three or four strided
+    convolutions, strides 8 and 16; `width` is the channels of the first stage.
 
     Raises:
         UnknownName: no backbone has this name.

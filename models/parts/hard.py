@@ -83,3 +83,10 @@ def gumbel_noise(
 ) -> Tensor:
     """Draw Gumbel(0, 1) noise: -log of exponential noise."""
     return -torch.empty(shape, device=device).exponential_(generator=generator).log()
+
+
+def sampled(log_probabilities: Tensor) -> Tensor:
+    """An index drawn from each distribution, as the argmax under Gumbel noise: (..., P) -> (...)."""
+    return (
+        log_probabilities + gumbel_noise(*log_probabilities.shape, device=log_probabilities.device)
+    ).argmax(dim=-1)
