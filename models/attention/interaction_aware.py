@@ -21,8 +21,11 @@ pyramid of several layers' maps, its scores weighting the features of all positi
 From two readers' notes of the paper: X W + b, the downsampling to one scale, unit length, and what the losses
 ask for. Ours: the number of maps k (the notes have as many as positions, which fixes the image's size and
 leaves PCA nothing to choose), the fusion by summing, average pooling as downsampling, and giving the attended
-features back to the positions, A P, with a factor that starts at 0. The temporal form
-(the positions of several frames) is left out.
+features back to the positions, A P, with a factor that starts at 0.
+
+In the temporal form the positions are those of several frames. It is the same module on the frames laid one
+below the other, (B, C, T H, W): averaging brings each frame's map to the scale of its own, whatever their
+sizes, since floor(i T H_l / T H) = f H_l + floor(r H_l / H) for row r of frame f, i = f H + r.
 """
 
 from collections.abc import Sequence

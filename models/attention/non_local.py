@@ -9,6 +9,10 @@ Wang, Girshick, Gupta & He, "Non-local Neural Networks", CVPR 2018, eqs. 1-6. ht
     EmbeddedGaussian      exp(theta(x_i) . phi(x_j))                  sum over j      (softmax)
     DotProduct            theta(x_i) . phi(x_j)                       number of positions
     Concatenation         relu(w . [theta(x_i), phi(x_j)])            number of positions
+
+In space and time, i and j run over the positions of all frames. Convolutions of size 1, BatchNorm and the
+pairs know no places, so that the block is the same on the frames laid one below the other: (B, C, T H, W).
+Only `subsample` does: there it must divide H.
 """
 
 from abc import ABC, abstractmethod

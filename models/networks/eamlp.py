@@ -22,7 +22,8 @@ from torch import Tensor, nn
 
 from regard.models.attention.external import TokenExternalAttention, normalize_twice
 from regard.models.classifiers import check_classes
-from regard.models.parts.transformer import EncoderBlock, Perceptron, check_image, initialize_linears
+from regard.models.parts.image_size import check_square
+from regard.models.parts.transformer import EncoderBlock, Perceptron, initialize_linears
 
 STRIDE = 16  # of the three soft splits together
 SLOTS = 128
@@ -116,7 +117,7 @@ class EAMLP(nn.Module):
         nn.init.trunc_normal_(self.cls_token, std=0.02)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_image(x, self.image_size)
+        check_square(x, self.image_size, "EAMLP")
         x = as_map(self.token_layer1(soft_split(x, size=7, stride=4, padding=2)), self.image_size // 4)
         x = as_map(self.token_layer2(soft_split(x, size=3, stride=2, padding=1)), self.image_size // 8)
         patches = self.embed(x).flatten(2).transpose(1, 2)  # (B, N, D)

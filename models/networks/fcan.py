@@ -28,9 +28,10 @@ from torch import Tensor, nn
 from regard.models.backbones.by_name import build_backbone
 from regard.models.classifiers import GlobalAveragePool, check_classes
 from regard.models.losses.criterion import Criterion
-from regard.models.losses.greedy_reward import greedy_reward, reinforce
+from regard.models.losses.greedy_reward import greedy_reward
+from regard.models.losses.reinforce import reinforce
 from regard.models.parts.crop import cells, crop, squares
-from regard.models.parts.hard import gumbel_noise
+from regard.models.parts.hard import sampled
 from regard.models.parts.mean_answer import log_mean_softmax
 
 HIDDEN = 64
@@ -133,13 +134,6 @@ class FCAN(nn.Module):
         return classification + reinforce(
             log_probabilities.gather(2, locations.unsqueeze(2))[:, :, 0], rewards
         )
-
-
-def sampled(log_probabilities: Tensor) -> Tensor:
-    """An index drawn from each distribution, as the argmax under Gumbel noise: (..., P) -> (...)."""
-    return (
-        log_probabilities + gumbel_noise(*log_probabilities.shape, device=log_probabilities.device)
-    ).argmax(dim=-1)
 
 
 def _part_classifier(channels: int, num_classes: int) -> nn.Sequential:

@@ -7,9 +7,8 @@ Du et al., "Interaction-aware Spatio-temporal Pyramid Attention Networks for Act
     stages res(6 - scales), ..., res5 -> interaction-aware attention on res5 -> average pooling -> linear
     loss = criterion + lambda_1 interaction(A, X) + lambda_2 diversity(Y)
 
-Backbone, loss and parts are the paper's (its video networks average such a classifier over frames); see the
-attention and its losses for what is known of them. The stages, the classifier's pooling and both lambdas are
-our choice.
+Backbone, loss and parts are the paper's; see the attention and its losses for what is known of them. The
+stages, the classifier's pooling and both lambdas are our choice.
 """
 
 from torch import Tensor, nn
@@ -57,8 +56,12 @@ class InteractionPyramid(BackboneClassifier):
         self.pool = GlobalAveragePool()
         self.fc = nn.Linear(channels, num_classes)
 
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The stages' maps that the attention sees."""
+        return self.backbone.stages(x)[-self.scales :]
+
     def feature_map(self, x: Tensor) -> Tensor:
-        *others, last = self.backbone.stages(x)[-self.scales :]
+        *others, last = self.maps(x)
         return self.attention(last, *others)
 
     def head_layers(self) -> list[nn.Module]:
@@ -66,7 +69,7 @@ class InteractionPyramid(BackboneClassifier):
 
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
         """The criterion of the answer, and both losses of the attention."""
-        *others, last = self.backbone.stages(x)[-self.scales :]
+        *others, last = self.maps(x)
         scores = self.attention.scales(last, *others)
         weights = self.attention.fuse(scores).unflatten(2, last.shape[2:])
         logits = self.classify(self.attention.attend(last, weights))

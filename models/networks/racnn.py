@@ -42,6 +42,7 @@ from regard.models.classifiers import ImageClassifier, check_classes
 from regard.models.losses.criterion import Criterion
 from regard.models.losses.ranking import ranking_loss
 from regard.models.parts.crop import crop, peaks
+from regard.models.parts.image_size import check_square
 
 SCALES = 3
 HIDDEN = 1024  # units of a proposal network
@@ -171,11 +172,7 @@ class RACNN(nn.Module):
         """Pass over the scales. With `apart`, the zooms take copies of the squares, through which no gradient
         reaches the proposals.
         """
-        if tuple(x.shape[2:]) != (self.image_size, self.image_size):
-            raise ValueError(
-                f"this RA-CNN takes images of {self.image_size} x {self.image_size}, got {x.shape[2]} x "
-                f"{x.shape[3]}"
-            )
+        check_square(x, self.image_size, "RA-CNN")
         found = Look([], [], [], [])
         for index, scale in enumerate(cast("Iterable[ImageClassifier]", self.scales)):
             features = scale.backbone.stages(x)[-1]

@@ -17,12 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from regard.models.classifiers import check_classes
-from regard.models.parts.transformer import (
-    EncoderBlock,
-    TokenSelfAttention,
-    check_image,
-    initialize_linears,
-)
+from regard.models.parts.image_size import check_square
+from regard.models.parts.transformer import EncoderBlock, TokenSelfAttention, initialize_linears
 
 
 class PatchEmbedding(nn.Module):
@@ -89,7 +85,7 @@ class VisionTransformer(nn.Module):
         nn.init.normal_(self.cls_token, std=1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
-        check_image(x, self.image_size)
+        check_square(x, self.image_size, "vision transformer")
         patches = self.patch_embed(x)  # (B, N, D)
         # (B, 1 + N, D)  eq. 1
         tokens = torch.cat([self.cls_token.expand(x.shape[0], -1, -1), patches], dim=1) + self.pos_embed

@@ -24,7 +24,11 @@ class PAN(Segmenter):
             GlobalAttentionUpsample(channels, inner) for channels in reversed(backbone.channels[:-1])
         )
 
-    def classify(self, features: Tensor, maps: list[Tensor]) -> Tensor:
+    @property
+    def stride(self) -> int:
+        return self.backbone.strides[0]
+
+    def refine(self, features: Tensor, maps: list[Tensor]) -> Tensor:
         for upsample, low in zip(self.upsample, reversed(maps[:-1]), strict=True):
             features = upsample(features, low)
-        return self.classifier(features)
+        return features

@@ -38,6 +38,7 @@ class Segmenter(nn.Module):
     ) -> None:
         super().__init__()
         check_classes(num_classes)
+        self.inner, self.num_classes = inner, num_classes
         self.backbone = backbone
         self.head = head
         self.decoder = Decoder(inner, backbone.channels[0]) if decoder else None
@@ -47,16 +48,27 @@ class Segmenter(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        return resize(self.classifier(self.features(x)), x)
+
+    @property
+    def stride(self) -> int:
+        """Of the features that the classifier reads, in pixels of the image."""
+        return self.backbone.strides[-1 if self.decoder is None else 0]
+
+    def features(self, x: Tensor) -> Tensor:
+        """What the classifier reads: (B, inner, h, w), at the first stage's size with a decoder, else at the
+        last one's.
+        """
         maps = self.backbone.stages(x)
-        return resize(self.classify(self.head(maps[-1]), maps), x)
+        return self.refine(self.head(maps[-1]), maps)
+
+    def refine(self, features: Tensor, maps: list[Tensor]) -> Tensor:
+        """The head's features, fused with the first stage's where there is a decoder."""
+        return features if self.decoder is None else self.decoder(features, maps[0])
 
     def classify(self, features: Tensor, maps: list[Tensor]) -> Tensor:
-        """Class scores of the head's features, at the first stage's size with a decoder, else at the
-        features'.
-        """
-        if self.decoder is not None:
-            features = self.decoder(features, maps[0])
-        return self.classifier(features)
+        """Class scores of the head's features, refined."""
+        return self.classifier(self.refine(features, maps))
 
     def training_loss(self, x: Tensor, targets: Tensor, criterion: Criterion) -> Tensor:
         """Weighted sum of the supervised outputs' losses."""

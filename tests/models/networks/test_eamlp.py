@@ -157,7 +157,7 @@ def test_shows_every_attention(network, images):
 
 @pytest.mark.parametrize("size", [(48, 48), (32, 48), (16, 16)])
 def test_refuses_other_sizes(network, size):
-    with pytest.raises(ValueError, match=rf"32x32 pixels, got {size[0]}x{size[1]}"):
+    with pytest.raises(ValueError, match=rf"images of 32 x 32, got {size[0]} x {size[1]}; build it"):
         network(torch.zeros(1, 3, *size).double())
 
 

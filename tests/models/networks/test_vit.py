@@ -127,7 +127,7 @@ def test_shows_the_attention_of_every_block(network, images):
 
 @pytest.mark.parametrize("size", [(40, 40), (32, 40), (8, 8)])
 def test_refuses_other_sizes(network, size):
-    with pytest.raises(ValueError, match=rf"32x32 pixels, got {size[0]}x{size[1]}"):
+    with pytest.raises(ValueError, match=rf"images of 32 x 32, got {size[0]} x {size[1]}; build it"):
         network(torch.zeros(1, 3, *size).double())
 
 

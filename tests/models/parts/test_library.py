@@ -9,8 +9,7 @@ from regard.models import parts
 ROOT = Path(__file__).parents[3]
 FOLDER = Path(parts.__file__).parent
 LIBRARY = {
-    "scoring": {"Scoring", "Additive", "Dot", "Bilinear", "Cosine", "Distance"},
-    "soft": {"SoftAttention"},
+    "scoring": {"Scoring", "Dot", "Cosine", "Distance"},
     "hard": {"ArgmaxAttention", "SampledAttention"},
     "max_saliency": {"MaxSaliency"},
 }
@@ -33,9 +32,9 @@ def test_the_library_is_called_by_nothing_here() -> None:
     used = imported()
     for module, names in LIBRARY.items():
         assert not used[module] & names
-    assert {module for module, names in used.items() if not names} == {"soft", "max_saliency"}
-    assert used["scoring"] == {"ScaledDot"}
-    assert used["hard"] == {"gumbel_noise"}
+    assert {module for module, names in used.items() if not names} == {"max_saliency"}
+    assert used["scoring"] == {"Additive", "Bilinear", "ScaledDot"}
+    assert used["hard"] == {"sampled"}
 
 
 def test_the_docs_name_the_library() -> None:

@@ -1,0 +1,1 @@
+"""How the small networks of each family were trained: a module for a family, run with `python -m`."""
