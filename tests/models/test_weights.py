@@ -43,13 +43,21 @@ def test_card_describes_the_weights(name: str) -> None:
     assert card.origin.weights_sha256 == sha256(path)
     assert path.stat().st_size <= MAX_BYTES
     network_of(card, path)
-    recipe = recipe_from_file(find_recipe(Path(name)))
-    assert (recipe.input, recipe.answer, recipe.builder) == (card.input, card.answer, card.origin.builder)
     assert "non-commercial" in (card.origin.licence or "") or "camvid" not in name
 
 
+@pytest.mark.parametrize(
+    "name", [name for name, path in shipped().items() if card_from_file(path).origin.recipe is not None]
+)
+def test_card_agrees_with_its_recipe(name: str) -> None:
+    card, recipe = card_from_file(shipped()[name]), recipe_from_file(find_recipe(Path(name)))
+    assert (recipe.input, recipe.answer, recipe.builder) == (card.input, card.answer, card.origin.builder)
+
+
 GARMENTS = [name for name in shipped() if name.endswith("fashion_mnist")]
-STREETS = [name for name in shipped() if "camvid" in name]
+STREETS = [
+    name for name, path in shipped().items() if "camvid" in name and card_from_file(path).state is None
+]
 
 
 def answers(name: str, *, count: int) -> tuple[torch.Tensor, Card]:

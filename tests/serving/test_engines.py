@@ -41,7 +41,7 @@ FAMILIES = (
 
 def traced(network: nn.Module, card: Card, images: Sequence[Pixels]) -> onnx.ModelProto:
     """The served graph; what an export proves of it is tried elsewhere."""
-    return trace(network, card, trials_of(images, card.input)[0])
+    return trace(network, card, trials_of(images, card)[0])
 
 
 def built(model: onnx.ModelProto, precision: Precision, card: Card, folder: Path) -> Plan:

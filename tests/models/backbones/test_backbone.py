@@ -13,6 +13,7 @@ from regard.models.backbones.residual_attention import ResidualAttentionNetwork
 from regard.models.backbones.resnet import ResNet
 from regard.models.backbones.san import SAN
 from regard.models.backbones.senet import se_resnext, senet154
+from regard.models.backbones.strided import StridedCNN
 from regard.models.backbones.vgg import VGG
 from regard.models.catalog import build
 from regard.models.classifiers import ImageClassifier, MobileNetV2Classifier
@@ -36,6 +37,7 @@ BACKBONES: dict[str, Callable[[], Backbone]] = {
     "senet154": lambda: senet154(width=4, groups=4, counts=(1, 2, 2, 1)),
     "se_resnext50": lambda: se_resnext(50, width=4, groups=4),
     "attention56": lambda: ResidualAttentionNetwork((1, 1, 1), width=4),
+    "strided4": lambda: StridedCNN(4, width=8),
     "attention92_small": lambda: ResidualAttentionNetwork((1, 2, 3), width=4, stem="small"),
 }
 NETWORKS: dict[str, Callable[[Backbone], nn.Module]] = {
