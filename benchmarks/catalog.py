@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import engines
 import numpy as np
@@ -28,10 +29,12 @@ import onnxruntime
 import torch
 from harness import console, street
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from regard.contract.card import Card
+from regard.contract.inputs import FramesInput, Input, TokensInput
+from regard.contract.names import FRAMES, IMAGE
 from regard.contract.preprocess import Pixels, decode
 from regard.contract.whole_file import write_text
 from regard.errors import RegardError
@@ -39,7 +42,19 @@ from regard.export.artifact import Artifact
 from regard.export.onnx_export import export_onnx
 from regard.models import catalog
 from regard.models.attention import ATTENTION
-from regard.models.listing import FACTS, ROWS, Measured, Row, System, list_networks, systems, trained
+from regard.models.families import ENTRIES
+from regard.models.interface import WithInterface
+from regard.models.listing import (
+    FACTS,
+    ROWS,
+    Measured,
+    Row,
+    System,
+    list_networks,
+    millions,
+    systems,
+    trained,
+)
 from regard.models.load import resolve
 from regard.serving.bench.report import machine, versions
 
@@ -59,11 +74,12 @@ Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long
 
 A star in a name stands for what the next column lists. Parameters and multiply-adds (of convolutions and
 matrix products) are those of the smallest and the largest network at default options, for one square image
-of the size given. What is measured is an untrained export: its ONNX nodes, the largest error
-of its certificate relative to the largest logit, operators outside plain ONNX, and the processor time of
-one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs} (of {few} above {large:.0f} G
-multiply-adds). A system is measured on ResNet-50 (classification) or MobileNetV2 (segmentation) where it
-comes on several backbones. {unmeasured}
+of the size given, or one text as long as the network takes. What is measured is an untrained export: its ONNX
+nodes, the largest error of its certificate relative to the largest logit, operators outside plain ONNX, and
+the processor time of one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs} (of {few}
+above {large:.0f} G multiply-adds). A system is measured on ResNet-50 (classification) or MobileNetV2
+(segmentation) where it comes on several backbones. Not timed is what was measured while other work ran beside
+it. {unmeasured}
 
 TensorRT-RTX {version} built engines of the same exports, each for the compute capabilities {capabilities}
 together: seconds and size. No GPU ran them, so that nothing is known of their values or speed; that their
@@ -73,17 +89,18 @@ layers compute in the precision of the column was [checked](tensorrt.md). Full T
 
 def stands_for_its_system(row: Row) -> bool:
     """Whether a network is to be measured: of those that differ in their backbone, one is."""
-    return row.backbone in (None, BACKBONES[row.task])
+    return row.backbone in (None, BACKBONES.get(row.task))
 
 
 def count(name: str, known: Row | None) -> Row:
-    """What needs no weights: parameters, and multiply-adds of one image. What is known of a network of the
-    same size is kept.
+    """What needs no weights: parameters, and multiply-adds of one image or text. What is known of a network
+    of the same size is kept.
     """
     network = catalog.find(name)
-    with torch.device("meta"):
+    # a network that writes until it has ended needs numbers to decide on
+    with torch.device("cpu" if name in ENTRIES else "meta"):
         module = network.build().eval()
-        facts = {
+        facts: dict[str, Any] = {
             "name": name,
             "system": network.system,
             "variant": network.variant,
@@ -93,12 +110,37 @@ def count(name: str, known: Row | None) -> Row:
             "year": network.year,
             "size": network.size,
         }
+        if isinstance(module, WithInterface):
+            said = module.interface()
+            facts["inputs"] = tuple(each.tensor for each in said.inputs)
+            facts["sessions"] = said.state is not None
         facts["parameters"] = sum(parameter.numel() for parameter in module.parameters())
         if known is not None and (known.parameters, known.size) == (facts["parameters"], network.size):
             return known.model_copy(update=facts)
         with FlopCounterMode(display=False) as flops, torch.inference_mode():
-            module(torch.zeros(1, 3, network.size, network.size))
+            _run_once(module, network.size)
     return Row.model_validate(facts | {"multiply_adds": flops.get_total_flops() // 2})
+
+
+def _run_once(module: Any, size: int) -> None:
+    """One image, one row of frames, or one text as long as the network takes; one step of a session."""
+    if not isinstance(module, WithInterface):
+        module(torch.zeros(1, 3, size, size))
+        return
+    said = module.interface()
+    inputs = [_zeros(each) for each in said.inputs]
+    if said.state is None:
+        module(*inputs)
+    else:
+        module.step(*inputs, *module.initial_state(*inputs))
+
+
+def _zeros(taken: Input) -> Tensor:
+    if isinstance(taken, TokensInput):  # of the last word, which is neither padding nor end
+        rows = () if taken.sentences is None else (taken.sentences,)
+        return torch.full((1, *rows, taken.longest), len(taken.vocabulary) - 1)
+    frames = (taken.frames,) if isinstance(taken, FramesInput) else ()
+    return torch.zeros(1, *frames, taken.channels, taken.height, taken.width)
 
 
 @contextmanager
@@ -177,9 +219,10 @@ def page(rows: Sequence[Row]) -> str:
             capabilities=", ".join(engines.TARGET.compute_capabilities),
         )
     ]
-    for task in ("classification", "segmentation"):
+    for task in dict.fromkeys(row.task for row in rows):
         chosen = [row for row in rows if row.task == task]
-        lines += [f"## {task.capitalize()}: {len(systems(chosen))} systems, {len(chosen)} networks", ""]
+        title = task.capitalize().replace("_", " ")
+        lines += [f"## {title}: {len(systems(chosen))} systems, {len(chosen)} networks", ""]
         lines += ["| " + " | ".join(COLUMNS) + " |", "|---" * len(COLUMNS) + "|"]
         lines += [line for system in systems(chosen) for line in _lines(system, weights)] + [""]
     lines += [
@@ -231,8 +274,8 @@ def _lines(system: System, weights: Mapping[str, Sequence[str]]) -> list[str]:
         ", ".join(system.variants),
         first.paper,
         str(first.year),
-        str(first.size),
-        _range([f"{row.parameters / 1e6:.1f} M" for row in sorted(networks, key=lambda row: row.parameters)]),
+        str(first.size) if {IMAGE, FRAMES} & {*first.inputs} else "",
+        _range([f"{millions(row.parameters)} M" for row in sorted(networks, key=lambda row: row.parameters)]),
         _range(
             [
                 f"{row.multiply_adds / 1e9:.2f} G"

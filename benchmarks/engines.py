@@ -11,10 +11,12 @@ from regard.contract.goldens import read_goldens
 from regard.contract.names import GOLDENS
 from regard.errors import RegardError
 from regard.export.artifact import Artifact, read_graph, write_graph
+from regard.export.image_alone import check_image_alone
 from regard.export.precision.fp16 import in_fp16, prepared
 from regard.export.precision.fp16_needs import float32_needs
 from regard.export.precision.reach import reaches
 from regard.export.tensorrt.checked import Graph, checked_engine
+from regard.export.tensorrt.source import IMAGE_ALONE
 from regard.export.tensorrt.target import target_of
 from regard.models.listing import BuiltEngine, EnginePrecision, Row
 
@@ -32,6 +34,7 @@ def _built(artifact: Artifact, precision: EnginePrecision) -> BuiltEngine:
     with tempfile.TemporaryDirectory(prefix="regard_engine_") as folder:
         engine = Path(folder) / "model.plan"
         try:
+            check_image_alone(artifact.card, IMAGE_ALONE)
             graph = _graph(artifact, precision, Path(folder) / "model.onnx")
             plan = checked_engine(graph, artifact.card.input, TARGET, engine)
         except RegardError as error:

@@ -279,7 +279,7 @@ def whole(kernels: Path, rounds: int, quick: bool) -> list[Figure]:
     """The network by operators and in the portable form; traced once, which takes minutes."""
     size = 64 if quick else 224
     network, card = classifier(NETWORK, size, **({"footprints": (3, 3, 3, 3, 3)} if quick else {}))
-    trial = trials_of([decode(street()[0])], card.input)[0]
+    trial = trials_of([decode(street()[0])], card)[0]
     image = np.random.default_rng(0).integers(0, 256, (1, size, size, 3), dtype=np.uint8)
     models = {
         "by operators": trace(network, card, trial, form="function").SerializeToString(),
