@@ -55,14 +55,17 @@ def lost(tests: Sequence[Collected], least: Mapping[str, int]) -> list[str]:
 
 
 def misplaced(tests: Sequence[Collected], networks: Collection[str]) -> list[str]:
-    """What keeps the shards of a test from holding each network once, and none from being empty."""
-    faults = [] if any(test.network for test in tests) else ["no test is sharded"]
+    """What keeps the sharded tests from trying each network once between them, and their shards from being
+    full.
+    """
+    tried = Counter(test.network for test in tests if test.network)
+    if not tried:
+        return ["no test is sharded"]
+    faults = [f"{name} is in no shard" for name in networks if not tried[name]]
+    faults += [f"{name} is tried {count} times" for name, count in tried.items() if count > 1]
     for function in dict.fromkeys(test.function for test in tests if test.network):
-        names = Counter(test.network for test in tests if test.function == function)
-        shards = Counter(shard_of(name) for name in names if name)
-        faults += [f"{function} tries {name} in no shard" for name in networks if not names[name]]
-        faults += [f"{function} tries {name} {count} times" for name, count in names.items() if count > 1]
-        faults += [f"{function} has nothing in shard {each}" for each in range(COUNT) if not shards[each]]
+        shards = {shard_of(test.network) for test in tests if test.function == function and test.network}
+        faults += [f"{function} has nothing in shard {each}" for each in range(COUNT) if each not in shards]
     return faults
 
 
@@ -123,9 +126,9 @@ def test_a_lost_test_is_seen() -> None:
 def test_a_network_in_no_shard_or_twice_is_seen() -> None:
     tests = [Collected("a", ("slow",), name) for name in CATALOG]
     assert misplaced(tests, CATALOG) == []
-    assert misplaced([*tests[1:], tests[1]], CATALOG) == [
-        f"a tries {tests[0].network} in no shard",
-        f"a tries {tests[1].network} 2 times",
+    assert misplaced([*tests[1:], Collected("a", ("slow",), tests[1].network)], CATALOG) == [
+        f"{tests[0].network} is in no shard",
+        f"{tests[1].network} is tried 2 times",
     ]
     first = [test for test in tests if shard_of(test.network or "") == 0]
     assert misplaced(first, [test.network or "" for test in first]) == [
