@@ -1,11 +1,12 @@
 """Facts of every network of the catalog -> models/catalog.json, which `regard models` reads, and
 docs/catalog.md.
 
-Parameters and multiply-adds are counted on the meta device, for all. Measured is each system once - on
+Parameters and multiply-adds are counted for all, most on the meta device. Measured is each system once - on
 ResNet-50 or MobileNetV2 where it comes on several backbones -: exported untrained at its default options,
-certified on the sample images, and then run in PyTorch and in ONNX Runtime in turn, at batch 1 on one thread;
-what counts is processor time, which other processes disturb least. Of each export TensorRT-RTX builds an
-engine in float32 and in fp16, which is not run.
+certified on the sample images that `regard export` takes, and then run in PyTorch and in ONNX Runtime in
+turn, at batch 1 on one thread; what counts is processor time, which other processes disturb least. Networks
+with an interface of their own, such as of texts, frames or sessions, are not timed. Of each export
+TensorRT-RTX builds an engine in float32 and in fp16, which is not run.
 
 Without names, what is not measured yet is; with --all everything is, again; `--count` only counts.
 `--engines` measures nothing: it exports what has no engines yet, of the whole catalog, and builds them. The
@@ -27,7 +28,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-from harness import console, street
+from harness import console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, track
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -35,10 +36,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from regard.contract.card import Card
 from regard.contract.inputs import FramesInput, Input, TokensInput
 from regard.contract.names import FRAMES, IMAGE
-from regard.contract.preprocess import Pixels, decode
 from regard.contract.whole_file import write_text
 from regard.errors import RegardError
 from regard.export.artifact import Artifact
+from regard.export.graph.nodes import custom_operators
 from regard.export.onnx_export import export_onnx
 from regard.models import catalog
 from regard.models.attention import ATTENTION
@@ -56,6 +57,7 @@ from regard.models.listing import (
     trained,
 )
 from regard.models.load import resolve
+from regard.models.samples import sample_images
 from regard.serving.bench.report import machine, versions
 
 PAGE = Path(__file__).parents[1] / "docs" / "catalog.md"
@@ -75,11 +77,11 @@ Written by `python benchmarks/catalog.py`; do not edit it. `regard models --long
 A star in a name stands for what the next column lists. Parameters and multiply-adds (of convolutions and
 matrix products) are those of the smallest and the largest network at default options, for one square image
 of the size given, or one text as long as the network takes. What is measured is an untrained export: its ONNX
-nodes, the largest error of its certificate relative to the largest logit, operators outside plain ONNX, and
-the processor time of one image on one thread, PyTorch and ONNX Runtime in turn, medians of {runs} (of {few}
-above {large:.0f} G multiply-adds). A system is measured on ResNet-50 (classification) or MobileNetV2
-(segmentation) where it comes on several backbones. Not timed is what was measured while other work ran beside
-it. {unmeasured}
+nodes, each loop as one, the largest error of its certificate relative to the largest logit, operators
+outside plain ONNX, and the processor time of one image on one thread, PyTorch and ONNX Runtime in turn,
+medians of {runs} (of {few} above {large:.0f} G multiply-adds). A system is measured on ResNet-50
+(classification) or MobileNetV2 (segmentation) where it comes on several backbones. Networks with an interface
+of their own, such as of texts, frames or sessions, are not timed. {unmeasured}
 
 TensorRT-RTX {version} built engines of the same exports, each for the compute capabilities {capabilities}
 together: seconds and size. No GPU ran them, so that nothing is known of their values or speed; that their
@@ -144,36 +146,35 @@ def _zeros(taken: Input) -> Tensor:
 
 
 @contextmanager
-def exported(name: str, images: Sequence[Pixels]) -> Iterator[tuple[nn.Module, Artifact]]:
+def exported(name: str) -> Iterator[tuple[nn.Module, Artifact]]:
     """A network, untrained, and what it is exported and certified to."""
     network, card = resolve(name, weights="random")
+    images = [] if card.pixels is None else sample_images(card)
     with tempfile.TemporaryDirectory(prefix="regard_catalog_") as folder:
         yield (
             network,
             export_onnx(
-                network, card, Path(folder) / name, images=images, images_from="sample_images/street"
+                network, card, Path(folder) / name, images=images, images_from="regard's sample images"
             ),
         )
 
 
 def measure(network: nn.Module, artifact: Artifact, runs: int) -> Measured:
-    """Time an export beside its network."""
-    graph = onnx.load(artifact.model).graph
-    torch_ms, onnxruntime_ms = _times(network, artifact.card, artifact.model, runs)
+    """What an export holds, the largest error of its certificate, and its times beside its network's: none
+    of a network with an interface of its own.
+    """
+    model = onnx.load(artifact.model)
+    torch_ms, onnxruntime_ms = (
+        (None, None)
+        if isinstance(network, WithInterface)
+        else _times(network, artifact.card, artifact.model, runs)
+    )
     return Measured(
-        nodes=len(graph.node),
+        nodes=len(model.graph.node),
         largest_error=max(
             comparison.relative_error for comparison in artifact.card.certificates[0].comparisons
         ),
-        custom_operators=tuple(
-            sorted(
-                {
-                    f"{node.domain}::{node.op_type}"
-                    for node in graph.node
-                    if node.domain not in ("", "ai.onnx")
-                }
-            )
-        ),
+        custom_operators=tuple(custom_operators(model)),
         torch_ms=torch_ms,
         onnxruntime_ms=onnxruntime_ms,
     )
@@ -237,20 +238,21 @@ def page(rows: Sequence[Row]) -> str:
         f"| `{name}` | {found.paper} | {found.year} | {found.placement.value} |"
         for name, found in ATTENTION.items()
     ] + [""]
-    measured = [(row, row.measured) for row in rows if row.measured is not None]
-    slower = [(row, found) for row, found in measured if found.onnxruntime_ms > found.torch_ms]
+    timed = [
+        (row, found.torch_ms, found.onnxruntime_ms)
+        for row in rows
+        if (found := row.measured) and found.torch_ms and found.onnxruntime_ms
+    ]
+    slower = [(row, torch_ms, ort_ms) for row, torch_ms, ort_ms in timed if ort_ms > torch_ms]
     lines += [
         "## Slower in ONNX Runtime than in PyTorch, at batch 1 on one thread",
         "",
-        f"{len(slower) or 'None'} of the {len(measured)} measured{':' if slower else '.'}",
+        f"{len(slower) or 'None'} of the {len(timed)} timed{':' if slower else '.'}",
     ]
     if slower:
         lines += [
             "",
-            *(
-                f"- {row.name}: {found.onnxruntime_ms:.1f} ms against {found.torch_ms:.1f} ms"
-                for row, found in slower
-            ),
+            *(f"- {row.name}: {ort_ms:.1f} ms against {torch_ms:.1f} ms" for row, torch_ms, ort_ms in slower),
         ]
     lines += ["", *engines.section(rows)]
     refused = [row for row in rows if row.why_not is not None]
@@ -301,8 +303,7 @@ def _measured(row: Row, found: Measured) -> list[str]:
         str(found.nodes),
         f"{found.largest_error:.0e}",
         ", ".join(found.custom_operators) or "none",
-        f"{found.torch_ms:.1f}",
-        f"{found.onnxruntime_ms:.1f}",
+        *("not timed" if ms is None else f"{ms:.1f}" for ms in (found.torch_ms, found.onnxruntime_ms)),
         *(engines.cell(row.engines.get(precision)) for precision in engines.PRECISIONS),
     ]
 
@@ -333,7 +334,6 @@ def main(arguments: Sequence[str]) -> int:
             if stands_for_its_system(row) and (chosen.all or (row.measured is None and row.why_not is None))
         ]
     _write(list(rows.values()))
-    images = [decode(image) for image in street()]
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         task = progress.add_task("measuring", total=len(todo))
@@ -341,7 +341,7 @@ def main(arguments: Sequence[str]) -> int:
             progress.update(task, description=name)
             found: dict[str, object] = {"why_not": None}
             try:
-                with exported(name, images) as (network, artifact):
+                with exported(name) as (network, artifact):
                     if not chosen.engines:
                         runs = RUNS_OF_LARGE if rows[name].multiply_adds > LARGE else RUNS
                         found["measured"] = measure(network, artifact, runs)

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from regard.models.listing import list_networks
+
 FOLDER = Path(__file__).parents[3] / "benchmarks"
 
 
@@ -27,6 +29,16 @@ def report(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     import report
 
     return report
+
+
+@pytest.fixture
+def catalog(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """benchmarks/catalog.py, likewise."""
+    pytest.importorskip("tensorrt_rtx")  # the page names its version
+    monkeypatch.syspath_prepend(str(FOLDER))
+    import catalog
+
+    return catalog
 
 
 @pytest.mark.parametrize(
@@ -100,3 +112,13 @@ def test_quick_results_do_not_count(report: ModuleType, tmp_path: Path) -> None:
     (tmp_path / "time_to_serve.json").write_text(json.dumps(result()))
     (tmp_path / "wire_bytes.json").write_text(json.dumps(result() | {"quick": True}))
     assert list(report.read_results(tmp_path)) == ["time_to_serve"]
+
+
+def test_the_catalogs_page_shows_its_facts(catalog: ModuleType) -> None:
+    """Its tables, that is: what stands above and below names versions and the machine."""
+    written, expected = (
+        [line for line in page.splitlines() if line.startswith("|")]
+        for page in (catalog.PAGE.read_text(), catalog.page(list_networks()))
+    )
+    assert written == expected, "run `python benchmarks/catalog.py --count`"
+    assert any("not timed" in line for line in written)
