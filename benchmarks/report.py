@@ -9,7 +9,7 @@ from regard.contract.whole_file import write_text
 FOLDER = Path(__file__).parent
 ORDER = (
     *("peers", "served_throughput", "added_latency", "wire_bytes", "time_to_serve", "small_models"),
-    *("gateway", "given_up", "perf_analyzer"),
+    *("gateway", "given_up", "perf_analyzer", "video"),
     *("precision", "operators", "attention_formulations", "segmentation_heads", "start_time"),
 )
 GPU = "gpu"  # measured by gpu/run.py where one is lent; run_all.py does not
