@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from regard.contract.names import IMAGE_ENDPOINT, PREPROCESS_STEP, STREAM_ENDPOINT, TEXT_ENDPOINT
+from regard.contract.names import ENDPOINTS, IMAGE_ENDPOINT, PREPROCESS_STEP, STREAM_ENDPOINT, TEXT_ENDPOINT
 from regard.errors import InferenceError, InvalidInput, RegardError, ServerUnreachable, UnknownName
 from regard.serving.protocol.address import Address
 from regard.serving.protocol.connection import Connection
 from regard.serving.protocol.wire import Fault
 
-ENDPOINTS = (IMAGE_ENDPOINT, TEXT_ENDPOINT, STREAM_ENDPOINT)
 NO_SUCH_CALL = ("NOT_FOUND", "UNIMPLEMENTED")  # what a gateway answers for what it does not let through
 # the model's state on the server does not explain these
 ITS_OWN_REASON = ("DEADLINE_EXCEEDED", "UNAUTHENTICATED", "PERMISSION_DENIED")

@@ -106,21 +106,32 @@ class Watched(Cancellation):
 
 
 def interrupted(connection: Connection, slow: Slow) -> None:
-    """Ctrl-C."""
+    """Ctrl-C, sent until it is noticed: Python sleeps on where a signal comes just before it waits."""
     main = threading.main_thread().ident
     assert main is not None
 
-    cancellation = Watched()
+    cancellation, over = Watched(), threading.Event()
+
+    def once(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        raise KeyboardInterrupt
 
     def interrupt() -> None:
         slow.begun.wait(LONG)
         cancellation.waiting.wait(LONG)
-        signal.pthread_kill(main, signal.SIGINT)
+        while not over.is_set():
+            signal.pthread_kill(main, signal.SIGINT)
+            over.wait(0.1)
 
-    with ThreadPoolExecutor() as threads:
-        threads.submit(interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            connection.infer(REQUEST, timeout=LONG, cancellation=cancellation)
+    before = signal.signal(signal.SIGINT, once)
+    try:
+        with ThreadPoolExecutor() as threads:
+            threads.submit(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                connection.infer(REQUEST, timeout=LONG, cancellation=cancellation)
+            over.set()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def timed_out_task(connection: AsyncConnection, _: Slow) -> None:
