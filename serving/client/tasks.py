@@ -15,11 +15,11 @@ from regard.contract.names import ACTIVATION_MAP, ALIGNMENT, LOG_PROBABILITIES
 from regard.contract.names import Task as Name
 from regard.contract.results import Classification, Pose, Reconstruction, Segmentation, Text
 from regard.errors import InvalidInput
+from regard.serving.client.batches import Size
 from regard.serving.protocol.wire import Array, Outputs
 
 R_co = TypeVar("R_co", covariant=True)
 A = TypeVar("A", bound=AnswerKind)
-Size = tuple[int, int]  # height and width of an image as it was given, upright; (0, 0) without an image
 TOP_K = 5
 METHODS: dict[Name, str] = {  # of the client
     "classification": "classify",

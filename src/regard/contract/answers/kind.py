@@ -58,11 +58,11 @@ class AnswerKind(Record, ABC):
         return None
 
     @property
-    @abstractmethod
     def decided_by(self) -> str | None:
         """ONNX operator of the served graph that takes the scores; None where they are served themselves, as
         `scored_as`.
         """
+        return None
 
     @property
     def scored_as(self) -> str | None:
@@ -74,9 +74,9 @@ class AnswerKind(Record, ABC):
     def min_agreement(self) -> float:
         """Fraction of decisions that two runs of one network share at least, in float32."""
 
-    @abstractmethod
     def activated(self, scores: Any) -> Any:
         """A tensor of scores after the activation, where the answer needs it, by the tensor's own methods."""
+        return scores
 
     @abstractmethod
     def served(self, activated: Any) -> Any:

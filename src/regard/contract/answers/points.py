@@ -55,19 +55,12 @@ class Points(AnswerKind):
         return len(self.names), 3
 
     @property
-    def decided_by(self) -> None:
-        return None
-
-    @property
     def scored_as(self) -> str:
         return POINTS
 
     @property
     def min_agreement(self) -> float:
         return 1.0
-
-    def activated(self, scores: Any) -> Any:
-        return scores
 
     def served(self, activated: Any) -> Any:
         return activated

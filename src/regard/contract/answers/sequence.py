@@ -65,19 +65,12 @@ class Sequence(AnswerKind):
         return found | ({ALIGNMENT: (numbers, (self.longest, -1))} if self.aligned else {})
 
     @property
-    def decided_by(self) -> None:
-        return None
-
-    @property
     def scored_as(self) -> str:
         return LOG_PROBABILITIES
 
     @property
     def min_agreement(self) -> float:
         return 1.0
-
-    def activated(self, scores: Any) -> Any:
-        return scores
 
     def served(self, activated: Any) -> Any:
         return activated.tokens
